@@ -1,0 +1,61 @@
+# How every target of the project is made: one place for warnings, sanitizers and test registration.
+
+find_program(CAIRN_CCACHE ccache)
+if(CAIRN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CAIRN_CCACHE})
+endif()
+
+add_library(cairn_options INTERFACE)
+target_include_directories(cairn_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(cairn_options INTERFACE BOOST_ASIO_NO_DEPRECATED)
+if(CAIRN_DCHECKS)
+  target_compile_definitions(cairn_options INTERFACE CAIRN_DCHECKS)
+endif()
+
+add_library(cairn_warnings INTERFACE)
+target_compile_options(cairn_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wswitch-enum
+  -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual)
+if(CAIRN_WERROR)
+  target_compile_options(cairn_warnings INTERFACE -Werror)
+  # GCC 12 reports these falsely at -O2 and under sanitizers; they stay visible as warnings.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(cairn_warnings INTERFACE
+      -Wno-error=restrict -Wno-error=maybe-uninitialized -Wno-error=null-dereference
+      -Wno-error=dangling-pointer -Wno-error=array-bounds -Wno-error=stringop-overflow
+      -Wno-error=stringop-overread -Wno-error=free-nonheap-object)
+  endif()
+endif()
+
+if(CAIRN_SANITIZE)
+  add_compile_options(-fsanitize=${CAIRN_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${CAIRN_SANITIZE})
+endif()
+
+find_program(CAIRN_LLD ld.lld)
+if(CAIRN_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+
+# cairn_library(NAME [DEPENDS target...] [PRIVATE target...]): all .cc of this folder, one static library.
+# A folder links only what the layer table allows (scripts/tidy.py holds the includes to it).
+function(cairn_library name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/mvcc/*.cc)
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC cairn_options ${ARG_DEPENDS} PRIVATE cairn_warnings ${ARG_PRIVATE})
+endfunction()
+
+# cairn_test(NAME [DEPENDS target...] [LABELS label...] [TIMEOUT s]): all *_test.cc and helpers of this
+# folder and below as one Catch2 program, run by ctest as one test.
+function(cairn_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "DEPENDS;LABELS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE cairn_test_main cairn_warnings ${ARG_DEPENDS})
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()

@@ -17,11 +17,11 @@ CrashHook set_crash_hook(CrashHook hook);
 }  // namespace cairn
 
 // Always on. Must be O(1).
-#define CAIRN_ASSERT(condition)                                      \
-    do {                                                             \
-        if (!(condition)) [[unlikely]] {                             \
-            ::cairn::assert_failed(__FILE__, __LINE__, #condition);  \
-        }                                                            \
+#define CAIRN_ASSERT(condition)                                     \
+    do {                                                            \
+        if (!(condition)) [[unlikely]] {                            \
+            ::cairn::assert_failed(__FILE__, __LINE__, #condition); \
+        }                                                           \
     } while (false)
 
 // For checks that cost more than O(1): on where CAIRN_DCHECKS is defined (tests, dev, sanitizers).

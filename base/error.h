@@ -11,25 +11,25 @@ namespace cairn {
 
 enum class Errc : std::uint16_t {
     // Operating errors that no client sees as they are.
-    kIo = 1,             // the operating system refused; detail names file, call and errno
-    kNoSpace,            // disk full
-    kCorrupt,            // stored bytes fail their check; detail names file and offset
-    kLocked,             // another process holds the data directory
-    kNotFound,           // a file or directory that had to be there
-    kInvalidConfig,      // a flag, variable or directory that contradicts another
+    kIo = 1,              // the operating system refused; detail names file, call and errno
+    kNoSpace,             // disk full
+    kCorrupt,             // stored bytes fail their check; detail names file and offset
+    kLocked,              // another process holds the data directory
+    kNotFound,            // a file or directory that had to be there
+    kInvalidConfig,       // a flag, variable or directory that contradicts another
     kUnsupportedVersion,  // written by a newer format than this build reads
-    kMalformed,          // bytes that do not parse
-    kTooLarge,           // beyond a limit of the parser
-    kProtocol,           // a peer broke the protocol
-    kConnection,         // refused, reset, closed, unreachable
-    kClosed,             // used after close
-    kInternal,           // a bug found at run time, recoverable
+    kMalformed,           // bytes that do not parse
+    kTooLarge,            // beyond a limit of the parser
+    kProtocol,            // a peer broke the protocol
+    kConnection,          // refused, reset, closed, unreachable
+    kClosed,              // used after close
+    kInternal,            // a bug found at run time, recoverable
 
     // Refusals of the core and the replica.
     kNotLeader = 100,
     kNoLeader,
     kLeaderChanged,
-    kTooManyRequests,    // uncommitted bytes or apply backlog over the limit
+    kTooManyRequests,  // uncommitted bytes or apply backlog over the limit
     kTimeout,
     kTimeoutLeaderFailure,
     kTimeoutConnectionLost,
@@ -106,7 +106,7 @@ enum class Errc : std::uint16_t {
     // gRPC's own.
     kUnimplemented = 800,
     kMessageTooLarge,
-    kMalformedRequest,   // the request's protobuf does not parse
+    kMalformedRequest,  // the request's protobuf does not parse
 };
 
 // The enumerator's name without its k, for logs and tests; "?" for a value outside the list.

@@ -2,8 +2,9 @@
 
 #include <string>
 
-#include "base/prng.h"
 #include "catch.h"
+
+#include "base/prng.h"
 
 namespace cairn {
 

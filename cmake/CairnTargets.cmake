@@ -27,9 +27,29 @@ if(CAIRN_WERROR)
   endif()
 endif()
 
+# From here on everything is for the whole build: mixing these between linked objects invites
+# trouble with the one-definition rule.
 if(CAIRN_SANITIZE)
-  add_compile_options(-fsanitize=${CAIRN_SANITIZE} -fno-omit-frame-pointer)
+  add_compile_options(-fsanitize=${CAIRN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${CAIRN_SANITIZE})
+endif()
+if(CAIRN_GLIBCXX_ASSERTIONS)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+endif()
+if(CAIRN_HARDENING)
+  # Some toolchains predefine a lower level, and redefining it is a warning.
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+    -fstack-protector-strong -fstack-clash-protection)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64|AMD64|i.86")
+    add_compile_options(-fcf-protection)
+  endif()
+  add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
+endif()
+# Position-independent executables, where CMAKE_POSITION_INDEPENDENT_CODE alone only compiles so.
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES CXX)
+if(CAIRN_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
 find_program(CAIRN_LLD ld.lld)
@@ -46,6 +66,16 @@ function(cairn_library name)
   target_link_libraries(${name} PUBLIC cairn_options ${ARG_DEPENDS} PRIVATE cairn_warnings ${ARG_PRIVATE})
 endfunction()
 
+# cairn_label(TARGET LABEL...): makes the target tests_<label> build what the tests of that label need.
+function(cairn_label target)
+  foreach(label ${ARGN})
+    if(NOT TARGET tests_${label})
+      add_custom_target(tests_${label})
+    endif()
+    add_dependencies(tests_${label} ${target})
+  endforeach()
+endfunction()
+
 # cairn_test(NAME [DEPENDS target...] [LABELS label...] [TIMEOUT s]): all *_test.cc and helpers of this
 # folder and below as one Catch2 program, run by ctest as one test.
 function(cairn_test name)
@@ -58,4 +88,5 @@ function(cairn_test name)
     set(ARG_TIMEOUT 300)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  cairn_label(${name} ${ARG_LABELS})
 endfunction()

@@ -1,0 +1,45 @@
+// Configuration entries: their payload, and what they do to a ConfState.
+// Pure functions; any thread. The grammar is in docs/formats/command.md.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "raft/persist.h"
+#include "raft/types.h"
+
+namespace cairn::raft {
+
+// The values are part of the log's format: never renumber.
+enum class ConfChangeKind : std::uint8_t {
+    kAddVoter = 1,
+};
+
+struct ConfChange {
+    ConfChangeKind kind = ConfChangeKind::kAddVoter;
+    NodeId node;
+    Bytes context;  // opaque to the core: the member's name and URLs, for the state machine
+
+    bool operator==(const ConfChange&) const = default;
+};
+
+Bytes encode_conf_change(const ConfChange& change);
+// Malformed or of a kind this build does not know: an error, and the member must stop.
+Result<ConfChange> decode_conf_change(const Bytes& payload);
+
+// The configuration after `change`. An error when it makes no sense (a node added twice).
+Result<ConfState> apply_conf_change(const ConfState& conf, const ConfChange& change);
+
+// The first entries of a new cluster: one kConfig for each member, sorted by id, at term 1,
+// index 1…n, committed from the start, identical on all members. To be made durable by the log
+// (as batch 1) before the core is restored from it.
+struct BootstrapMember {
+    NodeId id;
+    Bytes context;
+};
+PersistBatch bootstrap_batch(std::vector<BootstrapMember> members);
+
+}  // namespace cairn::raft

@@ -1,0 +1,40 @@
+// What a core is told once, at restore.
+#pragma once
+
+#include <cstdint>
+
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace cairn::raft {
+
+// Times are in ticks of Input::Tick; a tick is the shell's heartbeat interval by default.
+struct Config {
+    NodeId id;  // not none
+    // A follower that hears nothing campaigns after a random time in
+    // [election_ticks, 2 * election_ticks). Also the leader lease of §4.2.3 and check-quorum's span.
+    std::uint32_t election_ticks = 10;
+    std::uint32_t heartbeat_ticks = 1;  // < election_ticks
+
+    bool pre_vote = true;
+    bool check_quorum = true;
+
+    // Replication limits, each per follower.
+    std::uint64_t append_bytes_max = 1024U * 1024U;     // entries of one Append; one entry always fits
+    std::uint32_t inflight_count_max = 512;             // Appends sent and not answered
+    std::uint64_t inflight_bytes_max = 16U * 1024U * 1024U;
+
+    // Proposals not yet committed, on a leader; over it: Errc::kTooManyRequests. One always fits.
+    std::uint64_t uncommitted_bytes_max = 64U * 1024U * 1024U;
+    // Entries handed out in one Ready::committed.
+    std::uint64_t apply_bytes_max = 4U * 1024U * 1024U;
+    // Committed and not yet applied, in entries, above which the leader refuses proposals
+    // (etcd: the commit-apply gap of 5000).
+    std::uint64_t apply_gap_max = 5000;
+
+    std::uint64_t seed = 0;  // for election jitter; differs between members
+
+    [[nodiscard]] Result<void> validate() const;
+};
+
+}  // namespace cairn::raft

@@ -1,0 +1,70 @@
+// Everything that can ever happen to the core.
+// Values, made by the replica, on its thread. An input is never refused: a stale or malformed one
+// is ignored with a trace event.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "raft/message.h"
+
+namespace cairn::raft {
+
+// One tick of the replica's clock has passed (Config counts in ticks).
+struct Tick {};
+
+// A message from another member. `message.to` is this member.
+struct Receive {
+    Message message;
+};
+
+// A client of this member wants `payload` in the log. The outcome is one of: an entry carrying it
+// is committed; Ready::refused names it (it certainly never entered a log); or an entry of a later
+// term than Raft::term() was at this call is applied first (then it never will be committed).
+struct Propose {
+    ProposalId id;
+    Bytes payload;
+};
+
+// A batch of this member's clients wants to read at the newest state. `request` is unique within
+// this run. Answered by a ReadGrant with the same number, or a ReadRefusal; a request lost with a
+// message or a leader is not answered at all: the replica asks again with a new number.
+struct ReadIndex {
+    std::uint64_t request{};
+};
+
+// All batches up to `seq` are durable.
+struct Persisted {
+    PersistSeq seq;
+};
+
+// The state machine has applied everything up to `index`.
+struct Applied {
+    Index index;
+};
+
+// The log up to `index` is no longer needed by this member's own state machine. The core lowers it
+// to what every member is known to have.
+struct Compact {
+    Index index;
+};
+
+// The transport lost messages to `node` (a broken connection): stop streaming, probe.
+struct PeerUnreachable {
+    NodeId node;
+};
+
+// Hand leadership to `to`; none: to the best follower. Ignored on a member that does not lead.
+struct TransferLeader {
+    NodeId to;
+};
+
+// Campaign now, with a pre-vote. For tests and for a single-node start without waiting.
+struct Campaign {};
+
+using Input = std::variant<Tick, Receive, Propose, ReadIndex, Persisted, Applied, Compact,
+                           PeerUnreachable, TransferLeader, Campaign>;
+
+}  // namespace cairn::raft

@@ -1,0 +1,148 @@
+// Everything one member's core says to another's.
+// Values; server/peer turns them into bytes. Never carries addresses or times.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/ids.h"
+#include "raft/types.h"
+
+namespace cairn::raft {
+
+// "Would you vote for me in `term`?" Promises nothing (dissertation §9.6). Message::term is the
+// term the sender would campaign in, not its own.
+struct PreVote {
+    EntryId last;  // the sender's last entry
+    bool operator==(const PreVote&) const = default;
+};
+
+// On a grant Message::term is the asked term; on a refusal it is the voter's own, so that a
+// candidate that has fallen behind catches up.
+struct PreVoteReply {
+    bool granted = false;
+    bool operator==(const PreVoteReply&) const = default;
+};
+
+// RequestVote (Raft paper §5.2, §5.4.1).
+struct Vote {
+    EntryId last;
+    bool transfer = false;  // asked for by the old leader: overrules the leader lease (§4.2.3, §3.10)
+    bool operator==(const Vote&) const = default;
+};
+
+struct VoteReply {
+    bool granted = false;
+    bool operator==(const VoteReply&) const = default;
+};
+
+// AppendEntries with entries, or empty as a probe (Raft paper §5.3).
+struct Append {
+    EntryId prev;  // the entry just before entries[0]
+    Index commit;  // the leader's commit index
+    std::vector<Entry> entries;
+    bool operator==(const Append&) const = default;
+};
+
+// On success `match` is the last index known equal and durable at the sender.
+// On refusal `match` is unused and (hint_term, hint_index) is the sender's last entry that may
+// still match: index <= rejected prev, the largest one whose term <= the refused prev.term.
+struct AppendReply {
+    bool success = false;
+    Index match;
+    Index rejected;  // the prev.index that was refused: tells a stale refusal from a fresh one
+    EntryId hint;
+    bool operator==(const AppendReply&) const = default;
+};
+
+// Sent every heartbeat interval, and at once for a new read round.
+struct Heartbeat {
+    Index commit;               // never above what the receiver is known to have
+    std::uint64_t read_round{};  // the leader's newest ReadIndex round; rounds are unique in a term
+    Index floor;                // every member has everything up to here: the receiver may compact
+    bool operator==(const Heartbeat&) const = default;
+};
+
+struct HeartbeatReply {
+    std::uint64_t read_round{};  // echoed: confirms leadership for all rounds up to it
+    bool operator==(const HeartbeatReply&) const = default;
+};
+
+// "Campaign now, without a pre-vote" (leadership transfer, dissertation §3.10).
+struct TimeoutNow {
+    bool operator==(const TimeoutNow&) const = default;
+};
+
+// A proposal on its way from a follower to the leader it knew in Message::term.
+// The leader takes it only while it still leads that same term, and takes each id at most once,
+// so a proposal can enter at most one place of one term's log however the network repeats it.
+struct Forwarded {
+    ProposalId id;
+    Bytes payload;
+    bool operator==(const Forwarded&) const = default;
+};
+struct ForwardProposals {
+    std::vector<Forwarded> proposals;
+    bool operator==(const ForwardProposals&) const = default;
+};
+
+// Refusals only: an accepted proposal is answered by its entry being applied.
+struct RefusedProposal {
+    ProposalId id;
+    Errc reason{};
+    bool operator==(const RefusedProposal&) const = default;
+};
+struct ForwardRefused {
+    std::vector<RefusedProposal> refused;
+    bool operator==(const ForwardRefused&) const = default;
+};
+
+// A follower's batched linearizable reads (dissertation §6.4). `request` is unique at the sender.
+struct ReadIndexRequest {
+    std::uint64_t request{};
+    bool operator==(const ReadIndexRequest&) const = default;
+};
+struct ReadIndexReply {
+    std::uint64_t request{};
+    bool granted = false;
+    Index index;  // when granted: reads are linearizable once this is applied
+    bool operator==(const ReadIndexReply&) const = default;
+};
+
+using MessageBody =
+    std::variant<PreVote, PreVoteReply, Vote, VoteReply, Append, AppendReply, Heartbeat,
+                 HeartbeatReply, TimeoutNow, ForwardProposals, ForwardRefused, ReadIndexRequest,
+                 ReadIndexReply>;
+
+// The position in MessageBody; also the number on the wire (docs/formats/peer.md): append only.
+enum class MessageKind : std::uint8_t {
+    kPreVote,
+    kPreVoteReply,
+    kVote,
+    kVoteReply,
+    kAppend,
+    kAppendReply,
+    kHeartbeat,
+    kHeartbeatReply,
+    kTimeoutNow,
+    kForwardProposals,
+    kForwardRefused,
+    kReadIndexRequest,
+    kReadIndexReply,
+};
+inline constexpr std::uint8_t kMessageKindCount = std::variant_size_v<MessageBody>;
+
+struct Message {
+    NodeId from;
+    NodeId to;
+    Term term;  // the sender's term (PreVote and a granted PreVoteReply: the asked one)
+    MessageBody body;
+
+    [[nodiscard]] MessageKind kind() const { return static_cast<MessageKind>(body.index()); }
+    bool operator==(const Message&) const = default;
+};
+
+}  // namespace cairn::raft

@@ -1,0 +1,81 @@
+// The consensus core: one member's Raft as a value; inputs in, one Ready out.
+// Owned by the replica and used on its thread only.
+// Never touches a clock, a disk, a socket, a thread or a source of randomness but its seed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "raft/config.h"
+#include "raft/input.h"
+#include "raft/persist.h"
+#include "raft/ready.h"
+#include "raft/types.h"
+
+namespace cairn::raft {
+
+// One follower as its leader sees it.
+struct PeerStatus {
+    Index match;
+    Index next;
+    bool probing = false;
+    bool active = false;  // heard of within the last election timeout
+    std::uint64_t inflight_count{};
+};
+
+// A read-only picture, for tests, invariants, transfer and metrics.
+struct Status {
+    NodeId id;
+    Role role = Role::kFollower;
+    Term term;
+    NodeId vote;
+    NodeId leader;
+    Index first;    // first index still in the log (floor + 1)
+    Index last;
+    Index stable;   // durable here up to
+    Index commit;
+    Index applied;
+    std::uint64_t uncommitted_bytes{};
+    ConfState conf;
+    std::map<NodeId, PeerStatus> peers;  // on a leader, without itself
+};
+
+class Raft {
+  public:
+    // From what the log holds and what the engine has applied. commit = max(hard state's commit,
+    // applied). kCorrupt when the log ends below `applied` or the floor lies above it (lost data);
+    // kMalformed for a configuration entry that does not decode; kInvalidConfig.
+    static Result<Raft> restore(const Config& config, Recovered recovered, Index applied);
+
+    Raft(Raft&&) noexcept;
+    Raft& operator=(Raft&&) noexcept;
+    ~Raft();
+
+    // Total: never blocks, never fails; asserts on misuse by the caller (a Persisted never asked
+    // for), ignores with a trace event whatever another member may get wrong.
+    void step(Input input);
+
+    [[nodiscard]] bool has_ready() const;
+    // Everything asked for since the last call. `out` is cleared and its capacity reused.
+    void take_ready(Ready& out);
+    [[nodiscard]] Ready take_ready();
+
+    // Cheap accessors for the replica's every turn.
+    [[nodiscard]] NodeId id() const;
+    [[nodiscard]] Term term() const;
+    [[nodiscard]] Role role() const;
+    [[nodiscard]] NodeId leader() const;
+    [[nodiscard]] Index commit() const;
+    [[nodiscard]] Index last_index() const;
+    [[nodiscard]] Status status() const;
+
+  private:
+    class Impl;
+    explicit Raft(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cairn::raft

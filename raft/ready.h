@@ -1,0 +1,73 @@
+// Everything the core can ever ask for, gathered since the last take.
+// A value, taken by the replica on its thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/trace_event.h"
+#include "raft/message.h"
+#include "raft/persist.h"
+#include "raft/types.h"
+
+namespace cairn::raft {
+
+// Reads of this request are linearizable once `index` is applied here.
+struct ReadGrant {
+    std::uint64_t request{};
+    Index index;
+    bool operator==(const ReadGrant&) const = default;
+};
+
+// No leader is known, or the leader refused: nothing was promised; ask again later.
+struct ReadRefusal {
+    std::uint64_t request{};
+    Errc reason{};
+    bool operator==(const ReadRefusal&) const = default;
+};
+
+struct RoleChange {
+    Role role = Role::kFollower;
+    Term term;
+    NodeId leader;  // none when unknown
+    bool operator==(const RoleChange&) const = default;
+};
+
+// Kinds of TraceEvent::kind that the core emits.
+enum class TraceKind : std::uint16_t {
+    kBecame = 1,         // detail: Role
+    kIgnored,            // detail: MessageKind; the input was stale, foreign or not for this role
+    kVoteGranted,        // peer: candidate
+    kVoteRefused,        // peer: candidate
+    kAppendRejected,     // a follower refused; index: prev
+    kTruncated,          // index: the first entry dropped
+    kCommitted,          // index: the new commit index
+    kQuorumLost,         // check-quorum: a leader stepped down
+    kTransferStarted,    // peer: transferee
+    kTransferEnded,      // detail: 1 when leadership moved
+    kRefusedProposal,    // detail: Errc
+    kCompacted,          // index: the new floor
+};
+
+// Order of execution for the replica: `messages` and `persist` may start at once and together
+// (whatever rests on a write is withheld by the core until Persisted); `committed` goes to the
+// state machine in order. One Ready carries at most one batch.
+struct Ready {
+    std::vector<Message> messages;
+    std::optional<PersistBatch> persist;
+    // Committed and durable here; consecutive; each entry is handed out once in a run.
+    std::vector<Entry> committed;
+    std::vector<ReadGrant> reads;
+    std::vector<ReadRefusal> reads_refused;
+    // Certainly never entered any log.
+    std::vector<RefusedProposal> refused;
+    std::optional<RoleChange> role;  // the newest, when role, term or known leader changed
+    std::vector<TraceEvent> trace;
+
+    bool operator==(const Ready&) const = default;
+};
+
+}  // namespace cairn::raft

@@ -1,0 +1,42 @@
+// Everything a replica asks of the world since the last take: the full boundary, outward.
+// One value, reused from turn to turn; filled and executed on the replica's thread.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/trace_event.h"
+#include "raft/message.h"
+#include "raft/persist.h"
+#include "raft/types.h"
+#include "server/replica/completion.h"
+
+namespace cairn::server {
+
+// The shell executes: halt first (and then nothing else); `send` and `persist` may start together
+// and run in any order between themselves, batches in their order; at most one `apply` is ever in
+// flight: the next non-empty one comes only after StateApplied for the one before.
+struct Effects {
+    std::optional<Error> halt;  // the member must stop at once and externalise nothing more
+    std::vector<raft::Message> send;
+    std::optional<raft::PersistBatch> persist;
+    std::vector<raft::Entry> apply;
+    std::vector<Completion> completions;
+    std::vector<TraceEvent> trace;
+    bool view_changed = false;  // Replica::view() differs from what it was at the last take
+
+    // Keeps the capacity of the vectors.
+    void clear() {
+        halt.reset();
+        send.clear();
+        persist.reset();
+        apply.clear();
+        completions.clear();
+        trace.clear();
+        view_changed = false;
+    }
+};
+
+}  // namespace cairn::server

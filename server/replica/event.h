@@ -1,0 +1,86 @@
+// Everything that can happen to a replica: the full boundary, inward.
+// Values, made by the shell (or the simulator), consumed on the replica's thread.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/ids.h"
+#include "proto/cairn/command.pb.h"
+#include "raft/message.h"
+#include "storage/state_machine.h"
+
+namespace cairn::server {
+
+// One tick of time (raft::Config counts in ticks; so do the replica's timeouts).
+struct Tick {};
+
+// A message from a peer. `message.to` is this member.
+struct Receive {
+    raft::Message message;
+};
+
+// A client's write. Answered by exactly one Completion with a ProposalOutcome, unless cancelled.
+struct Submit {
+    CallId call;
+    command::CommandKind kind = command::UNKNOWN;
+    Bytes request;
+};
+
+// A client wants to read linearizably. Answered by exactly one ReadGranted or ReadFailed, unless
+// cancelled.
+struct SubmitRead {
+    CallId call;
+};
+
+// The client left or its deadline passed: no completion is wanted. The command, if any, runs on.
+struct Cancel {
+    CallId call;
+};
+
+// The log's thread: all batches up to `seq` are durable.
+struct LogPersisted {
+    PersistSeq seq;
+};
+
+// A write or sync of the log failed, or the state machine cannot go on: final.
+struct StorageFailed {
+    Error error;
+};
+
+// The state thread applied what the last Effects::apply asked for.
+struct StateApplied {
+    storage::ApplyOutput output;
+};
+
+// The engine's durable state now includes everything up to `applied`.
+struct StateFlushed {
+    Index applied;
+};
+
+// Garbage up to `revision` is removed here.
+struct GarbageCollected {
+    std::int64_t revision{};
+};
+
+// The transport lost messages to `node`.
+struct PeerLost {
+    NodeId node;
+};
+
+// Hand leadership to `to` (none: the best follower). Answered by one TransferDone.
+struct TransferLeader {
+    CallId call;
+    NodeId to;
+};
+
+// Refuse new calls from now on; those in flight run to their end.
+struct Shutdown {};
+
+using Event = std::variant<Tick, Receive, Submit, SubmitRead, Cancel, LogPersisted, StorageFailed,
+                           StateApplied, StateFlushed, GarbageCollected, PeerLost, TransferLeader,
+                           Shutdown>;
+
+}  // namespace cairn::server

@@ -1,0 +1,53 @@
+// What a client's request wants of the node: the API-facing half of the replica's boundary.
+// Values, made by server/api on a session's thread; no raft types.
+// Never carries a socket, a clock or a response under construction.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "proto/cairn/command.pb.h"
+
+namespace cairn::server {
+
+// Refused before the node saw it.
+struct Reject {
+    Error error;
+};
+
+// Must go through the log. `request` is the client's message as received, already validated.
+struct Propose {
+    command::CommandKind kind = command::UNKNOWN;
+    Bytes request;
+};
+
+enum class ReadKind : std::uint8_t {
+    kRange,       // etcdserverpb.RangeRequest
+    kTxn,         // etcdserverpb.TxnRequest, reads only
+    kMemberList,  // etcdserverpb.MemberListRequest
+    kAlarmList,   // etcdserverpb.AlarmRequest GET
+    kHash,        // etcdserverpb.HashRequest
+    kHashKv,      // etcdserverpb.HashKVRequest
+    kStatus,      // etcdserverpb.StatusRequest
+    kHealth,      // grpc.health.v1.HealthCheckRequest
+};
+
+// To be answered from a ReadView (and, for kStatus and kHealth, the NodeView). When `linearizable`,
+// only after the replica granted it; else at once from this member's newest state.
+struct Read {
+    ReadKind kind = ReadKind::kRange;
+    bool linearizable = false;
+    Bytes request;
+};
+
+// Answered already: needs nothing of the node. `body` is the response without its header.
+struct ReplyNow {
+    Bytes body;
+    bool stamp_header = false;
+};
+
+using Intent = std::variant<Reject, Propose, Read, ReplyNow>;
+
+}  // namespace cairn::server

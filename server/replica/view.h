@@ -1,0 +1,31 @@
+// Read-only facts about the replica, for response headers, Status, health and metrics.
+// A value, copied out by the shell after each turn; no raft types.
+#pragma once
+
+#include <cstdint>
+
+#include "base/ids.h"
+
+namespace cairn::server {
+
+struct NodeView {
+    NodeId member;
+    NodeId leader;  // none when unknown
+    Term term;
+    Index commit;
+    Index applied;
+    Index last;
+    bool is_leader = false;
+    bool is_learner = false;
+    bool stopping = false;
+    std::uint64_t leader_changes{};        // seen by this member since its start
+    std::uint64_t proposals_pending{};
+    std::uint64_t proposals_committed{};   // = commit index, as etcd counts
+    std::uint64_t proposals_applied{};
+    std::uint64_t proposals_failed{};
+    std::uint64_t read_indexes_failed{};
+
+    bool operator==(const NodeView&) const = default;
+};
+
+}  // namespace cairn::server

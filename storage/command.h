@@ -1,0 +1,33 @@
+// The command envelope: what every kCommand entry of the log begins with.
+// Pure functions; any thread. Grammar and golden bytes: docs/formats/command.md.
+// Never re-encodes the request: its bytes stand behind the envelope as the client sent them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "proto/cairn/command.pb.h"
+
+namespace cairn::storage {
+
+inline constexpr std::uint8_t kCommandVersion = 1;
+
+struct Command {
+    command::CommandKind kind = command::UNKNOWN;
+    ProposalId id;
+    Term decided_in;                // the proposer's term when it decided to propose
+    std::uint64_t auth_revision{};  // 0 until authentication exists
+    std::string user;               // empty until authentication exists; at most 64 KiB - 1
+    Bytes request;                  // a slice of the entry's payload after decoding
+};
+
+Bytes encode_command(const Command& command);
+// kMalformed, or kUnsupportedVersion for a version or kind of a newer build: the member must stop.
+Result<Command> decode_command(const Bytes& payload);
+// The id alone, for matching waiters; the payload must have decoded before.
+Result<ProposalId> decode_command_id(ByteView payload);
+
+}  // namespace cairn::storage

@@ -1,0 +1,121 @@
+// The ordered key-value engine below MVCC: RocksDB in production, an ordered map in the simulator.
+// One writer (the state thread); reads, snapshots and checkpoint from any thread.
+// Never decides anything: what a key means is storage/schema.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace cairn::storage {
+
+// The values are part of the data directory's format: append only.
+enum class ColumnFamily : std::uint8_t {
+    kKeys = 0,
+    kLatest,
+    kHistory,
+    kRevlog,
+    kLeases,
+    kAuth,
+    kMembers,
+    kMeta,
+};
+inline constexpr std::size_t kColumnFamilyCount = 8;
+
+enum class WriteKind : std::uint8_t { kPut, kSingleDelete, kDelete, kDeleteRange };
+
+// One operation of a batch. For kDeleteRange the value is the exclusive upper bound.
+struct WriteOp {
+    WriteKind kind = WriteKind::kPut;
+    ColumnFamily family = ColumnFamily::kMeta;
+    std::string key;
+    std::string value;
+};
+
+// An atomic group of writes, executed in order.
+class WriteBatch {
+  public:
+    void put(ColumnFamily family, std::string key, std::string value);
+    // For a key that was put exactly once since it last did not exist (RocksDB's SingleDelete
+    // contract; MemEngine asserts it).
+    void single_delete(ColumnFamily family, std::string key);
+    // For a key that may have been overwritten or may not exist.
+    void remove(ColumnFamily family, std::string key);
+    // All keys in [lower, upper).
+    void delete_range(ColumnFamily family, std::string lower, std::string upper);
+
+    [[nodiscard]] const std::vector<WriteOp>& ops() const { return ops_; }
+    [[nodiscard]] bool empty() const { return ops_.empty(); }
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+    void clear();
+
+  private:
+    std::vector<WriteOp> ops_;
+    std::uint64_t bytes_ = 0;
+};
+
+// Walks the keys of one family in [lower, upper) in byte order; an empty upper is open-ended.
+// Valid while the engine (and the snapshot it came from) lives. One thread.
+class Iterator {
+  public:
+    virtual ~Iterator() = default;
+    [[nodiscard]] virtual bool valid() const = 0;
+    virtual void next() = 0;
+    // Moves to the first key >= `key` inside the bounds.
+    virtual void seek(ByteView key) = 0;
+    // Moves to the last key < `key` inside the bounds.
+    virtual void seek_before(ByteView key) = 0;
+    // Borrowed until the next move.
+    [[nodiscard]] virtual ByteView key() const = 0;
+    [[nodiscard]] virtual ByteView value() const = 0;
+    // Anything but ok ends the walk early: an invalid iterator with an error is not the end.
+    [[nodiscard]] virtual Result<void> status() const = 0;
+};
+
+// What the readers of one moment see. Immutable; any thread; outlives no engine.
+class EngineReader {
+  public:
+    virtual ~EngineReader() = default;
+    // The value, or nothing when the key does not exist. kCorrupt, kIo.
+    [[nodiscard]] virtual Result<std::optional<std::string>> get(ColumnFamily family,
+                                                                 ByteView key) const = 0;
+    [[nodiscard]] virtual std::unique_ptr<Iterator> iterate(ColumnFamily family, ByteView lower,
+                                                            ByteView upper) const = 0;
+};
+
+// What a checkpoint directory holds (§1.2 of the design: snapshots).
+struct ManifestFile {
+    std::string name;
+    std::uint64_t bytes{};
+    std::uint64_t checksum{};  // XXH3-64 of the content
+};
+struct Manifest {
+    std::vector<ManifestFile> files;
+};
+
+// The engine itself reads the newest state.
+class KvEngine : public EngineReader {
+  public:
+    // Atomic in memory at once; durable only by flush (there is no write-ahead log here: the Raft
+    // log is it). kNoSpace, kIo, kCorrupt: final, the member must stop.
+    virtual Result<void> write(const WriteBatch& batch) = 0;
+    // The state of now, for as long as the pointer lives.
+    [[nodiscard]] virtual std::shared_ptr<const EngineReader> snapshot() = 0;
+    // Makes everything written so far durable, all families together. Blocks.
+    virtual Result<void> flush() = 0;
+    // The value of kMeta/`key` as a crash right now would leave it; nothing when never flushed.
+    [[nodiscard]] virtual Result<std::optional<std::string>> get_flushed(ByteView key) const = 0;
+    // Writes the state of now into the empty directory `dir`, durable.
+    virtual Result<Manifest> checkpoint(const std::string& dir) = 0;
+    // Bytes not yet flushed, and bytes on disk: for the flush rule and for Status.
+    [[nodiscard]] virtual std::uint64_t unflushed_bytes() const = 0;
+    [[nodiscard]] virtual std::uint64_t bytes_used() const = 0;
+};
+
+}  // namespace cairn::storage

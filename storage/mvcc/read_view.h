@@ -1,0 +1,58 @@
+// One moment of the store, to be read by anybody: ranges at its revision or an older one.
+// Immutable; any thread; holds an engine snapshot, so keep it no longer than the read takes.
+// Never sees half an entry: it is published after each apply.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "proto/cairn/command.pb.h"
+#include "proto/etcd/rpc_kv.pb.h"
+#include "proto/etcd/rpc_maintenance.pb.h"
+#include "raft/types.h"
+#include "storage/engine.h"
+
+namespace cairn::storage::mvcc {
+
+class ReadView {
+  public:
+    ReadView(std::shared_ptr<const EngineReader> reader, raft::EntryId applied,
+             std::int64_t revision, std::int64_t compacted);
+
+    [[nodiscard]] raft::EntryId applied() const { return applied_; }
+    // The store's revision at this moment; 1 for an empty store.
+    [[nodiscard]] std::int64_t revision() const { return revision_; }
+    // 0 when never compacted.
+    [[nodiscard]] std::int64_t compacted() const { return compacted_; }
+
+    // Appends the serialized RangeResponse without its header to `body`. The request is validated.
+    // kCompacted, kFutureRev; kIo, kCorrupt from the engine.
+    Result<void> range(const etcdserverpb::RangeRequest& request, std::string& body) const;
+    // A Txn that only reads; appends the serialized TxnResponse without its header.
+    Result<void> read_txn(const etcdserverpb::TxnRequest& request, std::string& body) const;
+
+    struct HashKv {
+        std::uint32_t hash{};
+        std::int64_t compact_revision{};
+        std::int64_t hash_revision{};
+    };
+    // Over all versions up to `revision` (<= 0: the newest) that a reader can still see.
+    // Equal on all members at equal (revision, compacted); kCompacted, kFutureRev.
+    [[nodiscard]] Result<HashKv> hash_kv(std::int64_t revision) const;
+
+    // All members with their attributes, sorted by id.
+    [[nodiscard]] Result<std::vector<command::MemberInfo>> members() const;
+    // Alarms raised, sorted by (member, type).
+    [[nodiscard]] Result<std::vector<etcdserverpb::AlarmMember>> alarms() const;
+
+  private:
+    std::shared_ptr<const EngineReader> reader_;
+    raft::EntryId applied_;
+    std::int64_t revision_;
+    std::int64_t compacted_;
+};
+
+}  // namespace cairn::storage::mvcc

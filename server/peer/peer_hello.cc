@@ -1,0 +1,76 @@
+#include "server/peer/peer_hello.h"
+
+#include <fmt/format.h>
+
+#include "proto/cairn/peer.pb.h"
+
+namespace cairn::server::peer {
+namespace {
+
+template <class Proto>
+Result<Proto> parse(ByteView bytes, const char* what) {
+    Proto parsed;
+    if (bytes.size() > kHelloBytesMax ||
+        !parsed.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        return Error{Errc::kMalformed,
+                     fmt::format("{} of {} bytes does not parse", what, bytes.size())};
+    }
+    return parsed;
+}
+
+}  // namespace
+
+std::string encode_hello(const Hello& hello) {
+    ::cairn::peer::Hello encoded;
+    encoded.set_protocol(hello.protocol);
+    encoded.set_cluster_id(hello.cluster.value);
+    encoded.set_from(hello.from.value);
+    encoded.set_to(hello.to.value);
+    encoded.set_version(hello.version);
+    return encoded.SerializeAsString();
+}
+
+Result<Hello> decode_hello(ByteView bytes) {
+    CAIRN_TRY(const auto encoded, parse<::cairn::peer::Hello>(bytes, "peer hello"));
+    return Hello{encoded.protocol(), ClusterId{encoded.cluster_id()}, NodeId{encoded.from()},
+                 NodeId{encoded.to()}, encoded.version()};
+}
+
+std::string encode_hello_reply(const HelloReply& reply) {
+    ::cairn::peer::HelloReply encoded;
+    encoded.set_accepted(reply.accepted);
+    encoded.set_reason(reply.reason);
+    encoded.set_protocol(reply.protocol);
+    encoded.set_cluster_id(reply.cluster.value);
+    encoded.set_from(reply.from.value);
+    return encoded.SerializeAsString();
+}
+
+Result<HelloReply> decode_hello_reply(ByteView bytes) {
+    CAIRN_TRY(const auto encoded, parse<::cairn::peer::HelloReply>(bytes, "peer hello reply"));
+    return HelloReply{encoded.accepted(), encoded.reason(), encoded.protocol(),
+                      ClusterId{encoded.cluster_id()}, NodeId{encoded.from()}};
+}
+
+Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, bool known) {
+    if (hello.protocol != kPeerProtocol) {
+        return Error{Errc::kProtocol, fmt::format("peer protocol {}, this member speaks {}",
+                                                  hello.protocol, kPeerProtocol)};
+    }
+    if (hello.cluster != cluster) {
+        return Error{Errc::kClusterIdMismatch,
+                     fmt::format("cluster id {:x} of the peer is not this cluster's {:x}",
+                                 hello.cluster.value, cluster.value)};
+    }
+    if (hello.to != self) {
+        return Error{Errc::kProtocol, fmt::format("the peer wants member {:x}, this is {:x}",
+                                                  hello.to.value, self.value)};
+    }
+    if (!known || hello.from == self) {
+        return Error{Errc::kProtocol,
+                     fmt::format("{:x} is not another member of this cluster", hello.from.value)};
+    }
+    return ok();
+}
+
+}  // namespace cairn::server::peer

@@ -12,7 +12,8 @@ namespace cairn::raft {
 struct Config {
     NodeId id;  // not none
     // A follower that hears nothing campaigns after a random time in
-    // [election_ticks, 2 * election_ticks). Also the leader lease of §4.2.3 and check-quorum's span.
+    // [election_ticks, 2 * election_ticks). Also the leader lease of §4.2.3 and check-quorum's
+    // span.
     std::uint32_t election_ticks = 10;
     std::uint32_t heartbeat_ticks = 1;  // < election_ticks
 
@@ -20,8 +21,8 @@ struct Config {
     bool check_quorum = true;
 
     // Replication limits, each per follower.
-    std::uint64_t append_bytes_max = 1024U * 1024U;     // entries of one Append; one entry always fits
-    std::uint32_t inflight_count_max = 512;             // Appends sent and not answered
+    std::uint64_t append_bytes_max = 1024U * 1024U;  // entries of one Append; one entry always fits
+    std::uint32_t inflight_count_max = 512;          // Appends sent and not answered
     std::uint64_t inflight_bytes_max = 16U * 1024U * 1024U;
 
     // Proposals not yet committed, on a leader; over it: Errc::kTooManyRequests. One always fits.

@@ -30,7 +30,8 @@ struct PreVoteReply {
 // RequestVote (Raft paper §5.2, §5.4.1).
 struct Vote {
     EntryId last;
-    bool transfer = false;  // asked for by the old leader: overrules the leader lease (§4.2.3, §3.10)
+    bool transfer =
+        false;  // asked for by the old leader: overrules the leader lease (§4.2.3, §3.10)
     bool operator==(const Vote&) const = default;
 };
 
@@ -60,9 +61,9 @@ struct AppendReply {
 
 // Sent every heartbeat interval, and at once for a new read round.
 struct Heartbeat {
-    Index commit;               // never above what the receiver is known to have
+    Index commit;                // never above what the receiver is known to have
     std::uint64_t read_round{};  // the leader's newest ReadIndex round; rounds are unique in a term
-    Index floor;                // every member has everything up to here: the receiver may compact
+    Index floor;                 // every member has everything up to here: the receiver may compact
     bool operator==(const Heartbeat&) const = default;
 };
 
@@ -112,10 +113,9 @@ struct ReadIndexReply {
     bool operator==(const ReadIndexReply&) const = default;
 };
 
-using MessageBody =
-    std::variant<PreVote, PreVoteReply, Vote, VoteReply, Append, AppendReply, Heartbeat,
-                 HeartbeatReply, TimeoutNow, ForwardProposals, ForwardRefused, ReadIndexRequest,
-                 ReadIndexReply>;
+using MessageBody = std::variant<PreVote, PreVoteReply, Vote, VoteReply, Append, AppendReply,
+                                 Heartbeat, HeartbeatReply, TimeoutNow, ForwardProposals,
+                                 ForwardRefused, ReadIndexRequest, ReadIndexReply>;
 
 // The position in MessageBody; also the number on the wire (docs/formats/peer.md): append only.
 enum class MessageKind : std::uint8_t {

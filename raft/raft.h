@@ -33,9 +33,9 @@ struct Status {
     Term term;
     NodeId vote;
     NodeId leader;
-    Index first;    // first index still in the log (floor + 1)
+    Index first;  // first index still in the log (floor + 1)
     Index last;
-    Index stable;   // durable here up to
+    Index stable;  // durable here up to
     Index commit;
     Index applied;
     std::uint64_t uncommitted_bytes{};

@@ -38,18 +38,18 @@ struct RoleChange {
 
 // Kinds of TraceEvent::kind that the core emits.
 enum class TraceKind : std::uint16_t {
-    kBecame = 1,         // detail: Role
-    kIgnored,            // detail: MessageKind; the input was stale, foreign or not for this role
-    kVoteGranted,        // peer: candidate
-    kVoteRefused,        // peer: candidate
-    kAppendRejected,     // a follower refused; index: prev
-    kTruncated,          // index: the first entry dropped
-    kCommitted,          // index: the new commit index
-    kQuorumLost,         // check-quorum: a leader stepped down
-    kTransferStarted,    // peer: transferee
-    kTransferEnded,      // detail: 1 when leadership moved
-    kRefusedProposal,    // detail: Errc
-    kCompacted,          // index: the new floor
+    kBecame = 1,       // detail: Role
+    kIgnored,          // detail: MessageKind; the input was stale, foreign or not for this role
+    kVoteGranted,      // peer: candidate
+    kVoteRefused,      // peer: candidate
+    kAppendRejected,   // a follower refused; index: prev
+    kTruncated,        // index: the first entry dropped
+    kCommitted,        // index: the new commit index
+    kQuorumLost,       // check-quorum: a leader stepped down
+    kTransferStarted,  // peer: transferee
+    kTransferEnded,    // detail: 1 when leadership moved
+    kRefusedProposal,  // detail: Errc
+    kCompacted,        // index: the new floor
 };
 
 // Order of execution for the replica: `messages` and `persist` may start at once and together

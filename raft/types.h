@@ -49,7 +49,8 @@ struct HardState {
 };
 
 // Who takes part. All lists are sorted and without duplicates.
-// Joint consensus (dissertation §4.3): while `voters_outgoing` is not empty, both majorities decide.
+// Joint consensus (dissertation §4.3): while `voters_outgoing` is not empty, both majorities
+// decide.
 struct ConfState {
     std::vector<NodeId> voters;
     std::vector<NodeId> voters_outgoing;

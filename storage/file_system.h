@@ -41,9 +41,9 @@ class FileLock {
 };
 
 enum class OpenMode : std::uint8_t {
-    kRead,         // must exist
-    kReadWrite,    // must exist
-    kCreate,       // must not exist; read and write
+    kRead,       // must exist
+    kReadWrite,  // must exist
+    kCreate,     // must not exist; read and write
 };
 
 // Paths are plain strings with '/'. Directory changes (create, rename, remove) are durable only

@@ -79,8 +79,8 @@ struct TransferLeader {
 // Refuse new calls from now on; those in flight run to their end.
 struct Shutdown {};
 
-using Event = std::variant<Tick, Receive, Submit, SubmitRead, Cancel, LogPersisted, StorageFailed,
-                           StateApplied, StateFlushed, GarbageCollected, PeerLost, TransferLeader,
-                           Shutdown>;
+using Event =
+    std::variant<Tick, Receive, Submit, SubmitRead, Cancel, LogPersisted, StorageFailed,
+                 StateApplied, StateFlushed, GarbageCollected, PeerLost, TransferLeader, Shutdown>;
 
 }  // namespace cairn::server

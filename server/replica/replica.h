@@ -24,7 +24,8 @@ struct ReplicaConfig {
     // A proposal or read without an answer for so long ends as Unknown / ReadFailed (etcd: 5 s + 2
     // election timeouts), in ticks.
     std::uint64_t request_timeout_ticks = 70;
-    // A linearizable read round without an answer is asked again after so many ticks (etcd: 500 ms).
+    // A linearizable read round without an answer is asked again after so many ticks (etcd: 500
+    // ms).
     std::uint64_t read_retry_ticks = 5;
 
     std::uint64_t pending_calls_max = 100'000;  // waiters of both kinds; over it: kTooManyRequests

@@ -18,9 +18,9 @@ struct NodeView {
     bool is_leader = false;
     bool is_learner = false;
     bool stopping = false;
-    std::uint64_t leader_changes{};        // seen by this member since its start
+    std::uint64_t leader_changes{};  // seen by this member since its start
     std::uint64_t proposals_pending{};
-    std::uint64_t proposals_committed{};   // = commit index, as etcd counts
+    std::uint64_t proposals_committed{};  // = commit index, as etcd counts
     std::uint64_t proposals_applied{};
     std::uint64_t proposals_failed{};
     std::uint64_t read_indexes_failed{};

@@ -20,7 +20,7 @@ struct Command {
     ProposalId id;
     Term decided_in;                // the proposer's term when it decided to propose
     std::uint64_t auth_revision{};  // 0 until authentication exists
-    std::string user;               // empty until authentication exists; at most 64 KiB - 1
+    std::string user{};             // empty until authentication exists; at most 64 KiB - 1
     Bytes request;                  // a slice of the entry's payload after decoding
 };
 

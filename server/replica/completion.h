@@ -51,8 +51,8 @@ struct TransferDone {
 };
 
 struct Completion {
-    CallId call;
-    Term term;  // this member's raft term at completion, for the header
+    CallId call{};
+    Term term{};  // this member's raft term at completion, for the header
     std::variant<ProposalOutcome, ReadGranted, ReadFailed, TransferDone> result;
     bool operator==(const Completion&) const = default;
 };

@@ -5,11 +5,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/trace_event.h"
 #include "raft/config.h"
 #include "raft/persist.h"
+#include "raft/raft.h"
 #include "server/replica/effect.h"
 #include "server/replica/event.h"
 #include "server/replica/view.h"
@@ -48,6 +51,12 @@ class Replica {
     // once: that is the group commit.
     void take_effects(Effects& out);
     [[nodiscard]] const NodeView& view() const;
+
+    // The core's picture of itself, for tests, invariants and metrics. Not cheap.
+    [[nodiscard]] raft::Status raft_status() const;
+    // The flight recorder: the newest events stepped, oldest first, without their payloads. `kind`
+    // is the event's position in Event; `arg` counts ticks.
+    [[nodiscard]] std::vector<TraceEvent> recent_events() const;
 
   private:
     class Impl;

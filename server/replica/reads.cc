@@ -1,0 +1,90 @@
+#include "server/replica/reads.h"
+
+#include <algorithm>
+
+namespace cairn::server {
+namespace {
+
+// Rounds whose answers are still recognised; an answer to an older one is ignored.
+constexpr std::uint64_t kRoundsMax = 4096;
+
+}  // namespace
+
+void Reads::submit(SubmitRead submit) {
+    if (calls_.full()) {
+        ++failed_;
+        calls_.answer(submit.call, ReadFailed{Errc::kTooManyRequests});
+        return;
+    }
+    const std::uint64_t number =
+        waiters_.push(Waiter{.call = submit.call, .start_ticks = calls_.now_ticks()});
+    calls_.open(submit.call, CallSlot{.kind = CallKind::kRead, .number = number});
+}
+
+void Reads::maybe_ask(raft::Raft& raft) {
+    if (granted_end_ == waiters_.end_number() || !raft.leader()) {
+        return;
+    }
+    const bool fresh = asked_end_ < waiters_.end_number();
+    const bool other_leader = asked_.leader != raft.leader() || asked_.term != raft.term();
+    const bool overdue = calls_.now_ticks() - asked_.ticks >= limits_.retry_ticks;
+    if (!fresh && !other_leader && !overdue) {
+        return;
+    }
+    asked_ = Asked{.leader = raft.leader(), .term = raft.term(), .ticks = calls_.now_ticks()};
+    asked_end_ = waiters_.end_number();
+    if (rounds_.size() >= kRoundsMax) {
+        rounds_.pop();
+    }
+    const std::uint64_t request = rounds_.push(Round{.end = asked_end_});
+    raft.step(raft::ReadIndex{.request = request});
+}
+
+void Reads::cancel(std::uint64_t number) {
+    if (waiters_.contains(number)) {
+        waiters_.at(number).call = CallId{};
+    }
+}
+
+void Reads::on_grant(const raft::ReadGrant& grant) {
+    if (!rounds_.contains(grant.request)) {
+        return;  // all its reads are answered or over
+    }
+    const std::uint64_t end = rounds_.at(grant.request).end;
+    for (std::uint64_t number = granted_end_; number < end; ++number) {
+        waiters_.at(number).index = grant.index;
+    }
+    granted_end_ = std::max(granted_end_, end);
+    drop_answered_rounds();
+    on_applied(applied_);
+}
+
+void Reads::drop_answered_rounds() {
+    while (!rounds_.empty() && rounds_.front().end <= granted_end_) {
+        rounds_.pop();
+    }
+}
+
+void Reads::on_applied(Index applied) {
+    applied_ = applied;
+    while (waiters_.begin_number() < granted_end_ && waiters_.front().index <= applied) {
+        calls_.close(waiters_.front().call, ReadGranted{.applied = applied});
+        waiters_.pop();
+    }
+}
+
+void Reads::on_tick() {
+    while (!waiters_.empty() &&
+           calls_.now_ticks() - waiters_.front().start_ticks >= limits_.timeout_ticks) {
+        const bool granted = waiters_.begin_number() < granted_end_;
+        ++failed_;
+        calls_.close(waiters_.front().call,
+                     ReadFailed{granted ? Errc::kTimeoutWaitAppliedIndex : Errc::kTimeout});
+        waiters_.pop();
+    }
+    granted_end_ = std::max(granted_end_, waiters_.begin_number());
+    asked_end_ = std::max(asked_end_, waiters_.begin_number());
+    drop_answered_rounds();
+}
+
+}  // namespace cairn::server

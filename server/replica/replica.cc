@@ -1,0 +1,267 @@
+#include "server/replica/replica.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "raft/raft.h"
+#include "server/replica/apply_flow.h"
+#include "server/replica/calls.h"
+#include "server/replica/contact.h"
+#include "server/replica/flight_recorder.h"
+#include "server/replica/proposals.h"
+#include "server/replica/reads.h"
+#include "server/replica/transfers.h"
+
+namespace cairn::server {
+
+// Translates events to inputs of the core and its Ready to effects. The order of a turn is fixed in
+// take_effects and nowhere else; the parts (proposals, reads, ...) never call each other.
+class Replica::Impl {
+  public:
+    Impl(const ReplicaConfig& config, raft::Raft raft, Index applied);
+
+    void step(Event event);
+    void take_effects(Effects& out);
+    [[nodiscard]] const NodeView& view() const { return view_; }
+    [[nodiscard]] raft::Status raft_status() const { return raft_.status(); }
+    [[nodiscard]] std::vector<TraceEvent> recent_events() const { return recorder_.events(); }
+
+  private:
+    void on(Tick event);
+    void on(Receive event);
+    void on(Submit event);
+    void on(SubmitRead event);
+    void on(Cancel event);
+    void on(LogPersisted event);
+    void on(StorageFailed event);
+    void on(StateApplied event);
+    void on(StateFlushed event);
+    void on(GarbageCollected event);
+    void on(PeerLost event);
+    void on(const TransferLeader& event);
+    void on(Shutdown event);
+
+    void on_role_change(const raft::RoleChange& change);
+    void refresh_conf();
+    void refresh_view(Effects& out);
+
+    ReplicaConfig config_;
+    raft::Raft raft_;
+    raft::Ready ready_;  // reused from turn to turn
+    raft::ConfState conf_;
+    Calls calls_;
+    Proposals proposals_;
+    Reads reads_;
+    Transfers transfers_;
+    ApplyFlow apply_flow_;
+    Contact contact_;
+    FlightRecorder recorder_;
+    NodeView view_;
+    std::optional<Error> failure_;  // set: the member is halted
+    bool halt_told_ = false;
+    bool stopping_ = false;
+    NodeId last_leader_;  // the newest leader known, kept while there is none
+    std::uint64_t leader_changes_ = 0;
+};
+
+Replica::Impl::Impl(const ReplicaConfig& config, raft::Raft raft, Index applied)
+    : config_(config),
+      raft_(std::move(raft)),
+      calls_(config.pending_calls_max),
+      proposals_(config.raft.id, config.boot,
+                 ProposalLimits{.timeout_ticks = config.request_timeout_ticks,
+                                .queued_bytes_max = config.raft.uncommitted_bytes_max},
+                 calls_),
+      reads_(ReadLimits{.timeout_ticks = config.request_timeout_ticks,
+                        .retry_ticks = config.read_retry_ticks},
+             calls_),
+      // The core gives a transfer up after one election timeout (dissertation §3.10); the news of
+      // one that succeeded may take another.
+      transfers_(2 * std::uint64_t{config.raft.election_ticks}, calls_),
+      apply_flow_(applied, config.apply_bytes_max),
+      contact_(config.raft.id, config.raft.election_ticks),
+      recorder_(config.raft.id) {
+    reads_.on_applied(applied);
+    refresh_conf();
+    Effects first;
+    refresh_view(first);
+}
+
+void Replica::Impl::step(Event event) {
+    if (failure_) {
+        return;
+    }
+    recorder_.record(event, calls_.now_ticks());
+    std::visit([this](auto& alternative) { on(std::move(alternative)); }, event);
+}
+
+void Replica::Impl::on(Tick /*event*/) {
+    calls_.tick();
+    raft_.step(raft::Tick{});
+    proposals_.on_tick([this](std::uint64_t start_ticks) {
+        return contact_.timeout_reason(start_ticks, calls_.now_ticks(), raft_.leader(), conf_);
+    });
+    reads_.on_tick();
+}
+
+void Replica::Impl::on(Receive event) {
+    contact_.heard(event.message.from, calls_.now_ticks());
+    raft_.step(raft::Receive{.message = std::move(event.message)});
+}
+
+void Replica::Impl::on(Submit event) {
+    if (stopping_) {
+        calls_.answer(event.call, ProposalOutcome{NotApplied{Errc::kStopped}});
+        return;
+    }
+    proposals_.submit(std::move(event), raft_);
+}
+
+void Replica::Impl::on(SubmitRead event) {
+    if (stopping_) {
+        calls_.answer(event.call, ReadFailed{Errc::kStopped});
+        return;
+    }
+    reads_.submit(event);
+}
+
+void Replica::Impl::on(Cancel event) {
+    const std::optional<CallSlot> slot = calls_.cancel(event.call);
+    if (!slot) {
+        return;  // answered in the meantime
+    }
+    switch (slot->kind) {
+        case CallKind::kProposal: return proposals_.cancel(slot->number);
+        case CallKind::kRead: return reads_.cancel(slot->number);
+        case CallKind::kTransfer: return transfers_.cancel(event.call);
+    }
+}
+
+void Replica::Impl::on(LogPersisted event) { raft_.step(raft::Persisted{.seq = event.seq}); }
+
+void Replica::Impl::on(StorageFailed event) { failure_ = std::move(event.error); }
+
+void Replica::Impl::on(StateApplied event) {
+    const Index applied = event.output.applied.index;
+    apply_flow_.on_applied(applied);
+    proposals_.on_applied(event.output);
+    reads_.on_applied(applied);
+    raft_.step(raft::Applied{.index = applied});
+    if (event.output.members_changed) {
+        refresh_conf();
+    }
+}
+
+void Replica::Impl::on(StateFlushed event) { raft_.step(raft::Compact{.index = event.applied}); }
+
+void Replica::Impl::on(GarbageCollected event) { proposals_.on_collected(event.revision); }
+
+void Replica::Impl::on(PeerLost event) {
+    contact_.lost(event.node);
+    raft_.step(raft::PeerUnreachable{.node = event.node});
+}
+
+void Replica::Impl::on(const TransferLeader& event) {
+    if (stopping_ && event.to) {
+        calls_.answer(event.call, TransferDone{.error = Errc::kStopped});
+        return;
+    }
+    transfers_.submit(event, raft_);
+}
+
+void Replica::Impl::on(Shutdown /*event*/) {
+    stopping_ = true;
+    proposals_.refuse_queued(Errc::kStopped);
+}
+
+// The order of a turn. Inputs that new calls cause go in before the one take of the core's Ready;
+// answers go out last, when everything that this turn decides about them is known.
+void Replica::Impl::take_effects(Effects& out) {
+    out.clear();
+    if (failure_) {
+        if (!halt_told_) {
+            out.halt = failure_;
+            halt_told_ = true;
+        }
+        return;
+    }
+    proposals_.propose_queued(raft_);
+    reads_.maybe_ask(raft_);
+    if (raft_.has_ready()) {
+        raft_.take_ready(ready_);
+        out.send.swap(ready_.messages);
+        out.persist.swap(ready_.persist);
+        out.trace.swap(ready_.trace);
+        for (const raft::RefusedProposal& refused : ready_.refused) {
+            proposals_.on_refused(refused);
+        }
+        for (const raft::ReadGrant& grant : ready_.reads) {
+            reads_.on_grant(grant);
+        }
+        // A refused read is asked again by maybe_ask: nothing to do.
+        apply_flow_.push(ready_.committed);
+        if (ready_.role) {
+            on_role_change(*ready_.role);
+        }
+    }
+    apply_flow_.take(out.apply);
+    transfers_.check(raft_);
+    calls_.take(raft_.term(), out.completions);
+    refresh_view(out);
+}
+
+void Replica::Impl::on_role_change(const raft::RoleChange& change) {
+    if (change.leader && change.leader != last_leader_) {
+        last_leader_ = change.leader;
+        ++leader_changes_;
+        contact_.elected(calls_.now_ticks());
+    }
+}
+
+void Replica::Impl::refresh_conf() { conf_ = raft_.status().conf; }
+
+void Replica::Impl::refresh_view(Effects& out) {
+    const NodeView fresh{
+        .member = config_.raft.id,
+        .leader = raft_.leader(),
+        .term = raft_.term(),
+        .commit = raft_.commit(),
+        .applied = apply_flow_.applied(),
+        .last = raft_.last_index(),
+        .is_leader = raft_.role() == raft::Role::kLeader,
+        .is_learner =
+            std::binary_search(conf_.learners.begin(), conf_.learners.end(), config_.raft.id),
+        .stopping = stopping_,
+        .leader_changes = leader_changes_,
+        .proposals_pending = proposals_.pending(),
+        .proposals_committed = raft_.commit().value,
+        .proposals_applied = apply_flow_.applied().value,
+        .proposals_failed = proposals_.failed(),
+        .read_indexes_failed = reads_.failed(),
+    };
+    out.view_changed = fresh != view_;
+    view_ = fresh;
+}
+
+Result<std::unique_ptr<Replica>> Replica::restore(const ReplicaConfig& config,
+                                                  raft::Recovered recovered,
+                                                  storage::AppliedState applied) {
+    const Index applied_index = applied.applied.index;
+    CAIRN_TRY(raft::Raft raft,
+              raft::Raft::restore(config.raft, std::move(recovered), applied_index));
+    return std::unique_ptr<Replica>(
+        new Replica(std::make_unique<Impl>(config, std::move(raft), applied_index)));
+}
+
+Replica::Replica(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Replica::~Replica() = default;
+
+void Replica::step(Event event) { impl_->step(std::move(event)); }
+void Replica::take_effects(Effects& out) { impl_->take_effects(out); }
+const NodeView& Replica::view() const { return impl_->view(); }
+raft::Status Replica::raft_status() const { return impl_->raft_status(); }
+std::vector<TraceEvent> Replica::recent_events() const { return impl_->recent_events(); }
+
+}  // namespace cairn::server

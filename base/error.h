@@ -9,6 +9,7 @@
 
 namespace cairn {
 
+// The numbers go between members (ForwardRefused): append to a group, never renumber.
 enum class Errc : std::uint16_t {
     // Operating errors that no client sees as they are.
     kIo = 1,              // the operating system refused; detail names file, call and errno
@@ -107,6 +108,8 @@ enum class Errc : std::uint16_t {
     kUnimplemented = 800,
     kMessageTooLarge,
     kMalformedRequest,  // the request's protobuf does not parse
+    kInvalidArgument,   // a field's value that etcd would crash on; detail names it
+    kUnknownService,    // a health check of a service that is not there
 };
 
 // The enumerator's name without its k, for logs and tests; "?" for a value outside the list.

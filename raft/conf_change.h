@@ -34,8 +34,9 @@ Result<ConfChange> decode_conf_change(const Bytes& payload);
 Result<ConfState> apply_conf_change(const ConfState& conf, const ConfChange& change);
 
 // The first entries of a new cluster: one kConfig for each member, sorted by id, at term 1,
-// index 1…n, committed from the start, identical on all members. To be made durable by the log
-// (as batch 1) before the core is restored from it.
+// index 1…n, committed from the start, identical on all members (so the context holds only what
+// the cluster id is derived from: peer URLs, no names). To be made durable by the log before the
+// core is restored from it.
 struct BootstrapMember {
     NodeId id;
     Bytes context;

@@ -33,6 +33,10 @@ struct Config {
     // (etcd: the commit-apply gap of 5000).
     std::uint64_t apply_gap_max = 5000;
 
+    // The log above the floor, which the core holds in memory. Over it a leader refuses proposals:
+    // until snapshots exist, a member that is down keeps the floor where it is.
+    std::uint64_t log_bytes_max = 2048ULL * 1024U * 1024U;
+
     std::uint64_t seed = 0;  // for election jitter; differs between members
 
     [[nodiscard]] Result<void> validate() const;

@@ -28,9 +28,10 @@ struct Propose {
     Bytes payload;
 };
 
-// A batch of this member's clients wants to read at the newest state. `request` is unique within
-// this run. Answered by a ReadGrant with the same number, or a ReadRefusal; a request lost with a
-// message or a leader is not answered at all: the replica asks again with a new number.
+// A batch of this member's clients wants to read at the newest state. `request` is unique across
+// this member's runs: the replica counts from a start drawn at random for each boot. Answered by a
+// ReadGrant with the same number, or a ReadRefusal; a request lost with a message or a leader is
+// not answered at all: the replica asks again with a new number.
 struct ReadIndex {
     std::uint64_t request{};
 };

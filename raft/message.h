@@ -20,8 +20,9 @@ struct PreVote {
     bool operator==(const PreVote&) const = default;
 };
 
-// On a grant Message::term is the asked term; on a refusal it is the voter's own, so that a
-// candidate that has fallen behind catches up.
+// On a grant Message::term is the asked term, and the reply leaves at once. On a refusal it is the
+// voter's own, so that a candidate that has fallen behind catches up; it waits for that term to be
+// durable here like any other message that carries it.
 struct PreVoteReply {
     bool granted = false;
     bool operator==(const PreVoteReply&) const = default;
@@ -51,6 +52,9 @@ struct Append {
 // On success `match` is the last index known equal and durable at the sender.
 // On refusal `match` is unused and (hint_term, hint_index) is the sender's last entry that may
 // still match: index <= rejected prev, the largest one whose term <= the refused prev.term.
+// A prev below the receiver's floor is a success with match = min(commit, stable). A hint below the
+// leader's floor, or a refusal at or below match, means the sender lost its disk: the leader keeps
+// probing at its floor and lowers nothing; it is never an assert.
 struct AppendReply {
     bool success = false;
     Index match;
@@ -78,8 +82,13 @@ struct TimeoutNow {
 };
 
 // A proposal on its way from a follower to the leader it knew in Message::term.
-// The leader takes it only while it still leads that same term, and takes each id at most once,
-// so a proposal can enter at most one place of one term's log however the network repeats it.
+// Only the node that leads that very term answers; everybody else drops it without a word (the
+// proposal then ends by the term rule or by its timeout). The leader decides each id once a term:
+// a repeat of a taken id is dropped, a repeat of a refused one is refused again or dropped, so a
+// proposal enters at most one place of one term's log however the network repeats it. What it
+// remembers is kept by (member, boot) until the term ends; an id older than what it remembers is
+// dropped, never refused and never taken.
+// At most Config::append_bytes_max of payload in one message; one proposal always fits.
 struct Forwarded {
     ProposalId id;
     Bytes payload;
@@ -90,7 +99,8 @@ struct ForwardProposals {
     bool operator==(const ForwardProposals&) const = default;
 };
 
-// Refusals only: an accepted proposal is answered by its entry being applied.
+// Refusals only: an accepted proposal is answered by its entry being applied. Sent only by the
+// leader of Message::term, for ids that it has not taken and in this term never will.
 struct RefusedProposal {
     ProposalId id;
     Errc reason{};
@@ -101,7 +111,9 @@ struct ForwardRefused {
     bool operator==(const ForwardRefused&) const = default;
 };
 
-// A follower's batched linearizable reads (dissertation §6.4). `request` is unique at the sender.
+// A follower's batched linearizable reads (dissertation §6.4). `request` is unique for the sender
+// across its restarts (it counts from a random start), or a late reply to an earlier run could
+// grant a read of this one at an index that is too old.
 struct ReadIndexRequest {
     std::uint64_t request{};
     bool operator==(const ReadIndexRequest&) const = default;

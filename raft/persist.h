@@ -1,6 +1,6 @@
 // What the core asks of the log on disk and what it gets back after a restart.
 // Values; handed from the replica to the log's thread.
-// This and raft/types.h are all that storage/ may see of the core.
+// This, raft/types.h and raft/conf_change.h are all that storage/ may see of the core.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,9 @@ namespace cairn::raft {
 // One unit of durable writing. Batches are written in the order of `seq`, and each is applied to
 // the log as a whole: floor, then hard state, then entries.
 struct PersistBatch {
-    PersistSeq seq;  // echoed in Persisted{seq}; from 1, without gaps, within one run
+    // Echoed in Persisted{seq}; from 1, without gaps, within one run; 0 in the bootstrap batch. The
+    // log on disk does not keep it.
+    PersistSeq seq;
     // When set: entries up to floor->last are no longer needed and may be deleted once this batch
     // is durable. It never lies above an entry that this batch or an earlier one truncates.
     std::optional<SnapshotMeta> floor;

@@ -36,6 +36,15 @@ struct RoleChange {
     bool operator==(const RoleChange&) const = default;
 };
 
+// How a TransferLeader input ended. Always answered: kNotLeader here, kBadLeaderTransferee for a
+// stranger, a learner or when there is nobody else, kTimeoutLeaderTransfer when it did not happen
+// within an election timeout; success at once when `to` leads already.
+struct TransferResult {
+    NodeId to;
+    std::optional<Errc> error;
+    bool operator==(const TransferResult&) const = default;
+};
+
 // Kinds of TraceEvent::kind that the core emits.
 enum class TraceKind : std::uint16_t {
     kBecame = 1,       // detail: Role
@@ -56,6 +65,9 @@ enum class TraceKind : std::uint16_t {
 // (whatever rests on a write is withheld by the core until Persisted); `committed` goes to the
 // state machine in order. One Ready carries at most one batch.
 struct Ready {
+    // The core cannot go on: an entry it does not understand, or a leader that contradicts what is
+    // committed here (somebody lost data). Nothing else of this Ready may be used.
+    std::optional<Error> halt;
     std::vector<Message> messages;
     std::optional<PersistBatch> persist;
     // Committed and durable here; consecutive; each entry is handed out once in a run.
@@ -64,6 +76,7 @@ struct Ready {
     std::vector<ReadRefusal> reads_refused;
     // Certainly never entered any log.
     std::vector<RefusedProposal> refused;
+    std::optional<TransferResult> transfer;
     std::optional<RoleChange> role;  // the newest, when role, term or known leader changed
     std::vector<TraceEvent> trace;
 

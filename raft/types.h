@@ -43,7 +43,7 @@ struct Entry {
 struct HardState {
     Term term;
     NodeId vote;   // whom this member voted for in `term`; none when nobody
-    Index commit;  // rides along, never causes a write; a lower bound after a restart
+    Index commit;  // rides along; written by itself only after a tick without any other batch
 
     bool operator==(const HardState&) const = default;
 };

@@ -53,6 +53,8 @@ class WriteBatch {
     [[nodiscard]] const std::vector<WriteOp>& ops() const { return ops_; }
     [[nodiscard]] bool empty() const { return ops_.empty(); }
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+    // Keeps the first `count` operations: how a failed transaction takes its writes back.
+    void truncate(std::size_t count);
     void clear();
 
   private:
@@ -78,7 +80,8 @@ class Iterator {
     [[nodiscard]] virtual Result<void> status() const = 0;
 };
 
-// What the readers of one moment see. Immutable; any thread; outlives no engine.
+// What the readers of one moment see. Immutable; any thread. Every reader and every snapshot must
+// be dropped before the engine is.
 class EngineReader {
   public:
     virtual ~EngineReader() = default;

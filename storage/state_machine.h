@@ -36,7 +36,6 @@ struct ApplyOutput {
     raft::EntryId applied;  // the last entry applied
     // One for each command entry whose id is of this member and boot, in log order.
     std::vector<ApplyResult> results;
-    // Ids of all applied commands of this member from other boots or none are not reported.
     std::vector<std::shared_ptr<const mvcc::EventBatch>> events;  // one for each revision made
     std::int64_t revision{};
     std::int64_t compacted{};

@@ -31,6 +31,7 @@ struct ReplicaConfig {
     // ms).
     std::uint64_t read_retry_ticks = 5;
 
+    std::uint64_t pending_bytes_max = 256U * 1024U * 1024U;  // requests of those, together
     std::uint64_t pending_calls_max = 100'000;  // waiters of both kinds; over it: kTooManyRequests
     std::uint64_t apply_bytes_max = 4U * 1024U * 1024U;  // entries of one Effects::apply
 };

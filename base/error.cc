@@ -84,6 +84,8 @@ std::string_view errc_name(Errc code) {
         case Errc::kUnimplemented: return "Unimplemented";
         case Errc::kMessageTooLarge: return "MessageTooLarge";
         case Errc::kMalformedRequest: return "MalformedRequest";
+        case Errc::kInvalidArgument: return "InvalidArgument";
+        case Errc::kUnknownService: return "UnknownService";
     }
     return "?";
 }

@@ -22,17 +22,18 @@ void Proposals::submit(Submit submit, raft::Raft& raft) {
     const bool queue = !raft.leader() || first_queued_ < waiters_.end_number();
     const std::uint64_t bytes = submit.request.size();
     if (calls_.full() || waiters_.size() >= calls_.pending_max() * kSpanFactor ||
-        (queue && queued_bytes_ > 0 && queued_bytes_ + bytes > limits_.queued_bytes_max)) {
+        (bytes_ > 0 && bytes_ + bytes > limits_.bytes_max)) {
         ++failed_;
         calls_.answer(submit.call, ProposalOutcome{NotApplied{Errc::kTooManyRequests}});
         return;
     }
-    queued_bytes_ += bytes;
+    bytes_ += bytes;
     const std::uint64_t sequence = waiters_.push(Waiter{.call = submit.call,
                                                         .start_ticks = calls_.now_ticks(),
                                                         .state = State::kQueued,
                                                         .kind = submit.kind,
-                                                        .request = std::move(submit.request)});
+                                                        .request = std::move(submit.request),
+                                                        .bytes = bytes});
     calls_.open(submit.call, CallSlot{.kind = CallKind::kProposal, .number = sequence});
     ++pending_;
     if (!queue) {
@@ -52,7 +53,6 @@ void Proposals::propose(std::uint64_t sequence, raft::Raft& raft) {
     if (waiter.state == State::kDone) {
         return;
     }
-    queued_bytes_ -= waiter.request.size();
     waiter.state = State::kProposed;
     waiter.term = raft.term();
     const ProposalId id{.member = member_, .boot = boot_, .sequence = sequence};
@@ -140,6 +140,7 @@ void Proposals::on_result(storage::ApplyResult& result) {
                              .call = waiter.call,
                              .outcome = std::move(outcome)});
         waiter.state = State::kDone;
+        bytes_ -= waiter.bytes;
         return;
     }
     end(waiter, ProposalOutcome{std::move(outcome)});
@@ -187,10 +188,8 @@ void Proposals::end_expired(Errc reason) {
 
 template <class Outcome>
 void Proposals::end(Waiter& waiter, Outcome outcome) {
-    if (waiter.state == State::kQueued) {
-        queued_bytes_ -= waiter.request.size();
-        waiter.request = Bytes{};
-    }
+    bytes_ -= waiter.bytes;
+    waiter.request = Bytes{};
     if (!std::holds_alternative<Applied>(outcome)) {
         ++failed_;
     }

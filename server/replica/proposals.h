@@ -20,7 +20,7 @@ namespace cairn::server {
 
 struct ProposalLimits {
     std::uint64_t timeout_ticks{};
-    std::uint64_t queued_bytes_max{};  // requests held while no leader is known
+    std::uint64_t bytes_max{};  // requests of all that wait, together; one always fits
 };
 
 // Outcomes, each decided in one place:
@@ -65,6 +65,7 @@ class Proposals {
         Term term{};  // it may be in the log of this term only; set when proposed
         command::CommandKind kind = command::UNKNOWN;  // these two while queued
         Bytes request{};
+        std::uint64_t bytes{};  // what it counts for
     };
     // An applied compaction whose client waits for the garbage to be gone.
     struct Held {
@@ -91,7 +92,7 @@ class Proposals {
     SequenceRing<Waiter> waiters_{1};  // by ProposalId::sequence; start_ticks and term never fall
     // Invariant: exactly the waiters from here on are kQueued (or done again).
     std::uint64_t first_queued_ = 1;
-    std::uint64_t queued_bytes_ = 0;
+    std::uint64_t bytes_ = 0;  // of the waiters that are not done
     std::vector<Held> held_;
     std::int64_t collected_ = 0;
     Term applied_term_;

@@ -2,13 +2,24 @@
 
 #include <algorithm>
 
+#include "base/prng.h"
+
 namespace cairn::server {
 namespace {
 
 // Rounds whose answers are still recognised; an answer to an older one is ignored.
 constexpr std::uint64_t kRoundsMax = 4096;
 
+// Far from the starts of other boots, and from the end of the numbers.
+std::uint64_t first_round(std::uint64_t boot) {
+    std::uint64_t state = boot;
+    return (splitmix64(state) >> 1U) + 1;
+}
+
 }  // namespace
+
+Reads::Reads(ReadLimits limits, std::uint64_t boot, Calls& calls)
+    : limits_(limits), calls_(calls), rounds_(first_round(boot)) {}
 
 void Reads::submit(SubmitRead submit) {
     if (calls_.full()) {

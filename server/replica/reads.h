@@ -22,7 +22,8 @@ struct ReadLimits {
 // a read; a lost round is replaced by the next one.
 class Reads {
   public:
-    Reads(ReadLimits limits, Calls& calls) : limits_(limits), calls_(calls) {}
+    // `boot` makes the numbers of rounds unlike those of this member's earlier runs.
+    Reads(ReadLimits limits, std::uint64_t boot, Calls& calls);
 
     void submit(SubmitRead submit);
     // Once a turn: begins a round when there are new reads, when the leader is another one than was
@@ -56,7 +57,7 @@ class Reads {
     ReadLimits limits_;
     Calls& calls_;
     SequenceRing<Waiter> waiters_{1};  // start_ticks never fall
-    SequenceRing<Round> rounds_{1};    // by ReadIndex::request; at most kRoundsMax
+    SequenceRing<Round> rounds_;       // by ReadIndex::request; at most kRoundsMax
     // Invariant: exactly the reads before granted_end_ have an index; those from asked_end_ on are
     // in no round; granted_end_ <= asked_end_.
     std::uint64_t granted_end_ = 1;

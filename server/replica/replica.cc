@@ -43,6 +43,7 @@ class Replica::Impl {
     void on(const TransferLeader& event);
     void on(Shutdown event);
 
+    void take_halt(Effects& out);
     void on_role_change(const raft::RoleChange& change);
     void refresh_conf();
     void refresh_view(Effects& out);
@@ -72,14 +73,12 @@ Replica::Impl::Impl(const ReplicaConfig& config, raft::Raft raft, Index applied)
       calls_(config.pending_calls_max),
       proposals_(config.raft.id, config.boot,
                  ProposalLimits{.timeout_ticks = config.request_timeout_ticks,
-                                .queued_bytes_max = config.raft.uncommitted_bytes_max},
+                                .bytes_max = config.pending_bytes_max},
                  calls_),
       reads_(ReadLimits{.timeout_ticks = config.request_timeout_ticks,
                         .retry_ticks = config.read_retry_ticks},
-             calls_),
-      // The core gives a transfer up after one election timeout (dissertation §3.10); the news of
-      // one that succeeded may take another.
-      transfers_(2 * std::uint64_t{config.raft.election_ticks}, calls_),
+             config.boot, calls_),
+      transfers_(calls_),
       apply_flow_(applied, config.apply_bytes_max),
       contact_(config.raft.id, config.raft.election_ticks),
       recorder_(config.raft.id) {
@@ -164,10 +163,7 @@ void Replica::Impl::on(PeerLost event) {
 }
 
 void Replica::Impl::on(const TransferLeader& event) {
-    if (stopping_ && event.to) {
-        calls_.answer(event.call, TransferDone{.error = Errc::kStopped});
-        return;
-    }
+    // Also while stopping: a leader hands over before it goes.
     transfers_.submit(event, raft_);
 }
 
@@ -181,16 +177,16 @@ void Replica::Impl::on(Shutdown /*event*/) {
 void Replica::Impl::take_effects(Effects& out) {
     out.clear();
     if (failure_) {
-        if (!halt_told_) {
-            out.halt = failure_;
-            halt_told_ = true;
-        }
-        return;
+        return take_halt(out);
     }
     proposals_.propose_queued(raft_);
     reads_.maybe_ask(raft_);
     if (raft_.has_ready()) {
         raft_.take_ready(ready_);
+        if (ready_.halt) {
+            failure_ = std::move(ready_.halt);
+            return take_halt(out);
+        }
         out.send.swap(ready_.messages);
         out.persist.swap(ready_.persist);
         out.trace.swap(ready_.trace);
@@ -202,14 +198,24 @@ void Replica::Impl::take_effects(Effects& out) {
         }
         // A refused read is asked again by maybe_ask: nothing to do.
         apply_flow_.push(ready_.committed);
+        if (ready_.transfer) {
+            transfers_.on_result(*ready_.transfer);
+        }
         if (ready_.role) {
             on_role_change(*ready_.role);
         }
     }
     apply_flow_.take(out.apply);
-    transfers_.check(raft_);
     calls_.take(raft_.term(), out.completions);
     refresh_view(out);
+}
+
+// Told once; what the core or the calls still asked for dies with the member.
+void Replica::Impl::take_halt(Effects& out) {
+    if (!halt_told_) {
+        out.halt = failure_;
+        halt_told_ = true;
+    }
 }
 
 void Replica::Impl::on_role_change(const raft::RoleChange& change) {

@@ -1,6 +1,6 @@
 // Calls that wait for leadership to be handed over.
 // Owned by the replica; one thread.
-// Never decides who may lead: the core does.
+// Never decides who may lead or how long it may take: the core does.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "base/ids.h"
 #include "raft/raft.h"
+#include "raft/ready.h"
 #include "server/replica/calls.h"
 #include "server/replica/event.h"
 
@@ -15,27 +16,21 @@ namespace cairn::server {
 
 class Transfers {
   public:
-    Transfers(std::uint64_t timeout_ticks, Calls& calls)
-        : timeout_ticks_(timeout_ticks), calls_(calls) {}
+    explicit Transfers(Calls& calls) : calls_(calls) {}
 
-    // As etcd's MoveLeader answers: kNotLeader on a follower, kBadLeaderTransferee for who cannot
-    // lead, success at once when nothing has to move.
+    // Starts a transfer, or joins the one under way.
     void submit(const TransferLeader& transfer, raft::Raft& raft);
     void cancel(CallId call);
-    // Once a turn: done when another member is known to lead, failed when it is not the wanted one
-    // or after timeout_ticks.
-    void check(const raft::Raft& raft);
+    void on_result(const raft::TransferResult& result);
 
   private:
     struct Waiter {
         CallId call{};
         NodeId to{};  // none: anybody else
-        std::uint64_t start_ticks{};
     };
 
-    std::uint64_t timeout_ticks_;
     Calls& calls_;
-    std::vector<Waiter> waiters_;  // bounded by the replica's pending calls
+    std::vector<Waiter> waiters_;  // all of one transfer; bounded by the replica's pending calls
 };
 
 }  // namespace cairn::server

@@ -1,0 +1,150 @@
+#include "storage/wal_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cairn::storage::wal {
+
+Writer::Writer(FileSystem& files, std::string dir, const LogOptions& options)
+    : files_(files), dir_(std::move(dir)), options_(options) {}
+
+std::string Writer::segment_path(std::uint64_t id) const { return dir_ + "/" + segment_name(id); }
+
+std::string Writer::spare_path(std::uint64_t id) const { return dir_ + "/" + spare_name(id); }
+
+Result<void> Writer::sync_file() {
+    ++syncs_;
+    return file_->sync();
+}
+
+Result<void> Writer::resume(LogEnd end, std::vector<std::uint64_t> spares,
+                            const SegmentState& state) {
+    end_ = std::move(end);
+    // What the reader saw may have been in memory only: names as well as the newest batch.
+    CAIRN_TRY(files_.sync_dir(dir_));
+    if (!end_.segments.empty()) {
+        CAIRN_TRY(rewrite_newest());
+    }
+    for (const std::uint64_t id : end_.headless) {
+        CAIRN_TRY(files_.remove(segment_path(id)));
+    }
+    CAIRN_TRY(clean_spares(spares));
+    CAIRN_TRY(files_.sync_dir(dir_));
+    if (end_.segments.empty()) {
+        return begin_segment(state, kBlockBytes);
+    }
+    return release(state.floor.last.index);
+}
+
+Result<void> Writer::rewrite_newest() {
+    Segment& segment = end_.segments.back();
+    CAIRN_TRY(file_, files_.open(segment_path(segment.id), OpenMode::kReadWrite));
+    // All batches before the newest were synced before it was written. The newest may not be: after
+    // a failed sync the page cache can show it, marked clean, though the disk does not have it.
+    // Only writing it again helps. The bytes are the same, so a crash here takes nothing away.
+    CAIRN_TRY(file_->write_at(end_.offset - end_.newest_batch.size(), end_.newest_batch));
+    if (segment.bytes < options_.segment_bytes) {
+        CAIRN_TRY(file_->preallocate(options_.segment_bytes));
+        segment.bytes = options_.segment_bytes;
+    }
+    end_.newest_batch = {};
+    return sync_file();
+}
+
+Result<void> Writer::clean_spares(const std::vector<std::uint64_t>& spares) {
+    for (const std::uint64_t id : spares) {
+        next_spare_ = std::max(next_spare_, id + 1);
+        CAIRN_TRY(auto file, files_.open(spare_path(id), OpenMode::kRead));
+        CAIRN_TRY(const std::uint64_t bytes, file->size());
+        if (bytes == options_.segment_bytes && spares_.size() < options_.recycle_max) {
+            spares_.push_back(id);
+        } else {
+            CAIRN_TRY(files_.remove(spare_path(id)));
+        }
+    }
+    return ok();
+}
+
+Result<void> Writer::write(BatchKind kind, BatchBuffer& buffer, const SegmentState& state) {
+    const std::uint64_t bytes = padded_bytes(buffer.payload_bytes());
+    if (end_.offset + bytes > end_.segments.back().bytes) {
+        CAIRN_TRY(begin_segment(state, bytes));
+    }
+    return write_here(kind, buffer);
+}
+
+Result<void> Writer::write_here(BatchKind kind, BatchBuffer& buffer) {
+    BatchHeader header{.kind = kind,
+                       .segment = end_.segments.back().id,
+                       .number = end_.next_number,
+                       .chain = end_.chain};
+    buffer.finish(header, end_.offset);
+    CAIRN_TRY(file_->write_at(end_.offset, buffer.view()));
+    CAIRN_TRY(sync_file());
+    end_.offset += buffer.view().size();
+    end_.next_number = header.number + 1;
+    end_.chain = header.header_sum;
+    end_.sealed = kind == BatchKind::kSeal;
+    bytes_written_ += buffer.view().size();
+    return ok();
+}
+
+// A spare gets the segment's name and the name is made durable before the first byte is written:
+// a segment without a valid first batch therefore never held anything.
+Result<void> Writer::begin_segment(const SegmentState& state, std::uint64_t first_batch_bytes) {
+    segment_buffer_.clear();
+    encode_segment_state(state, segment_buffer_);
+    const std::uint64_t needed = padded_bytes(segment_buffer_.payload_bytes()) + first_batch_bytes;
+    std::uint64_t bytes = options_.segment_bytes;
+    std::uint64_t spare = 0;
+    if (needed > bytes) {
+        bytes = needed;
+        CAIRN_TRY(spare, make_spare(bytes));
+    } else if (spares_.empty()) {
+        CAIRN_TRY(spare, make_spare(bytes));
+    } else {
+        spare = spares_.front();
+        spares_.erase(spares_.begin());
+    }
+    const std::uint64_t id = end_.segments.empty() ? 1 : end_.segments.back().id + 1;
+    CAIRN_TRY(files_.rename(spare_path(spare), segment_path(id)));
+    CAIRN_TRY(files_.sync_dir(dir_));
+    CAIRN_TRY(file_, files_.open(segment_path(id), OpenMode::kReadWrite));
+    end_.segments.push_back({id, bytes, state.last.index});
+    end_.offset = 0;
+    return write_here(BatchKind::kSegment, segment_buffer_);
+}
+
+Result<std::uint64_t> Writer::make_spare(std::uint64_t bytes) {
+    const std::uint64_t id = next_spare_++;
+    CAIRN_TRY(auto file, files_.open(spare_path(id), OpenMode::kCreate));
+    CAIRN_TRY(file->preallocate(bytes));
+    ++syncs_;
+    CAIRN_TRY(file->sync());
+    return id;
+}
+
+void Writer::truncated(Index last) {
+    for (Segment& segment : end_.segments) {
+        segment.start_last = std::min(segment.start_last, last);
+    }
+}
+
+Result<void> Writer::release(Index floor) {
+    while (end_.segments.size() > 1 && end_.segments[1].start_last <= floor) {
+        const Segment oldest = end_.segments.front();
+        if (oldest.bytes == options_.segment_bytes && spares_.size() < options_.recycle_max) {
+            const std::uint64_t spare = next_spare_++;
+            CAIRN_TRY(files_.rename(segment_path(oldest.id), spare_path(spare)));
+            spares_.push_back(spare);
+        } else {
+            CAIRN_TRY(files_.remove(segment_path(oldest.id)));
+        }
+        // One at a time, so that a crash cannot leave an older segment with a hole behind it.
+        CAIRN_TRY(files_.sync_dir(dir_));
+        end_.segments.pop_front();
+    }
+    return ok();
+}
+
+}  // namespace cairn::storage::wal

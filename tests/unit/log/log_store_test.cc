@@ -1,0 +1,167 @@
+// The log on real files: what is appended comes back, in every arrangement of segments.
+
+#include "storage/log_store.h"
+
+#include <string>
+#include <vector>
+
+#include "catch.h"
+
+#include "log_model.h"
+#include "storage/posix_fs.h"
+#include "temp_dir.h"
+
+namespace cairn::storage {
+namespace {
+
+constexpr LogOptions kSmall{.segment_bytes = 16U * 1024U, .recycle_max = 2};
+constexpr LogOptions kRoomy{.segment_bytes = 64U * 1024U, .recycle_max = 2};
+
+LogStore::Opened open_ok(FileSystem& files, const std::string& dir, LogOptions options = kSmall) {
+    auto opened = LogStore::open(files, dir, options);
+    INFO((opened.has_error() ? to_string(opened.error()) : "opened"));
+    REQUIRE(opened.has_value());
+    return std::move(opened).value();
+}
+
+void append_ok(LogStore& log, LogModel& model, const std::vector<raft::PersistBatch>& batches) {
+    auto result = log.append(batches);
+    INFO((result.has_error() ? to_string(result.error()) : "appended"));
+    REQUIRE(result.has_value());
+    for (const raft::PersistBatch& batch : batches) {
+        model.apply(batch);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("a new log is empty and stays empty", "[log]") {
+    TempDir temp;
+    PosixFs files;
+    for (int i = 0; i < 3; ++i) {
+        const auto opened = open_ok(files, temp.path() + "/wal");
+        REQUIRE(opened.recovered == raft::Recovered{});
+        REQUIRE(opened.torn_bytes == 0);
+        REQUIRE(opened.log->stats().segments == 1);
+    }
+}
+
+TEST_CASE("a span of batches is one write and one sync", "[log]") {
+    TempDir temp;
+    PosixFs files;
+    LogModel model;
+    {
+        auto opened = open_ok(files, temp.path());
+        const auto before = opened.log->stats();
+        append_ok(*opened.log, model,
+                  {entries_batch(1, 1, 3), hard_state_batch(2, 7, 1), entries_batch(2, 4, 2)});
+        const auto after = opened.log->stats();
+        REQUIRE(after.syncs - before.syncs == 1);
+        REQUIRE(after.appends - before.appends == 1);
+        REQUIRE(after.bytes_written - before.bytes_written == 4096);
+        REQUIRE(opened.log->append({}).has_value());
+        REQUIRE(opened.log->append(std::vector<raft::PersistBatch>(2)).has_value());
+        REQUIRE(opened.log->stats().syncs == after.syncs);
+    }
+    REQUIRE(open_ok(files, temp.path()).recovered == model.recovered());
+}
+
+TEST_CASE("segments end, are recycled and hold everything above the floor", "[log]") {
+    TempDir temp;
+    PosixFs files;
+    LogModel model;
+    auto opened = open_ok(files, temp.path());
+    for (std::uint64_t index = 1; index <= 60; ++index) {
+        append_ok(*opened.log, model, {entries_batch(1 + index / 20, index, 1)});
+        if (index % 10 == 0) {
+            append_ok(*opened.log, model, {floor_batch(model, index - 5)});
+        }
+        if (index % 7 == 0) {
+            opened.log.reset();
+            opened = open_ok(files, temp.path());
+            REQUIRE(opened.recovered == model.recovered());
+            REQUIRE(opened.torn_bytes == 0);
+        }
+    }
+    const auto names = files.list(temp.path()).value();
+    REQUIRE(names.size() <= 3 + 3);
+    REQUIRE(opened.log->stats().segments <= 4);
+}
+
+TEST_CASE("a batch larger than a segment gets its own", "[log]") {
+    TempDir temp;
+    PosixFs files;
+    LogModel model;
+    {
+        auto opened = open_ok(files, temp.path());
+        append_ok(*opened.log, model, {entries_batch(1, 1, 1)});
+        append_ok(*opened.log, model, {entries_batch(1, 2, 1, 100'000)});
+        append_ok(*opened.log, model, {entries_batch(1, 3, 1)});
+        REQUIRE(opened.log->stats().segments == 3);
+    }
+    auto opened = open_ok(files, temp.path());
+    REQUIRE(opened.recovered == model.recovered());
+    append_ok(*opened.log, model, {floor_batch(model, 3)});
+    REQUIRE(opened.log->stats().segments == 1);
+    opened.log.reset();
+    REQUIRE(open_ok(files, temp.path()).recovered == model.recovered());
+}
+
+TEST_CASE("an overwritten suffix is gone after reopening", "[log]") {
+    TempDir temp;
+    PosixFs files;
+    LogModel model;
+    auto opened = open_ok(files, temp.path());
+    append_ok(*opened.log, model, {entries_batch(1, 1, 30, 600)});
+    append_ok(*opened.log, model, {entries_batch(2, 10, 2, 600)});
+    opened.log.reset();
+    opened = open_ok(files, temp.path());
+    REQUIRE(opened.recovered == model.recovered());
+    REQUIRE(opened.recovered.entries.size() == 11);
+    // The floor may now pass segments whose later entries were all overwritten.
+    append_ok(*opened.log, model, {entries_batch(3, 2, 1)});
+    append_ok(*opened.log, model, {floor_batch(model, 2)});
+    opened.log.reset();
+    opened = open_ok(files, temp.path());
+    REQUIRE(opened.recovered == model.recovered());
+    REQUIRE(opened.recovered.entries.empty());
+}
+
+TEST_CASE("a seal is written once", "[log]") {
+    TempDir temp;
+    PosixFs files;
+    LogModel model;
+    auto opened = open_ok(files, temp.path(), kRoomy);
+    append_ok(*opened.log, model, {entries_batch(1, 1, 1)});
+    REQUIRE(opened.log->seal().has_value());
+    const auto syncs = opened.log->stats().syncs;
+    REQUIRE(opened.log->seal().has_value());
+    REQUIRE(opened.log->stats().syncs == syncs);
+    opened.log.reset();
+    opened = open_ok(files, temp.path(), kRoomy);
+    const auto reopened_syncs = opened.log->stats().syncs;
+    REQUIRE(opened.log->seal().has_value());
+    REQUIRE(opened.log->stats().syncs == reopened_syncs);
+    REQUIRE(opened.recovered == model.recovered());
+    append_ok(*opened.log, model, {entries_batch(1, 2, 1)});
+    REQUIRE(opened.log->seal().has_value());
+    REQUIRE(opened.log->stats().syncs == reopened_syncs + 2);
+}
+
+TEST_CASE("a floor beyond the log empties it", "[log]") {
+    TempDir temp;
+    PosixFs files;
+    LogModel model;
+    auto opened = open_ok(files, temp.path());
+    append_ok(*opened.log, model, {entries_batch(1, 1, 3)});
+    raft::PersistBatch jump;
+    jump.floor = floor_at({Term{4}, Index{50}});
+    append_ok(*opened.log, model, {jump});
+    append_ok(*opened.log, model, {entries_batch(5, 51, 2)});
+    opened.log.reset();
+    opened = open_ok(files, temp.path());
+    REQUIRE(opened.recovered == model.recovered());
+    REQUIRE(opened.recovered.entries.size() == 2);
+}
+
+}  // namespace cairn::storage

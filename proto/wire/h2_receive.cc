@@ -1,0 +1,327 @@
+// The receiving half of H2Core: what the library calls while H2Session::feed runs.
+#include <algorithm>
+#include <utility>
+
+#include "proto/wire/gzip.h"
+#include "proto/wire/h2_core.h"
+
+namespace cairn::wire {
+
+namespace {
+
+constexpr std::size_t kDebugBytesMax = 256;
+constexpr std::size_t kRememberedHeaderBytesMax = 256;
+
+// Frame types and flags (RFC 9113 §6).
+constexpr std::uint8_t kDataFrame = 0x0;
+constexpr std::uint8_t kHeadersFrame = 0x1;
+constexpr std::uint8_t kPingFrame = 0x6;
+constexpr std::uint8_t kEndStreamFlag = 0x1;
+constexpr std::uint8_t kAckFlag = 0x1;
+
+GrpcCode code_of(Errc code) {
+    return code == Errc::kMessageTooLarge ? GrpcCode::kResourceExhausted : GrpcCode::kInternal;
+}
+
+// A connection's client says the same with every call: comparing is cheaper than copying.
+void remember(std::string& kept, std::string_view value) {
+    value = value.substr(0, kRememberedHeaderBytesMax);
+    if (kept != value) {
+        kept = value;
+    }
+}
+
+}  // namespace
+
+Result<void> H2Core::feed(ByteView bytes) {
+    if (failure_.has_value()) {
+        return *failure_;
+    }
+    const Result<void> received = library_.receive(bytes);
+    if (!received.has_value()) {
+        const bool flooded = received.error().code == Errc::kTooManyRequests;
+        give_up(flooded ? H2Code::kEnhanceYourCalm : H2Code::kProtocolError,
+                received.error().detail);
+    } else if (!guard_.verdict().empty()) {
+        give_up(H2Code::kEnhanceYourCalm, guard_.verdict());
+    }
+    if (failure_.has_value()) {
+        return *failure_;
+    }
+    return ok();
+}
+
+void H2Core::give_up(H2Code code, std::string_view why) {
+    failure_ = Error{Errc::kProtocol, std::string(why)};
+    library_.submit_goaway(code, why);
+}
+
+void H2Core::take_events(std::vector<StreamEvent>& events) {
+    events.clear();
+    events.swap(events_);
+}
+
+void H2Core::on_frame_begin(const FrameHead& head) {
+    if (head.type == kHeadersFrame) {
+        return;
+    }
+    if (head.type == kDataFrame) {
+        if (head.payload_bytes == 0 && (head.flags & kEndStreamFlag) == 0) {
+            guard_.on_idle_frame();
+        }
+    } else if (head.type == kPingFrame && (head.flags & kAckFlag) == 0 && is_server()) {
+        guard_.on_ping();
+    } else {
+        guard_.on_idle_frame();
+    }
+}
+
+void H2Core::on_headers_begin(StreamId id, bool is_request) {
+    if (is_server() && is_request) {
+        streams_.open(id);
+        return;
+    }
+    if (H2Stream* stream = streams_.find(id)) {
+        stream->header_list_bytes = 0;
+        if (!is_server() && !stream->started) {
+            stream->response = ResponseHead{};  // what a 1xx said is forgotten
+        }
+    }
+}
+
+bool H2Core::on_header(StreamId id, std::string_view name, std::string_view value) {
+    H2Stream* stream = streams_.find(id);
+    if (stream == nullptr || stream->dead) {
+        return true;
+    }
+    stream->header_list_bytes += name.size() + value.size() + kHeaderOverheadBytes;
+    if (stream->header_list_bytes > limits_.header_list_bytes_max) {
+        stream->dead = true;
+        library_.submit_reset(id, H2Code::kFrameSizeError);
+        return false;
+    }
+    if (!is_server()) {
+        stream->response.add(name, value);
+    } else if (name == "user-agent") {
+        remember(user_agent_, value);
+    } else if (name == "client-api-version") {
+        remember(client_api_version_, value);
+    } else if (!stream->started) {  // a request's trailers say nothing to gRPC
+        stream->request.add(name, value);
+    }
+    return true;
+}
+
+void H2Core::on_headers_end(StreamId id, bool end_stream) {
+    H2Stream* stream = streams_.find(id);
+    if (stream == nullptr) {
+        return;
+    }
+    if (stream->dead) {
+        stream->remote_closed = stream->remote_closed || end_stream;
+        return;
+    }
+    if (!is_server()) {
+        on_response_head(*stream, end_stream);
+        return;
+    }
+    if (!stream->started) {
+        stream->remote_closed = end_stream;  // decides whether a refusal must reset the stream
+        on_request_head(*stream);
+    }
+    if (end_stream) {
+        on_remote_end(*stream);
+    }
+}
+
+void H2Core::on_request_head(H2Stream& stream) {
+    RequestHead& head = stream.request;
+    if (const std::optional<EarlyAbort> abort = head.refusal()) {
+        stream.dead = true;
+        stream.finished = true;
+        send_trailers_only(stream, abort->http_status, abort->status);
+        return;
+    }
+    stream.started = true;
+    RequestStarted event;
+    event.stream = stream.id;
+    event.method = head.method;
+    event.path = std::move(head.path);
+    event.token = head.token.empty() ? std::move(head.authorization) : std::move(head.token);
+    event.timeout_ns = head.timeout_ns;
+    event.has_leader = head.has_leader;
+    events_.emplace_back(std::move(event));
+}
+
+void H2Core::on_response_head(H2Stream& stream, bool end_stream) {
+    const ResponseHead& head = stream.response;
+    if (end_stream) {
+        stream.remote_closed = true;
+        const bool cut = head.code == GrpcCode::kOk && !stream.deframer.at_boundary();
+        end_response(stream,
+                     cut ? GrpcStatus{GrpcCode::kInternal, "unexpected EOF"} : head.end_status());
+        return;
+    }
+    const bool informational = head.http_status >= 100 && head.http_status < 200;
+    if (stream.started || informational) {
+        return;
+    }
+    stream.started = true;
+    if (head.http_status != 200 || !head.content_type_ok) {
+        end_response(stream, head.end_status());
+        return;
+    }
+    events_.emplace_back(ResponseStarted{stream.id});
+}
+
+// Client: the last event of a call; whatever of the stream is left ends with it.
+void H2Core::end_response(H2Stream& stream, GrpcStatus status) {
+    const StreamId id = stream.id;
+    stream.finished = true;
+    stream.dead = true;
+    events_.emplace_back(ResponseEnded{id, std::move(status)});
+    const bool local_closed = stream.ending && stream.out.bytes() == 0 && !stream.deferred;
+    if (!stream.remote_closed || !local_closed) {
+        reset(id, H2Code::kCancel);
+    }
+}
+
+void H2Core::on_data(StreamId id, ByteView bytes) {
+    H2Stream* stream = streams_.find(id);
+    credit(stream, bytes.size());
+    if (stream != nullptr && !stream->dead) {
+        take_messages(*stream, bytes);
+    }
+}
+
+// A peer with too much of ours unread gets no new connection window: it is bounded by what it
+// may still send of the present one. A held stream gets none of its own.
+void H2Core::credit(H2Stream* stream, std::size_t bytes) {
+    if (queued_bytes_ > limits_.queued_bytes_max) {
+        withheld_bytes_ += bytes;
+    } else {
+        library_.credit_connection(bytes);
+    }
+    if (stream != nullptr && stream->held) {
+        stream->withheld_bytes += bytes;
+    } else if (stream != nullptr) {
+        library_.credit_stream(stream->id, bytes);
+    }
+}
+
+void H2Core::release_connection_credit() {
+    if (withheld_bytes_ > 0 && queued_bytes_ <= limits_.queued_bytes_max / 2) {
+        library_.credit_connection(std::exchange(withheld_bytes_, 0));
+    }
+}
+
+void H2Core::on_data_end(StreamId id) {
+    if (H2Stream* stream = streams_.find(id)) {
+        on_remote_end(*stream);
+    }
+}
+
+void H2Core::take_messages(H2Stream& stream, ByteView bytes) {
+    while (!bytes.empty() && !stream.dead) {
+        const std::size_t before = stream.deframer.buffered_bytes();
+        Bytes message;
+        const Result<bool> complete = next_message(stream, bytes, message);
+        partial_bytes_ = partial_bytes_ - before + stream.deframer.buffered_bytes();
+        if (!complete.has_value()) {
+            fail_call(stream, {code_of(complete.error().code), complete.error().detail});
+            return;
+        }
+        if (partial_bytes_ > limits_.partial_bytes_max) {
+            fail_call(stream, {GrpcCode::kResourceExhausted,
+                               "too many bytes of unfinished messages on this connection"});
+            return;
+        }
+        if (complete.value()) {
+            guard_.on_work_received();
+            events_.emplace_back(Message{stream.id, std::move(message)});
+        }
+    }
+}
+
+Result<bool> H2Core::next_message(H2Stream& stream, ByteView& bytes, Bytes& message) {
+    GrpcFrame frame;
+    CAIRN_TRY(const bool complete, stream.deframer.next(bytes, limits_.message_bytes_max, frame));
+    if (!complete) {
+        return false;
+    }
+    if (!frame.compressed) {
+        message = std::move(frame.payload);
+        return true;
+    }
+    const Encoding encoding = is_server() ? stream.request.encoding : stream.response.encoding;
+    if (encoding != Encoding::kGzip) {
+        return Error{Errc::kMalformed, "grpc: compressed flag set with identity or empty encoding"};
+    }
+    CAIRN_TRY(message, gunzip(frame.payload.view(), limits_.message_bytes_max));
+    return true;
+}
+
+// The peer's bytes made the call impossible: end it for both sides.
+void H2Core::fail_call(H2Stream& stream, GrpcStatus status) {
+    partial_bytes_ -= stream.deframer.buffered_bytes();
+    stream.deframer.reset();
+    if (!is_server()) {
+        end_response(stream, std::move(status));
+        return;
+    }
+    stream.dead = true;
+    if (!stream.finished) {
+        events_.emplace_back(StreamReset{stream.id, static_cast<std::uint32_t>(H2Code::kCancel)});
+        send_trailers(stream.id, std::move(status));
+    }
+}
+
+void H2Core::on_remote_end(H2Stream& stream) {
+    stream.remote_closed = true;
+    if (stream.dead) {
+        return;
+    }
+    if (!is_server()) {
+        end_response(stream, stream.response.end_status());
+    } else if (!stream.deframer.at_boundary()) {
+        fail_call(stream, {GrpcCode::kInternal, "unexpected EOF"});
+    } else {
+        events_.emplace_back(RemoteClosed{stream.id});
+    }
+}
+
+void H2Core::on_stream_closed(StreamId id, std::uint32_t code) {
+    H2Stream* stream = streams_.find(id);
+    if (stream == nullptr) {
+        return;
+    }
+    // Whoever makes us work and then takes it back pays for it; our own resets are no sign of it.
+    if (code == static_cast<std::uint32_t>(H2Code::kNoError) || stream->reset_by_us) {
+        guard_.on_finished_stream();
+    } else {
+        guard_.on_wasted_stream();
+    }
+    const bool known = !is_server() || stream->started;
+    if (known && !stream->finished) {
+        const auto refused = static_cast<std::uint32_t>(H2Code::kRefusedStream);
+        events_.emplace_back(StreamReset{id, stream->never_sent ? refused : code});
+    }
+    queued_bytes_ -= stream->out.bytes();
+    partial_bytes_ -= stream->deframer.buffered_bytes();
+    streams_.close(id);
+}
+
+void H2Core::on_goaway(StreamId last_stream, std::uint32_t code, std::string_view debug) {
+    events_.emplace_back(
+        GoAwayReceived{last_stream, code, std::string(debug.substr(0, kDebugBytesMax))});
+}
+
+void H2Core::on_pong(std::string_view opaque) {
+    if (opaque == kShutdownPing) {
+        send_final_goaway();
+    } else {
+        ++pongs_;
+    }
+}
+
+}  // namespace cairn::wire

@@ -1,0 +1,44 @@
+// Call: one unary request as the session hands it in, and what every handler does with it first.
+// Values; any thread. Never outlives on_request: it borrows the metadata.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include <google/protobuf/message_lite.h>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "proto/wire/grpc_method.h"
+#include "server/api/validate.h"
+#include "server/replica/view.h"
+
+namespace cairn::server::api {
+
+struct Call {
+    wire::MethodId method = wire::MethodId::kMethodCount;
+    Bytes request;                        // the message, de-framed and inflated
+    bool has_leader = false;              // metadata "hasleader: true"
+    std::string_view client_api_version;  // metadata of this name; empty when absent
+};
+
+// What handlers look at beside the call.
+struct CallContext {
+    const NodeView& node;
+    const RequestLimits& limits;
+};
+
+// Nested messages a request may have: 128 levels of Txn take two each, and their leaf two more.
+// What the log's entries hold was taken with this limit, so nobody may read them with a lower one.
+inline constexpr int kMessageDepthMax = 300;
+
+// kMalformedRequest when the bytes are not the message.
+Result<void> parse_request(ByteView bytes, google::protobuf::MessageLite& request);
+
+enum class Learner : std::uint8_t { kRefused, kServed };
+
+// What etcd's interceptor asks of a call whose message parsed, in its order: kLearnerNotSupported,
+// kInvalidClientApiVersion, kNoLeader.
+Result<void> admit(const Call& call, const NodeView& node, Learner learner);
+
+}  // namespace cairn::server::api

@@ -1,5 +1,5 @@
 // Configuration entries: their payload, and what they do to a ConfState.
-// Pure functions; any thread. The grammar is in docs/formats/command.md.
+// Pure functions; any thread. The grammar is in docs/formats/conf_change.md.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -43,6 +44,8 @@ struct Status {
     std::map<NodeId, PeerStatus> peers;  // on a leader, without itself
 };
 
+class Core;
+
 class Raft {
   public:
     // From what the log holds and what the engine has applied. commit = max(hard state's commit,
@@ -72,10 +75,20 @@ class Raft {
     [[nodiscard]] Index last_index() const;
     [[nodiscard]] Status status() const;
 
+    // The log as checkers see it; the reference is good until the next step.
+    // None outside [floor, last]; the floor's own id counts.
+    [[nodiscard]] std::optional<EntryId> entry_id(Index index) const;
+    // `index` must lie in [status().first, last_index()].
+    [[nodiscard]] const Entry& entry(Index index) const;
+    [[nodiscard]] HardState hard_state() const;          // as of now, durable or not
+    [[nodiscard]] HardState durable_hard_state() const;  // as of the newest Persisted
+    [[nodiscard]] Index stable_index() const;  // durable up to, as of the newest Persisted
+    [[nodiscard]] SnapshotMeta floor() const;
+    [[nodiscard]] const Core& core() const { return *core_; }  // for raft/invariants.cc
+
   private:
-    class Impl;
-    explicit Raft(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> impl_;
+    explicit Raft(std::unique_ptr<Core> core);
+    std::unique_ptr<Core> core_;
 };
 
 }  // namespace cairn::raft

@@ -61,6 +61,9 @@ enum class TraceKind : std::uint16_t {
     kCompacted,        // index: the new floor
 };
 
+// TraceEvent::detail of a kIgnored input that is not a message: a tick, a transfer.
+inline constexpr std::uint16_t kNotAMessage = 0xffff;
+
 // Order of execution for the replica: `messages` and `persist` may start at once and together
 // (whatever rests on a write is withheld by the core until Persisted); `committed` goes to the
 // state machine in order. One Ready carries at most one batch.

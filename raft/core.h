@@ -1,0 +1,182 @@
+// The class behind raft::Raft: its state and one handler for each thing that can happen.
+// Owned by Raft, on the replica's thread.
+// Never included outside raft/ (its tests use Raft and the parts it is made of).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/prng.h"
+#include "raft/config.h"
+#include "raft/forward_window.h"
+#include "raft/input.h"
+#include "raft/log.h"
+#include "raft/raft.h"
+#include "raft/read_queue.h"
+#include "raft/ready.h"
+#include "raft/tracker.h"
+#include "raft/writes.h"
+
+namespace cairn::raft {
+
+class Core {
+  public:
+    Core(const Config& config, Log log, const HardState& hard_state);
+
+    void step(Input&& input);
+    [[nodiscard]] bool has_ready() const;
+    void take_ready(Ready& out);
+
+    [[nodiscard]] Status status() const;
+    [[nodiscard]] NodeId id() const { return config_.id; }
+    [[nodiscard]] Term term() const { return at_.term; }
+    [[nodiscard]] NodeId vote() const { return at_.vote; }
+    [[nodiscard]] Role role() const { return at_.role; }
+    [[nodiscard]] NodeId leader() const { return at_.leader; }
+    [[nodiscard]] const Log& log() const { return log_; }
+    [[nodiscard]] const Tracker& tracker() const { return tracker_; }
+    [[nodiscard]] const Writes& writes() const { return writes_; }
+
+  private:
+    using Handler = void (Core::*)(Message&);
+    enum class Verdict : std::uint8_t { kHandle, kIgnore, kDone };
+    enum class Campaigning : std::uint8_t { kVote, kTransfer };
+
+    // Where this member stands. Invariant: vote belongs to term.
+    struct Standing {
+        Term term;
+        NodeId vote;
+        NodeId leader;
+        Role role = Role::kFollower;
+        std::uint32_t election_elapsed = 0;
+        std::uint32_t election_timeout = 0;
+    };
+    // Only of meaning while role is kLeader.
+    struct Leading {
+        std::uint32_t heartbeat_elapsed = 0;
+        std::uint32_t transfer_elapsed = 0;
+        NodeId transferee;           // none: no transfer under way
+        bool heartbeat_due = false;  // to be sent with the next Ready
+        bool appends_due = false;    // some follower may be due an Append
+    };
+    struct Compaction {
+        Index wanted;         // this member's own state machine needs nothing up to here
+        Index cluster_floor;  // every member has everything up to here
+        bool due = false;     // the floor moved and no batch has said so yet
+    };
+
+    // dispatch.cc: the term gate and the role x message table.
+    static Handler handler_of(MessageKind kind, Role role);
+    void on_receive(Message& message);
+    Verdict gate_term(Message& message);
+    Verdict gate_higher_term(const Message& message);
+    Verdict gate_lower_term(Message& message);
+    [[nodiscard]] bool in_lease(const Message& message) const;
+    void ignore(const Message& message);
+
+    // election.cc
+    void on_tick();
+    void tick_follower();
+    void tick_leader();
+    void on_campaign();
+    void hup();
+    void start_pre_vote();
+    void start_vote(Campaigning how);
+    void finish_pre_vote();
+    void finish_vote();
+    void on_pre_vote(Message& message);
+    void on_pre_vote_reply(Message& message);
+    void on_vote(Message& message);
+    void on_vote_reply(Message& message);
+    [[nodiscard]] bool may_vote_for(NodeId candidate) const;
+    [[nodiscard]] bool is_up_to_date(EntryId last) const;
+    [[nodiscard]] bool may_campaign() const;
+    void become_follower(Term term, NodeId leader);
+    void become_leader();
+    void leave_role(bool higher_term);
+    void enter_term(Term term);
+    void set_leader(NodeId leader);
+    void reset_election_timer();
+
+    // replication.cc
+    void on_append(Message& message);
+    void on_append_as_candidate(Message& message);
+    void on_append_reply(Message& message);
+    void on_heartbeat(Message& message);
+    void on_heartbeat_as_candidate(Message& message);
+    void on_heartbeat_reply(Message& message);
+    void hear_leader(NodeId leader);
+    [[nodiscard]] bool is_sound(const Append& append, Term term) const;
+    bool append_after_match(Append& append);
+    void acknowledge(NodeId leader, Index match);
+    void maybe_commit();
+    void commit_to(Index index);
+    void append_own(EntryKind kind, Bytes payload);
+    void flush_heartbeats();
+    void flush_appends();
+    void send_append(Progress& progress);
+    void after_conf_change();
+    void on_peer_unreachable(NodeId node);
+    void maybe_compact();
+
+    // proposals.cc
+    void on_propose(Propose& propose);
+    void on_forward_proposals(Message& message);
+    void on_forward_refused(Message& message);
+    // Why a proposal of this cost is not taken now; none: it is.
+    [[nodiscard]] std::optional<Errc> admit(std::uint64_t cost_bytes) const;
+    void flush_forwards();
+    void refuse_proposal(const ProposalId& id, Errc reason);
+
+    // reads.cc
+    void on_read_index(const ReadIndex& read);
+    void on_read_index_request(Message& message);
+    void refuse_read_index_request(Message& message);
+    void on_read_index_reply(Message& message);
+    void flush_reads();
+    void grant_confirmed_reads();
+    void grant_read(const PendingRead& read);
+    void refuse_pending_reads();
+
+    // transfer.cc
+    void on_transfer_leader(NodeId to);
+    void on_timeout_now(Message& message);
+    void maybe_finish_transfer(const Progress& progress);
+    void end_transfer(bool moved);
+    [[nodiscard]] NodeId best_follower() const;
+
+    // output.cc: what leaves, and when.
+    void send(NodeId to, MessageBody body);
+    void send_in_term(NodeId to, Term term, MessageBody body);
+    [[nodiscard]] bool committed_in_own_term() const;
+    [[nodiscard]] std::optional<PersistSeq> rests_on(const Message& message) const;
+    void lost_before_sending(Message& message);
+    void on_persisted(PersistSeq seq);
+    void on_applied(Index index);
+    [[nodiscard]] bool has_batch() const;
+    void build_batch();
+    [[nodiscard]] bool role_changed() const;
+    void trace(TraceKind kind, std::uint16_t detail = 0, NodeId peer = {}, Index index = {});
+
+    Config config_;
+    Prng prng_;
+    Standing at_;
+    Leading leading_;
+    Log log_;
+    Writes writes_;
+    Tracker tracker_;
+    ReadQueue reads_;
+    ForwardWindow window_;
+    Compaction compaction_;
+    std::vector<Forwarded> forwards_;  // to the leader with the next Ready, in the current term
+    RoleChange reported_;
+    Ready out_;
+    struct Scratch {
+        std::vector<Message> messages;
+        std::vector<PendingRead> reads;
+        std::vector<Entry> batch_entries;  // a former batch's storage, empty
+    } scratch_;
+};
+
+}  // namespace cairn::raft

@@ -1,0 +1,248 @@
+// Time, pre-votes, votes and roles (Raft paper §5.2, §5.4.1; dissertation §4.2.3, §6.2, §9.6).
+#include "raft/core.h"
+
+namespace cairn::raft {
+
+void Core::on_tick() {
+    if (at_.role == Role::kLeader) {
+        tick_leader();
+    } else {
+        tick_follower();
+    }
+}
+
+void Core::tick_follower() {
+    ++at_.election_elapsed;
+    if (at_.election_elapsed >= at_.election_timeout) {
+        reset_election_timer();
+        hup();
+    }
+}
+
+void Core::tick_leader() {
+    ++at_.election_elapsed;
+    ++leading_.heartbeat_elapsed;
+    if (leading_.transferee && ++leading_.transfer_elapsed >= config_.election_ticks) {
+        end_transfer(false);
+    }
+    if (at_.election_elapsed >= config_.election_ticks) {
+        at_.election_elapsed = 0;
+        // A leader cut off from its quorum can neither commit nor confirm reads (§6.2).
+        if (config_.check_quorum && !tracker_.take_quorum_active()) {
+            trace(TraceKind::kQuorumLost);
+            become_follower(at_.term, {});
+            return;
+        }
+    }
+    if (leading_.heartbeat_elapsed >= config_.heartbeat_ticks) {
+        leading_.heartbeat_elapsed = 0;
+        leading_.heartbeat_due = true;
+        maybe_compact();
+    }
+}
+
+void Core::on_campaign() {
+    if (at_.role != Role::kLeader) {
+        reset_election_timer();
+        hup();
+    }
+}
+
+bool Core::may_campaign() const {
+    if (!tracker_.is_voter(config_.id)) {
+        return false;
+    }
+    // While the disk has not taken the last term yet another election could not be won either;
+    // a hung disk must not drive the term up.
+    if (writes_.durable().term != at_.term || writes_.durable().vote != at_.vote) {
+        return false;
+    }
+    // A joint configuration that could still be lost here must not be campaigned with (row 16).
+    return log_.conf().voters_outgoing.empty() || log_.conf_index() <= log_.marks().stable;
+}
+
+void Core::hup() {
+    if (!may_campaign()) {
+        trace(TraceKind::kIgnored, kNotAMessage);
+        return;
+    }
+    if (config_.pre_vote) {
+        start_pre_vote();
+    } else {
+        start_vote(Campaigning::kVote);
+    }
+}
+
+void Core::start_pre_vote() {
+    at_.role = Role::kPreCandidate;
+    set_leader({});
+    tracker_.clear_votes();
+    tracker_.record_vote(config_.id, true);
+    trace(TraceKind::kBecame, static_cast<std::uint16_t>(at_.role));
+    const Term asked = at_.term + 1;
+    for (const Progress& member : tracker_.all()) {
+        if (member.id() != config_.id && tracker_.is_voter(member.id())) {
+            send_in_term(member.id(), asked, PreVote{.last = log_.last_id()});
+        }
+    }
+    finish_pre_vote();
+}
+
+void Core::start_vote(Campaigning how) {
+    enter_term(at_.term + 1);
+    at_.vote = config_.id;
+    at_.role = Role::kCandidate;
+    set_leader({});
+    reset_election_timer();
+    tracker_.clear_votes();
+    trace(TraceKind::kBecame, static_cast<std::uint16_t>(at_.role));
+    // Its own vote counts like any other: once it is durable. It comes back from Persisted.
+    send(config_.id, VoteReply{.granted = true});
+    const Vote request{.last = log_.last_id(), .transfer = how == Campaigning::kTransfer};
+    for (const Progress& member : tracker_.all()) {
+        if (member.id() != config_.id && tracker_.is_voter(member.id())) {
+            send(member.id(), request);
+        }
+    }
+}
+
+void Core::finish_pre_vote() {
+    switch (tracker_.vote_result()) {
+        case VoteResult::kWon: start_vote(Campaigning::kVote); break;
+        case VoteResult::kLost: become_follower(at_.term, {}); break;
+        case VoteResult::kPending: break;
+    }
+}
+
+void Core::finish_vote() {
+    switch (tracker_.vote_result()) {
+        case VoteResult::kWon: become_leader(); break;
+        case VoteResult::kLost: become_follower(at_.term, {}); break;
+        case VoteResult::kPending: break;
+    }
+}
+
+// Raft paper §5.4.1: the log whose last entry has the later term, then the longer one. EntryId
+// compares in this order.
+bool Core::is_up_to_date(EntryId last) const { return last >= log_.last_id(); }
+
+bool Core::may_vote_for(NodeId candidate) const {
+    return at_.vote == candidate || (!at_.vote && !at_.leader);
+}
+
+// A member votes whatever its own configuration says of it: that may be older than the
+// candidate's (reliability row 15).
+void Core::on_pre_vote(Message& message) {
+    const bool granted = is_up_to_date(std::get<PreVote>(message.body).last) &&
+                         (message.term > at_.term || may_vote_for(message.from));
+    send_in_term(message.from, granted ? message.term : at_.term, PreVoteReply{.granted = granted});
+    trace(granted ? TraceKind::kVoteGranted : TraceKind::kVoteRefused,
+          static_cast<std::uint16_t>(MessageKind::kPreVote), message.from);
+}
+
+void Core::on_pre_vote_reply(Message& message) {
+    const bool granted = std::get<PreVoteReply>(message.body).granted;
+    if (granted && message.term != at_.term + 1) {
+        ignore(message);
+        return;
+    }
+    tracker_.record_vote(message.from, granted);
+    finish_pre_vote();
+}
+
+void Core::on_vote(Message& message) {
+    const bool granted =
+        may_vote_for(message.from) && is_up_to_date(std::get<Vote>(message.body).last);
+    if (granted) {
+        if (at_.role == Role::kPreCandidate) {
+            become_follower(at_.term, {});
+        }
+        at_.vote = message.from;
+        at_.election_elapsed = 0;
+    }
+    send(message.from, VoteReply{.granted = granted});
+    trace(granted ? TraceKind::kVoteGranted : TraceKind::kVoteRefused,
+          static_cast<std::uint16_t>(MessageKind::kVote), message.from);
+}
+
+void Core::on_vote_reply(Message& message) {
+    tracker_.record_vote(message.from, std::get<VoteReply>(message.body).granted);
+    finish_vote();
+}
+
+void Core::become_follower(Term term, NodeId leader) {
+    leave_role(term > at_.term);
+    if (term > at_.term) {
+        enter_term(term);
+    }
+    at_.role = Role::kFollower;
+    set_leader(leader);
+    tracker_.clear_votes();
+    reset_election_timer();
+    trace(TraceKind::kBecame, static_cast<std::uint16_t>(at_.role), leader);
+}
+
+void Core::become_leader() {
+    at_.role = Role::kLeader;
+    set_leader(config_.id);
+    at_.election_elapsed = 0;
+    leading_ = {};
+    leading_.appends_due = true;
+    tracker_.reset(log_.last());
+    if (Progress* own = tracker_.find(config_.id)) {
+        own->set_own_match(log_.marks().stable);
+    }
+    reads_.reset();
+    window_.reset();
+    trace(TraceKind::kBecame, static_cast<std::uint16_t>(at_.role), config_.id);
+    // Raft paper §8: an entry of its own term tells it what is committed.
+    append_own(EntryKind::kNoop, {});
+}
+
+// What only a leader has ends with its leadership.
+void Core::leave_role(bool higher_term) {
+    if (at_.role != Role::kLeader) {
+        return;
+    }
+    if (leading_.transferee) {
+        end_transfer(higher_term);
+    }
+    refuse_pending_reads();
+    leading_ = {};
+}
+
+// Never called for a term that is not above the current one: the vote starts anew.
+void Core::enter_term(Term term) {
+    CAIRN_ASSERT(term > at_.term);
+    at_.term = term;
+    at_.vote = {};
+    writes_.drop_below(term, scratch_.messages);
+    for (Message& message : scratch_.messages) {
+        lost_before_sending(message);
+    }
+    scratch_.messages.clear();
+    // They were bound to the term that has just ended (Message::term of a forward).
+    for (const Forwarded& forward : forwards_) {
+        refuse_proposal(forward.id, Errc::kLeaderChanged);
+    }
+    forwards_.clear();
+}
+
+void Core::set_leader(NodeId leader) {
+    if (leader == at_.leader) {
+        return;
+    }
+    at_.leader = leader;
+    for (const Forwarded& forward : forwards_) {
+        refuse_proposal(forward.id, Errc::kLeaderChanged);
+    }
+    forwards_.clear();
+}
+
+void Core::reset_election_timer() {
+    at_.election_elapsed = 0;
+    at_.election_timeout =
+        config_.election_ticks + static_cast<std::uint32_t>(prng_.below(config_.election_ticks));
+}
+
+}  // namespace cairn::raft

@@ -1,0 +1,64 @@
+// The entries of the log above its floor: a ring that grows by doubling.
+// Owned by Log, on the replica's thread.
+// Never allocates for an append that fits, and drops its front in time of the entries dropped.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+#include "raft/types.h"
+
+namespace cairn::raft {
+
+class EntryRing {
+  public:
+    [[nodiscard]] std::size_t size() const { return size_; }
+    [[nodiscard]] const Entry& operator[](std::size_t at) const {
+        CAIRN_ASSERT(at < size_);
+        return slots_[(head_ + at) & mask()];
+    }
+
+    void push_back(Entry entry) {
+        if (size_ == slots_.size()) {
+            grow();
+        }
+        slots_[(head_ + size_) & mask()] = std::move(entry);
+        ++size_;
+    }
+    // Both release the payloads at once.
+    void drop_front(std::size_t count) {
+        CAIRN_ASSERT(count <= size_);
+        for (std::size_t i = 0; i < count; ++i) {
+            slots_[(head_ + i) & mask()] = Entry{};
+        }
+        head_ = (head_ + count) & mask();
+        size_ -= count;
+    }
+    void drop_back(std::size_t count) {
+        CAIRN_ASSERT(count <= size_);
+        for (std::size_t i = 0; i < count; ++i) {
+            slots_[(head_ + --size_) & mask()] = Entry{};
+        }
+    }
+
+  private:
+    static constexpr std::size_t kSlotsMin = 64;
+
+    [[nodiscard]] std::size_t mask() const { return slots_.empty() ? 0 : slots_.size() - 1; }
+    void grow() {
+        std::vector<Entry> bigger(slots_.empty() ? kSlotsMin : slots_.size() * 2);
+        for (std::size_t i = 0; i < size_; ++i) {
+            bigger[i] = std::move(slots_[(head_ + i) & mask()]);
+        }
+        slots_ = std::move(bigger);
+        head_ = 0;
+    }
+
+    std::vector<Entry> slots_;  // the size is 0 or a power of two
+    std::size_t head_ = 0;
+    std::size_t size_ = 0;
+};
+
+}  // namespace cairn::raft

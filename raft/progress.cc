@@ -1,0 +1,121 @@
+#include "raft/progress.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace cairn::raft {
+
+void Progress::reset(Index last) {
+    match_ = Index{};
+    told_commit_ = Index{};
+    read_round_ = 0;
+    // A new leader has not heard of anybody yet; it gives everybody one span of check-quorum.
+    active_ = true;
+    become_probe(last + 1);
+}
+
+void Progress::set_own_match(Index stable) {
+    match_ = std::max(match_, stable);
+    next_ = std::max(next_, match_ + 1);
+}
+
+void Progress::become_probe(Index next) {
+    CAIRN_ASSERT(next > match_);
+    state_ = ProgressState::kProbe;
+    next_ = next;
+    probe_sent_ = false;
+    asked_ = true;
+    inflights_.clear();
+}
+
+void Progress::become_replicate() {
+    state_ = ProgressState::kReplicate;
+    next_ = match_ + 1;
+    probe_sent_ = false;
+    asked_ = false;
+    inflights_.clear();
+}
+
+bool Progress::acked(Index match) {
+    // In kProbe an answer that only repeats the match is still the probe's answer.
+    if (match < match_ || (match == match_ && state_ == ProgressState::kReplicate)) {
+        return false;
+    }
+    match_ = match;
+    next_ = std::max(next_, match_ + 1);
+    if (state_ == ProgressState::kProbe) {
+        become_replicate();
+    } else {
+        inflights_.free_up_to(match_);
+    }
+    return true;
+}
+
+bool Progress::refused(Index rejected, Index resume) {
+    if (rejected <= match_) {
+        return false;
+    }
+    if (state_ == ProgressState::kReplicate) {
+        // Something was lost on the way: whatever is in flight behind it is void too.
+        if (rejected >= next_) {
+            return false;
+        }
+        become_probe(match_ + 1);
+        return true;
+    }
+    if (rejected + 1 != next_) {
+        return false;
+    }
+    become_probe(std::max(match_ + 1, std::min(rejected, resume + 1)));
+    return true;
+}
+
+void Progress::unreachable() {
+    if (state_ == ProgressState::kReplicate) {
+        become_probe(match_ + 1);
+        // Nothing gets through now: the next heartbeat's answer asks again.
+        asked_ = false;
+        probe_sent_ = true;
+    }
+}
+
+void Progress::nudge() {
+    probe_sent_ = false;
+    asked_ = true;
+}
+
+void Progress::confirmed(std::uint64_t round) { read_round_ = std::max(read_round_, round); }
+
+bool Progress::wants_append(Index last, Index commit) const {
+    if (state_ == ProgressState::kProbe) {
+        return !probe_sent_ && (asked_ || next_ <= last);
+    }
+    if (asked_) {
+        return true;
+    }
+    if (next_ <= last) {
+        return !inflights_.full();
+    }
+    // Nothing to send but news of the commit index, which the follower must not wait for.
+    return told_commit_ < commit;
+}
+
+bool Progress::may_carry_entries() const {
+    return state_ == ProgressState::kProbe || !inflights_.full();
+}
+
+void Progress::sent(Index last, std::uint64_t bytes, Index commit) {
+    asked_ = false;
+    told_commit_ = std::max(told_commit_, commit);
+    if (state_ == ProgressState::kProbe) {
+        probe_sent_ = true;
+        return;
+    }
+    if (last >= next_) {
+        inflights_.add(last, bytes);
+        next_ = last + 1;
+    }
+}
+
+}  // namespace cairn::raft

@@ -1,0 +1,103 @@
+// Proposals: taken by a leader, handed on by a follower that knows one.
+#include <utility>
+
+#include "raft/core.h"
+
+namespace cairn::raft {
+
+void Core::refuse_proposal(const ProposalId& id, Errc reason) {
+    out_.refused.push_back({.id = id, .reason = reason});
+    trace(TraceKind::kRefusedProposal, static_cast<std::uint16_t>(reason));
+}
+
+std::optional<Errc> Core::admit(std::uint64_t cost_bytes) const {
+    if (leading_.transferee) {
+        // Dissertation §3.10: or the transferee could never catch up.
+        return Errc::kLeaderChanged;
+    }
+    const std::uint64_t uncommitted = log_.uncommitted_bytes();
+    if (uncommitted > 0 && uncommitted + cost_bytes > config_.uncommitted_bytes_max) {
+        return Errc::kTooManyRequests;
+    }
+    if (log_.marks().commit - log_.marks().applied > config_.apply_gap_max) {
+        return Errc::kTooManyRequests;
+    }
+    return std::nullopt;
+}
+
+void Core::on_propose(Propose& propose) {
+    if (at_.role == Role::kLeader) {
+        const Entry cost{.id = {}, .kind = EntryKind::kCommand, .payload = propose.payload};
+        if (const auto reason = admit(cost.cost_bytes())) {
+            refuse_proposal(propose.id, *reason);
+            return;
+        }
+        append_own(EntryKind::kCommand, std::move(propose.payload));
+    } else if (at_.leader) {
+        forwards_.push_back({.id = propose.id, .payload = std::move(propose.payload)});
+    } else {
+        refuse_proposal(propose.id, Errc::kNoLeader);
+    }
+}
+
+// Sent once; never again, whatever becomes of the message: a second copy could meet a second fate.
+void Core::flush_forwards() {
+    ForwardProposals chunk;
+    std::uint64_t bytes = 0;
+    for (Forwarded& forward : forwards_) {
+        const std::uint64_t cost = forward.payload.size() + 64;
+        if (bytes > 0 && bytes + cost > config_.append_bytes_max) {
+            send(at_.leader, std::exchange(chunk, {}));
+            bytes = 0;
+        }
+        bytes += cost;
+        chunk.proposals.push_back(std::move(forward));
+    }
+    forwards_.clear();
+    if (!chunk.proposals.empty()) {
+        send(at_.leader, std::move(chunk));
+    }
+}
+
+// The gate has seen to it that the proposals were forwarded in the very term this member leads.
+// Deciding once, also against a proposal, is what makes a refusal final.
+void Core::on_forward_proposals(Message& message) {
+    ForwardRefused answer;
+    for (Forwarded& forward : std::get<ForwardProposals>(message.body).proposals) {
+        if (forward.id.member != message.from) {
+            ignore(message);
+            continue;
+        }
+        std::optional<Errc> reason;
+        switch (window_.take(forward.id)) {
+            case ForwardWindow::Verdict::kOld: ignore(message); continue;
+            case ForwardWindow::Verdict::kFull: reason = Errc::kTooManyRequests; break;
+            case ForwardWindow::Verdict::kNew: {
+                const Entry cost{.id = {}, .kind = EntryKind::kCommand, .payload = forward.payload};
+                reason = admit(cost.cost_bytes());
+                break;
+            }
+        }
+        if (reason) {
+            answer.refused.push_back({.id = forward.id, .reason = *reason});
+            trace(TraceKind::kRefusedProposal, static_cast<std::uint16_t>(*reason), message.from);
+        } else {
+            append_own(EntryKind::kCommand, std::move(forward.payload));
+        }
+    }
+    if (!answer.refused.empty()) {
+        send(message.from, std::move(answer));
+    }
+}
+
+void Core::on_forward_refused(Message& message) {
+    for (const RefusedProposal& refused : std::get<ForwardRefused>(message.body).refused) {
+        if (refused.id.member == config_.id) {
+            refuse_proposal(refused.id, refused.reason);
+        } else {
+            ignore(message);
+        }
+    }
+}
+
+}  // namespace cairn::raft

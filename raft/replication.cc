@@ -1,0 +1,260 @@
+// The log's way from the leader to its followers (Raft paper §5.3, §5.4.2; dissertation §10.2.1).
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "raft/core.h"
+
+namespace cairn::raft {
+
+void Core::hear_leader(NodeId leader) {
+    set_leader(leader);
+    at_.election_elapsed = 0;
+}
+
+bool Core::is_sound(const Append& append, Term term) const {
+    Index expected = append.prev.index + 1;
+    Term floor = append.prev.term;
+    for (const Entry& entry : append.entries) {
+        if (entry.id.index != expected || entry.id.term < floor || !entry.id.term) {
+            return false;
+        }
+        ++expected;
+        floor = entry.id.term;
+    }
+    return floor <= term &&
+           static_cast<bool>(append.prev.index) == static_cast<bool>(append.prev.term);
+}
+
+void Core::on_append(Message& message) {
+    auto& append = std::get<Append>(message.body);
+    if ((at_.leader && at_.leader != message.from) || !is_sound(append, message.term)) {
+        ignore(message);
+        return;
+    }
+    hear_leader(message.from);
+    // Below the floor everything is committed, so it is the same everywhere (row 48).
+    if (append.prev.index >= log_.floor().last.index && !log_.holds(append.prev)) {
+        trace(TraceKind::kAppendRejected, 0, message.from, append.prev.index);
+        send(message.from, AppendReply{.success = false,
+                                       .match = {},
+                                       .rejected = append.prev.index,
+                                       .hint = log_.last_not_above(append.prev)});
+        return;
+    }
+    // The end of this very message, not of the log: a suffix behind it may not be the leader's
+    // (rows 31 and 32).
+    const Index end = std::max(append.prev.index + append.entries.size(), log_.floor().last.index);
+    if (!append_after_match(append)) {
+        ignore(message);
+        return;
+    }
+    commit_to(std::min(append.commit, end));
+    acknowledge(message.from, end);
+}
+
+// False, without a change, when the entries cannot be taken: they contradict what is committed, or
+// carry a configuration this build does not understand.
+bool Core::append_after_match(Append& append) {
+    const auto first_new =
+        std::find_if(append.entries.begin(), append.entries.end(), [&](const Entry& entry) {
+            return entry.id.index > log_.floor().last.index && !log_.holds(entry.id);
+        });
+    if (first_new == append.entries.end()) {
+        return true;
+    }
+    const std::span<Entry> fresh(first_new, append.entries.end());
+    const Index from = fresh.front().id.index;
+    if (from <= log_.marks().commit || log_.check_confs(from - 1, fresh).has_error()) {
+        return false;
+    }
+    const Index conf_before = log_.conf_index();
+    if (from <= log_.last()) {
+        trace(TraceKind::kTruncated, 0, {}, from);
+        log_.truncate(from);
+        writes_.truncated(from);
+    }
+    bool conf_changed = log_.conf_index() != conf_before;
+    for (Entry& entry : fresh) {
+        conf_changed = conf_changed || entry.kind == EntryKind::kConfig;
+        const auto appended = log_.append(std::move(entry));
+        CAIRN_ASSERT(appended.has_value());
+    }
+    if (conf_changed) {
+        after_conf_change();
+    }
+    return true;
+}
+
+// Withheld until the entries are durable here.
+void Core::acknowledge(NodeId leader, Index match) {
+    send(leader, AppendReply{.success = true, .match = match, .rejected = {}, .hint = {}});
+}
+
+void Core::on_append_as_candidate(Message& message) {
+    become_follower(message.term, message.from);
+    on_append(message);
+}
+
+void Core::on_heartbeat(Message& message) {
+    const auto& heartbeat = std::get<Heartbeat>(message.body);
+    // The leader sends no commit index above what it knows to be here.
+    if ((at_.leader && at_.leader != message.from) || heartbeat.commit > log_.last()) {
+        ignore(message);
+        return;
+    }
+    hear_leader(message.from);
+    commit_to(heartbeat.commit);
+    compaction_.cluster_floor = std::max(compaction_.cluster_floor, heartbeat.floor);
+    maybe_compact();
+    send(message.from, HeartbeatReply{.read_round = heartbeat.read_round});
+}
+
+void Core::on_heartbeat_as_candidate(Message& message) {
+    become_follower(message.term, message.from);
+    on_heartbeat(message);
+}
+
+void Core::on_append_reply(Message& message) {
+    const auto& reply = std::get<AppendReply>(message.body);
+    Progress* progress = tracker_.find(message.from);
+    if (progress == nullptr || reply.match > log_.last()) {
+        ignore(message);
+        return;
+    }
+    progress->heard();
+    bool moved = false;
+    if (reply.success) {
+        moved = progress->acked(reply.match);
+    } else {
+        moved = progress->refused(reply.rejected, log_.last_not_above(reply.hint).index);
+        if (moved) {
+            trace(TraceKind::kAppendRejected, 0, message.from, reply.rejected);
+        }
+    }
+    if (!moved) {
+        return;
+    }
+    leading_.appends_due = true;
+    maybe_commit();
+    maybe_finish_transfer(*progress);
+}
+
+void Core::on_heartbeat_reply(Message& message) {
+    const auto& reply = std::get<HeartbeatReply>(message.body);
+    Progress* progress = tracker_.find(message.from);
+    if (progress == nullptr || reply.read_round > reads_.round()) {
+        ignore(message);
+        return;
+    }
+    progress->heard();
+    progress->confirmed(reply.read_round);
+    if (progress->match() < log_.last()) {
+        // Appends or their answers may have been lost: an Append, even empty, finds out (row 44).
+        progress->nudge();
+        leading_.appends_due = true;
+    }
+    maybe_finish_transfer(*progress);
+    grant_confirmed_reads();
+}
+
+// Raft paper §5.4.2 and figure 8: only an entry of the leader's own term is committed by counting;
+// those before it are committed with it.
+void Core::maybe_commit() {
+    const Index agreed = tracker_.committed();
+    if (agreed > log_.marks().commit && log_.term_at(agreed) == at_.term) {
+        commit_to(agreed);
+        leading_.appends_due = true;
+    }
+}
+
+void Core::commit_to(Index index) {
+    if (index > log_.marks().commit) {
+        log_.commit_to(index);
+        trace(TraceKind::kCommitted, 0, {}, index);
+    }
+}
+
+void Core::append_own(EntryKind kind, Bytes payload) {
+    const auto appended = log_.append(
+        {.id = {at_.term, log_.last() + 1}, .kind = kind, .payload = std::move(payload)});
+    CAIRN_ASSERT(appended.has_value());
+    leading_.appends_due = true;
+}
+
+void Core::flush_heartbeats() {
+    if (!leading_.heartbeat_due) {
+        return;
+    }
+    leading_.heartbeat_due = false;
+    for (const Progress& progress : tracker_.all()) {
+        if (progress.id() != config_.id) {
+            send(progress.id(), Heartbeat{.commit = std::min(progress.match(), log_.marks().commit),
+                                          .read_round = reads_.round(),
+                                          .floor = compaction_.cluster_floor});
+        }
+    }
+}
+
+void Core::flush_appends() {
+    if (!leading_.appends_due) {
+        return;
+    }
+    leading_.appends_due = false;
+    for (Progress& progress : tracker_.all()) {
+        while (progress.id() != config_.id &&
+               progress.wants_append(log_.last(), log_.marks().commit)) {
+            send_append(progress);
+        }
+    }
+}
+
+void Core::send_append(Progress& progress) {
+    const Index prev = progress.next() - 1;
+    const std::optional<Term> prev_term = log_.term_at(prev);
+    if (!prev_term) {
+        // It lacks what every member was known to have: it lost its log, and needs a snapshot.
+        trace(TraceKind::kIgnored, static_cast<std::uint16_t>(MessageKind::kAppend), progress.id(),
+              prev);
+        progress.sent(prev, 0, {});
+        return;
+    }
+    Append append{.prev = {*prev_term, prev}, .commit = log_.marks().commit, .entries = {}};
+    std::uint64_t bytes = 0;
+    if (progress.may_carry_entries()) {
+        bytes = log_.copy_from(prev + 1, config_.append_bytes_max, append.entries);
+    }
+    const Index end = prev + append.entries.size();
+    progress.sent(end, bytes, append.commit);
+    send(progress.id(), std::move(append));
+}
+
+void Core::after_conf_change() {
+    tracker_.configure(log_.conf(), log_.last());
+    leading_.appends_due = true;
+}
+
+void Core::on_peer_unreachable(NodeId node) {
+    Progress* progress = tracker_.find(node);
+    if (at_.role == Role::kLeader && progress != nullptr && node != config_.id) {
+        progress->unreachable();
+    }
+}
+
+// The floor of the log is the least of what this member has flushed and what everybody has: without
+// snapshots an entry that one member lacks must stay everywhere.
+void Core::maybe_compact() {
+    if (at_.role == Role::kLeader) {
+        const Index everywhere = std::min(tracker_.least_match(), log_.marks().commit);
+        compaction_.cluster_floor = std::max(compaction_.cluster_floor, everywhere);
+    }
+    const Index floor = std::min(
+        {compaction_.wanted, compaction_.cluster_floor, log_.marks().applied, log_.marks().stable});
+    if (floor > log_.floor().last.index) {
+        log_.compact(floor);
+        compaction_.due = true;
+        trace(TraceKind::kCompacted, 0, {}, floor);
+    }
+}
+
+}  // namespace cairn::raft

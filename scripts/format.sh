@@ -12,10 +12,19 @@ if [[ ${1-} == --check ]]; then
 fi
 files=("$@")
 if [[ ${#files[@]} -eq 0 ]]; then
-    mapfile -t files < <(git ls-files --cached --others --exclude-standard '*.cc' '*.h' |
-        while read -r file; do [[ -f $file ]] && echo "$file"; done)
+    # Without git (an unpacked archive, a foreign owner) the folders are searched instead.
+    listed=$(git ls-files --cached --others --exclude-standard '*.cc' '*.h' 2>/dev/null ||
+        find . -name build -prune -o -name .git -prune -o \( -name '*.cc' -o -name '*.h' \) -print)
+    while read -r file; do
+        if [[ -f $file ]]; then
+            files+=("$file")
+        fi
+    done <<<"$listed"
 fi
-[[ ${#files[@]} -gt 0 ]] || exit 0
+[[ ${#files[@]} -gt 0 ]] || {
+    echo "format: no files found" >&2
+    exit 1
+}
 
 formatter=$(command -v clang-format-14 || command -v clang-format) || {
     echo "format: clang-format is not installed (scripts/setup)" >&2

@@ -60,7 +60,8 @@ def _closure(source: Source, cpp: dict[str, Source]) -> list[str]:
 
 def lone_headers(sources: list[Source]) -> list[Source]:
     """Headers that the build does not already prove alone: those no .cc includes first."""
-    first = {source.includes[0].name for source in sources
+    paths = {source.path for source in sources}
+    first = {_resolve(source, source.includes[0].name, paths) for source in sources
              if source.path.endswith(".cc") and source.includes and source.includes[0].quoted}
     return [source for source in sources if source.is_header and source.path not in first]
 

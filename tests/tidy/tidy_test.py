@@ -115,6 +115,9 @@ class Layers(unittest.TestCase):
         own, other = '#include "raft/log.h"\n', '#include "base/ids.h"\n'
         self.assertEqual(rules("raft/log.cc", own + other), set())
         self.assertEqual(rules("raft/log.cc", other + own), {"own-header-first"})
+        for own in ('#include "sim/world.h"\n', '#include "world.h"\n'):
+            self.assertEqual(rules("tests/sim/world.cc", own + other), set())
+            self.assertEqual(rules("tests/sim/world.cc", other + own), {"own-header-first"})
 
 
 class Bans(unittest.TestCase):
@@ -142,6 +145,11 @@ class Bans(unittest.TestCase):
             ("source-location", "base/x.cc", "auto l = std::source_location::current();",
              "int l;"),
             ("assert", "raft/x.cc", "void f() { assert(x); }", "void f() { static_assert(x); }"),
+            ("exception", "raft/x.cc", "void f() { throw 1; }", "void f() { return_error(1); }"),
+            ("exception", "storage/x.cc", "void f() {\ntry {\n} catch (...) {\n}\n}",
+             "void f() { // try\n}"),
+            ("rtti", "server/replica/x.cc", "auto* x = dynamic_cast<A*>(y);", "auto* x = y;"),
+            ("floating-point", "raft/x.cc", "double x = 0;", "int double_x = 0;"),
             ("print", "raft/x.cc", "void f() { std::cout << 1; }", "void f() { out << 1; }"),
             ("logging", "server/node.cc", "void f() { spdlog::info(x); }", "void f() { log(x); }"),
             ("sleep", "tests/sim/x.cc", "void f() { std::this_thread::sleep_for(t); }",

@@ -1,0 +1,254 @@
+#include "storage/mem_engine.h"
+
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+#include "base/checksum.h"
+#include "storage/coding.h"
+
+namespace cairn::storage {
+namespace {
+
+// The checkpoint's only file: magic, then for each family the number of pairs (varint) and each
+// pair as length, key, length, value; last the XXH3-64 of all that, big-endian.
+constexpr ByteView kImageName = "mem.image";
+constexpr ByteView kImageMagic = "cairnmem1";
+
+std::size_t slot(ColumnFamily family) { return static_cast<std::size_t>(family); }
+
+class MemIterator final : public Iterator {
+  public:
+    MemIterator(MemTree tree, ByteView lower, ByteView upper)
+        : cursor_(std::move(tree)), lower_(lower), upper_(upper) {
+        cursor_.seek(lower_);
+        settle();
+    }
+    [[nodiscard]] bool valid() const override { return valid_; }
+    void next() override {
+        CAIRN_ASSERT(valid_);
+        cursor_.next();
+        settle();
+    }
+    void seek(ByteView key) override {
+        cursor_.seek(key < lower_ ? ByteView(lower_) : key);
+        settle();
+    }
+    void seek_before(ByteView key) override {
+        cursor_.seek_before(!upper_.empty() && key > upper_ ? ByteView(upper_) : key);
+        settle();
+    }
+    [[nodiscard]] ByteView key() const override { return cursor_.entry().key(); }
+    [[nodiscard]] ByteView value() const override { return cursor_.entry().value(); }
+    [[nodiscard]] Result<void> status() const override { return ok(); }
+
+  private:
+    void settle() {
+        valid_ = cursor_.valid() && key() >= lower_ && (upper_.empty() || key() < upper_);
+    }
+
+    MemTree::Cursor cursor_;
+    std::string lower_;
+    std::string upper_;
+    bool valid_ = false;
+};
+
+class MemSnapshot final : public EngineReader {
+  public:
+    explicit MemSnapshot(MemEngine::Trees trees) : trees_(std::move(trees)) {}
+    [[nodiscard]] Result<std::optional<std::string>> get(ColumnFamily family,
+                                                         ByteView key) const override {
+        const MemTree::Entry* entry = trees_[slot(family)].find(key);
+        if (entry == nullptr) {
+            return std::optional<std::string>();
+        }
+        return std::optional<std::string>(entry->value());
+    }
+    [[nodiscard]] std::unique_ptr<Iterator> iterate(ColumnFamily family, ByteView lower,
+                                                    ByteView upper) const override {
+        return std::make_unique<MemIterator>(trees_[slot(family)], lower, upper);
+    }
+
+  private:
+    MemEngine::Trees trees_;
+};
+
+bool take_bytes(ByteView& in, ByteView& out) {
+    std::uint64_t size = 0;
+    if (!take_varint(in, size) || in.size() < size) {
+        return false;
+    }
+    out = in.substr(0, size);
+    in.remove_prefix(size);
+    return true;
+}
+
+bool decode_tree(ByteView& in, MemTree& tree) {
+    std::uint64_t count = 0;
+    if (!take_varint(in, count)) {
+        return false;
+    }
+    for (std::uint64_t i = 0; i < count; ++i) {
+        ByteView key;
+        ByteView value;
+        if (!take_bytes(in, key) || !take_bytes(in, value)) {
+            return false;
+        }
+        tree.put(key, value);
+    }
+    return true;
+}
+
+}  // namespace
+
+std::unique_ptr<MemEngine> MemEngine::after_crash() const {
+    auto survivor = std::make_unique<MemEngine>(files_);
+    const std::lock_guard lock(mutex_);
+    survivor->trees_ = durable_;
+    survivor->durable_ = durable_;
+    return survivor;
+}
+
+MemTree MemEngine::tree(ColumnFamily family) const {
+    const std::lock_guard lock(mutex_);
+    return trees_[slot(family)];
+}
+
+Result<std::optional<std::string>> MemEngine::get(ColumnFamily family, ByteView key) const {
+    const std::lock_guard lock(mutex_);
+    const MemTree::Entry* entry = trees_[slot(family)].find(key);
+    if (entry == nullptr) {
+        return std::optional<std::string>();
+    }
+    return std::optional<std::string>(entry->value());
+}
+
+std::unique_ptr<Iterator> MemEngine::iterate(ColumnFamily family, ByteView lower,
+                                             ByteView upper) const {
+    return std::make_unique<MemIterator>(tree(family), lower, upper);
+}
+
+Result<void> MemEngine::write(const WriteBatch& batch) {
+    const std::lock_guard lock(mutex_);
+    for (const WriteOp& op : batch.ops()) {
+        execute(op);
+    }
+    unflushed_bytes_ += batch.bytes();
+    return ok();
+}
+
+void MemEngine::execute(const WriteOp& op) {
+    MemTree& tree = trees_[slot(op.family)];
+    switch (op.kind) {
+        case WriteKind::kPut: tree.put(op.key, op.value); return;
+        case WriteKind::kDelete: tree.erase(op.key); return;
+        case WriteKind::kSingleDelete: {
+            // RocksDB: SingleDelete is undefined unless the key was put exactly once before it.
+            const MemTree::Entry* entry = tree.find(op.key);
+            CAIRN_ASSERT(entry != nullptr && !entry->overwritten);
+            tree.erase(op.key);
+            return;
+        }
+        case WriteKind::kDeleteRange: {
+            std::vector<std::string> doomed;
+            for (MemIterator it(tree, op.key, op.value); it.valid(); it.next()) {
+                doomed.emplace_back(it.key());
+            }
+            for (const std::string& key : doomed) {
+                tree.erase(key);
+            }
+            return;
+        }
+    }
+    CAIRN_UNREACHABLE();
+}
+
+std::shared_ptr<const EngineReader> MemEngine::snapshot() {
+    const std::lock_guard lock(mutex_);
+    return std::make_shared<MemSnapshot>(trees_);
+}
+
+Result<void> MemEngine::flush() {
+    const std::lock_guard lock(mutex_);
+    durable_ = trees_;
+    unflushed_bytes_ = 0;
+    return ok();
+}
+
+Result<std::optional<std::string>> MemEngine::get_flushed(ByteView key) const {
+    const std::lock_guard lock(mutex_);
+    const MemTree::Entry* entry = durable_[slot(ColumnFamily::kMeta)].find(key);
+    if (entry == nullptr) {
+        return std::optional<std::string>();
+    }
+    return std::optional<std::string>(entry->value());
+}
+
+Result<Manifest> MemEngine::checkpoint(const std::string& dir) {
+    CAIRN_ASSERT(files_ != nullptr);
+    Trees trees;
+    {
+        const std::lock_guard lock(mutex_);
+        trees = trees_;
+    }
+    std::string image(kImageMagic);
+    for (const MemTree& tree : trees) {
+        append_varint(image, tree.size());
+        for (MemIterator it(tree, {}, {}); it.valid(); it.next()) {
+            append_varint(image, it.key().size());
+            image += it.key();
+            append_varint(image, it.value().size());
+            image += it.value();
+        }
+    }
+    append_u64_be(image, xxh3_64(image));
+    CAIRN_TRY(auto file, files_->open(dir + "/" + std::string(kImageName), OpenMode::kCreate));
+    CAIRN_TRY(file->write_at(0, image));
+    CAIRN_TRY(file->sync());
+    CAIRN_TRY(files_->sync_dir(dir));
+    Manifest manifest;
+    manifest.files.push_back({std::string(kImageName), image.size(), xxh3_64(image)});
+    return manifest;
+}
+
+Result<std::unique_ptr<MemEngine>> MemEngine::load(FileSystem& files, const std::string& dir) {
+    const std::string path = dir + "/" + std::string(kImageName);
+    CAIRN_TRY(auto file, files.open(path, OpenMode::kRead));
+    CAIRN_TRY(const std::uint64_t size, file->size());
+    CAIRN_TRY(const std::string image, file->read_at(0, size));
+    if (image.size() < kImageMagic.size() + 8 || !image.starts_with(kImageMagic)) {
+        return Error(Errc::kCorrupt, path + ": not a memory image");
+    }
+    ByteView body(image);
+    ByteView stored = body.substr(body.size() - 8);
+    body.remove_suffix(8);
+    std::uint64_t checksum = 0;
+    if (!take_u64_be(stored, checksum) || checksum != xxh3_64(body)) {
+        return Error(Errc::kCorrupt, path + ": checksum does not match");
+    }
+    body.remove_prefix(kImageMagic.size());
+    auto engine = std::make_unique<MemEngine>(&files);
+    for (MemTree& tree : engine->trees_) {
+        if (!decode_tree(body, tree)) {
+            return Error(Errc::kCorrupt, path + ": cut short");
+        }
+    }
+    engine->durable_ = engine->trees_;
+    return engine;
+}
+
+std::uint64_t MemEngine::unflushed_bytes() const {
+    const std::lock_guard lock(mutex_);
+    return unflushed_bytes_;
+}
+
+std::uint64_t MemEngine::bytes_used() const {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t bytes = 0;
+    for (const MemTree& tree : durable_) {
+        bytes += tree.bytes();
+    }
+    return bytes;
+}
+
+}  // namespace cairn::storage

@@ -1,0 +1,39 @@
+#include "storage/mvcc/read_view.h"
+
+#include <utility>
+
+#include "storage/alarm_store.h"
+#include "storage/member_store.h"
+#include "storage/mvcc/hash.h"
+#include "storage/mvcc/range.h"
+#include "storage/mvcc/txn_eval.h"
+
+namespace cairn::storage::mvcc {
+
+ReadView::ReadView(std::shared_ptr<const EngineReader> reader, raft::EntryId applied,
+                   std::int64_t revision, std::int64_t compacted)
+    : reader_(std::move(reader)), applied_(applied), revision_(revision), compacted_(compacted) {}
+
+Result<void> ReadView::range(const etcdserverpb::RangeRequest& request, std::string& body) const {
+    return run_range(*reader_, {revision_, compacted_}, request, body);
+}
+
+Result<void> ReadView::read_txn(const etcdserverpb::TxnRequest& request, std::string& body) const {
+    return run_read_txn(*reader_, {revision_, compacted_}, request, body);
+}
+
+Result<ReadView::HashKv> ReadView::hash_kv(std::int64_t revision) const {
+    CAIRN_TRY(const std::int64_t at, readable_revision(revision, {revision_, compacted_}));
+    CAIRN_TRY(const std::uint32_t hash, hash_versions(*reader_, at, compacted_));
+    return HashKv{hash, compacted_, at};
+}
+
+Result<std::vector<command::MemberInfo>> ReadView::members() const {
+    return list_members(*reader_);
+}
+
+Result<std::vector<etcdserverpb::AlarmMember>> ReadView::alarms() const {
+    return list_alarms(*reader_);
+}
+
+}  // namespace cairn::storage::mvcc

@@ -1,0 +1,61 @@
+// The grammar of keys in every column family; docs/formats/keys.md shows it with golden bytes.
+// Pure functions; any thread.
+// Never knows what the values hold: that is storage/mvcc/record.h and the stores.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "raft/types.h"
+#include "storage/engine.h"
+#include "storage/mvcc/revision.h"
+
+namespace cairn::storage::schema {
+
+// The stamp in kMeta/"format"; a directory with another one is refused.
+inline constexpr std::uint32_t kFormatVersion = 1;
+
+inline constexpr ByteView kMetaFormat = "format";
+inline constexpr ByteView kMetaApplied = "applied";
+inline constexpr ByteView kMetaRevision = "revision";
+inline constexpr ByteView kMetaCompacted = "compacted";
+inline constexpr ByteView kMetaCollector = "collector";
+inline constexpr ByteView kMetaAlarmPrefix = "alarm/";
+
+// Order-preserving and self-ending: 00 becomes 00 ff, and 00 01 ends it.
+void append_escaped(std::string& out, ByteView user_key);
+// Takes one escaped key off the front of `in` and appends what it means to `user_key`.
+bool take_escaped(ByteView& in, std::string& user_key);
+
+// kHistory: escaped user key, ~main, ~sub; the versions of a key stand newest first.
+std::string history_prefix(ByteView user_key);
+std::string history_key(ByteView user_key, mvcc::Revision revision);
+struct HistoryKey {
+    std::string user_key;
+    mvcc::Revision revision;
+};
+Result<HistoryKey> decode_history_key(ByteView key);
+// The revision at the end of a history key whose prefix the caller has compared already.
+Result<mvcc::Revision> decode_history_revision(ByteView suffix);
+
+// kRevlog: main, sub; in the order of change.
+std::string revlog_key(mvcc::Revision revision);
+Result<mvcc::Revision> decode_revlog_key(ByteView key);
+
+// kMembers: the member's id.
+std::string member_key(NodeId id);
+
+// kMeta/"applied": index and term of the last applied entry.
+std::string encode_applied(raft::EntryId applied);
+Result<raft::EntryId> decode_applied(ByteView value);
+// kMeta/"revision" and kMeta/"compacted".
+std::string encode_i64(std::int64_t number);
+Result<std::int64_t> decode_i64(ByteView value);
+
+// Refuses a directory of another format, stamps a new one (into `batch`).
+Result<void> check_format(const EngineReader& reader, WriteBatch& batch);
+
+}  // namespace cairn::storage::schema

@@ -1,0 +1,354 @@
+#include "storage/state_machine.h"
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "base/assert.h"
+#include "proto/cairn/command.pb.h"
+#include "proto/etcd/rpc_kv.pb.h"
+#include "storage/alarm_store.h"
+#include "storage/command.h"
+#include "storage/member_store.h"
+#include "storage/mvcc/garbage.h"
+#include "storage/mvcc/overlay.h"
+#include "storage/mvcc/txn_eval.h"
+#include "storage/mvcc/write_txn.h"
+#include "storage/schema.h"
+
+namespace cairn::storage {
+namespace {
+
+// A store that was never compacted: below every revision anybody can compact at (etcd has -1, too).
+constexpr std::int64_t kNeverCompacted = -1;
+constexpr std::int64_t kFirstRevision = 1;
+
+// Errors up to here are the engine's or the format's: the member stops. All others are what a
+// command came to.
+constexpr auto kLastFinalError = Errc::kInternal;
+
+bool is_final(Errc code) { return code <= kLastFinalError; }
+
+// What the replicated part of the store is at, besides the keys.
+struct Marks {
+    raft::EntryId applied;
+    std::int64_t revision = kFirstRevision;
+    std::int64_t compacted = kNeverCompacted;
+    bool nospace = false;
+    bool corrupt = false;
+
+    [[nodiscard]] mvcc::ReadBounds bounds() const {
+        return {revision, std::max<std::int64_t>(compacted, 0)};
+    }
+};
+
+Result<void> load_alarms(const EngineReader& reader, Marks& marks) {
+    CAIRN_TRY(const auto alarms, list_alarms(reader));
+    const auto raised = [&alarms](etcdserverpb::AlarmType type) {
+        return std::any_of(alarms.begin(), alarms.end(),
+                           [type](const auto& alarm) { return alarm.alarm() == type; });
+    };
+    marks.nospace = raised(etcdserverpb::NOSPACE);
+    marks.corrupt = raised(etcdserverpb::CORRUPT);
+    return ok();
+}
+
+Result<Marks> load_marks(const EngineReader& reader) {
+    Marks marks;
+    CAIRN_TRY(const auto applied, reader.get(ColumnFamily::kMeta, schema::kMetaApplied));
+    if (applied) {
+        CAIRN_TRY(marks.applied, schema::decode_applied(*applied));
+    }
+    CAIRN_TRY(const auto revision, reader.get(ColumnFamily::kMeta, schema::kMetaRevision));
+    if (revision) {
+        CAIRN_TRY(marks.revision, schema::decode_i64(*revision));
+    }
+    CAIRN_TRY(const auto compacted, reader.get(ColumnFamily::kMeta, schema::kMetaCompacted));
+    if (compacted) {
+        CAIRN_TRY(marks.compacted, schema::decode_i64(*compacted));
+    }
+    CAIRN_TRY(load_alarms(reader, marks));
+    return marks;
+}
+
+void put_meta(mvcc::Overlay& overlay, ByteView key, std::string value) {
+    overlay.put(ColumnFamily::kMeta, std::string(key), std::move(value));
+}
+
+// One apply call: works on its own marks and overlay, so that nothing is half done on an error.
+class ApplyRun {
+  public:
+    ApplyRun(const EngineReader& reader, const Marks& marks, const StateMachineOptions& options)
+        : overlay_(reader), marks_(marks), options_(options) {}
+
+    Result<void> apply(const raft::Entry& entry) {
+        CAIRN_ASSERT(entry.id.index == marks_.applied.index + 1);
+        CAIRN_ASSERT(entry.id.term >= marks_.applied.term);
+        if (entry.kind == raft::EntryKind::kCommand) {
+            CAIRN_TRY(apply_command(entry.payload));
+        } else if (entry.kind == raft::EntryKind::kConfig) {
+            CAIRN_TRY(apply_member_change(overlay_, entry.payload));
+            output_.members_changed = true;
+        } else if (entry.kind != raft::EntryKind::kNoop) {
+            return Error(
+                Errc::kUnsupportedVersion,
+                "entry of unknown kind " + std::to_string(static_cast<unsigned>(entry.kind)));
+        }
+        marks_.applied = entry.id;
+        return ok();
+    }
+
+    // The batch to write; afterwards marks() and take_output() hold.
+    const WriteBatch& finish(const Marks& before) {
+        put_meta(overlay_, schema::kMetaApplied, schema::encode_applied(marks_.applied));
+        if (marks_.revision != before.revision) {
+            put_meta(overlay_, schema::kMetaRevision, schema::encode_i64(marks_.revision));
+        }
+        if (marks_.compacted != before.compacted) {
+            put_meta(overlay_, schema::kMetaCompacted, schema::encode_i64(marks_.compacted));
+        }
+        output_.applied = marks_.applied;
+        output_.revision = marks_.revision;
+        output_.compacted = marks_.bounds().compacted;
+        return overlay_.batch();
+    }
+    [[nodiscard]] const Marks& marks() const { return marks_; }
+    ApplyOutput take_output() { return std::move(output_); }
+
+  private:
+    Result<void> apply_command(const Bytes& payload) {
+        CAIRN_TRY(const Command command, decode_command(payload));
+        const std::size_t savepoint = overlay_.savepoint();
+        ApplyResult result;
+        result.id = command.id;
+        std::string body;
+        const Result<void> done = execute(command, result, body);
+        if (!done) {
+            if (is_final(done.error().code)) {
+                return done.error();
+            }
+            overlay_.rollback(savepoint);
+            result.error = done.error().code;
+            result.wait_collected = 0;
+            body.clear();
+        }
+        result.revision = marks_.revision;
+        if (command.id.member == options_.member && command.id.boot == options_.boot) {
+            result.body = Bytes::copy_of(body);
+            output_.results.push_back(std::move(result));
+        }
+        return ok();
+    }
+
+    Result<void> execute(const Command& command, ApplyResult& result, std::string& body) {
+        const ByteView bytes = command.request.view();
+        switch (command.kind) {
+            case command::PUT: return execute_put(bytes, body);
+            case command::DELETE_RANGE: return execute_delete_range(bytes, body);
+            case command::TXN: return execute_txn(bytes, body);
+            case command::COMPACT: return execute_compact(bytes, result);
+            case command::ALARM: return execute_alarm(bytes, body);
+            case command::MEMBER_ATTRIBUTES: return execute_member_attributes(bytes);
+            case command::UNKNOWN:
+            case command::CommandKind_INT_MIN_SENTINEL_DO_NOT_USE_:
+            case command::CommandKind_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+        }
+        CAIRN_UNREACHABLE();  // decode_command refuses what it does not know
+    }
+
+    // A request that does not parse was never let in by a member of this cluster. It is refused
+    // alike everywhere rather than stopping every member for ever.
+    template <class Request>
+    static Result<Request> parse(ByteView bytes) {
+        Request request;
+        if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+            return Errc::kMalformedRequest;
+        }
+        return request;
+    }
+
+    Result<void> execute_put(ByteView bytes, std::string& body) {
+        CAIRN_TRY(const auto request, parse<etcdserverpb::PutRequest>(bytes));
+        CAIRN_TRY(refuse_when_corrupt());
+        if (marks_.nospace) {
+            return Errc::kNoSpaceQuota;
+        }
+        mvcc::WriteTxn txn(overlay_, marks_.bounds());
+        CAIRN_TRY(txn.put(request, body));
+        finish_txn(txn);
+        return ok();
+    }
+
+    Result<void> execute_delete_range(ByteView bytes, std::string& body) {
+        CAIRN_TRY(const auto request, parse<etcdserverpb::DeleteRangeRequest>(bytes));
+        CAIRN_TRY(refuse_when_corrupt());
+        mvcc::WriteTxn txn(overlay_, marks_.bounds());
+        CAIRN_TRY(txn.delete_range(request, body));
+        finish_txn(txn);
+        return ok();
+    }
+
+    Result<void> execute_txn(ByteView bytes, std::string& body) {
+        CAIRN_TRY(const auto request, parse<etcdserverpb::TxnRequest>(bytes));
+        CAIRN_TRY(refuse_when_corrupt());
+        if (marks_.nospace && mvcc::contains_put(request)) {
+            return Errc::kNoSpaceQuota;
+        }
+        mvcc::WriteTxn txn(overlay_, marks_.bounds());
+        CAIRN_TRY(mvcc::run_txn(txn, request, body));
+        finish_txn(txn);
+        return ok();
+    }
+
+    void finish_txn(mvcc::WriteTxn& txn) {
+        if (auto events = txn.take_events()) {
+            marks_.revision = events->revision;
+            output_.events.push_back(std::move(events));
+        }
+    }
+
+    Result<void> execute_compact(ByteView bytes, ApplyResult& result) {
+        CAIRN_TRY(const auto request, parse<etcdserverpb::CompactionRequest>(bytes));
+        CAIRN_TRY(refuse_when_corrupt());
+        if (request.revision() <= marks_.compacted) {
+            return Errc::kCompacted;
+        }
+        if (request.revision() > marks_.revision) {
+            return Errc::kFutureRev;
+        }
+        marks_.compacted = request.revision();
+        if (request.physical()) {
+            result.wait_collected = request.revision();
+        }
+        return ok();
+    }
+
+    Result<void> execute_alarm(ByteView bytes, std::string& body) {
+        CAIRN_TRY(const auto request, parse<etcdserverpb::AlarmRequest>(bytes));
+        etcdserverpb::AlarmResponse response;
+        CAIRN_TRY(apply_alarm(overlay_, request, response));
+        response.AppendToString(&body);
+        return load_alarms(overlay_, marks_);
+    }
+
+    Result<void> execute_member_attributes(ByteView bytes) {
+        CAIRN_TRY(const auto info, parse<command::MemberInfo>(bytes));
+        CAIRN_TRY(apply_member_attributes(overlay_, info));
+        output_.members_changed = true;
+        return ok();
+    }
+
+    // etcd: under a CORRUPT alarm every write is DataLoss, reads go on.
+    [[nodiscard]] Result<void> refuse_when_corrupt() const {
+        if (marks_.corrupt) {
+            return Errc::kCorruptCluster;
+        }
+        return ok();
+    }
+
+    mvcc::Overlay overlay_;
+    Marks marks_;
+    const StateMachineOptions& options_;
+    ApplyOutput output_;
+};
+
+}  // namespace
+
+class StateMachine::Impl {
+  public:
+    Impl(KvEngine& engine, StateMachineOptions options, Marks marks, mvcc::Collector collector)
+        : engine_(engine), options_(options), marks_(marks), collector_(collector) {
+        publish();
+    }
+
+    [[nodiscard]] const Marks& marks() const { return marks_; }
+    [[nodiscard]] const KvEngine& engine() const { return engine_; }
+
+    Result<ApplyOutput> apply(std::span<const raft::Entry> entries) {
+        ApplyRun run(engine_, marks_, options_);
+        for (const raft::Entry& entry : entries) {
+            CAIRN_TRY(run.apply(entry));
+        }
+        CAIRN_TRY(engine_.write(run.finish(marks_)));
+        marks_ = run.marks();
+        publish();
+        return run.take_output();
+    }
+
+    [[nodiscard]] bool has_garbage() const {
+        return collector_.has_work(marks_.bounds().compacted);
+    }
+
+    Result<std::int64_t> collect_garbage(std::uint64_t budget) {
+        if (has_garbage()) {
+            CAIRN_TRY(collector_.step(engine_, marks_.bounds().compacted, budget));
+            // An idle member's view would otherwise hold on to what was just removed.
+            publish();
+        }
+        return collector_.done();
+    }
+
+    [[nodiscard]] std::shared_ptr<const mvcc::ReadView> view() const {
+        const std::lock_guard lock(view_mutex_);
+        return view_;
+    }
+
+  private:
+    void publish() {
+        auto view = std::make_shared<const mvcc::ReadView>(
+            engine_.snapshot(), marks_.applied, marks_.revision, marks_.bounds().compacted);
+        const std::lock_guard lock(view_mutex_);
+        view_.swap(view);
+        // The old view (and its snapshot) goes after the lock.
+    }
+
+    KvEngine& engine_;
+    StateMachineOptions options_;
+    Marks marks_;
+    mvcc::Collector collector_;
+    mutable std::mutex view_mutex_;  // guards view_
+    std::shared_ptr<const mvcc::ReadView> view_;
+};
+
+StateMachine::StateMachine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+StateMachine::~StateMachine() = default;
+
+Result<std::unique_ptr<StateMachine>> StateMachine::open(KvEngine& engine,
+                                                         StateMachineOptions options) {
+    WriteBatch stamp;
+    CAIRN_TRY(schema::check_format(engine, stamp));
+    if (!stamp.empty()) {
+        CAIRN_TRY(engine.write(stamp));
+    }
+    CAIRN_TRY(const Marks marks, load_marks(engine));
+    CAIRN_TRY(const mvcc::Collector collector, mvcc::Collector::open(engine));
+    return std::unique_ptr<StateMachine>(
+        new StateMachine(std::make_unique<Impl>(engine, options, marks, collector)));
+}
+
+AppliedState StateMachine::applied_state() const { return {impl_->marks().applied}; }
+
+Result<Index> StateMachine::flushed_applied() const {
+    CAIRN_TRY(const auto bytes, impl_->engine().get_flushed(schema::kMetaApplied));
+    if (!bytes) {
+        return Index{};
+    }
+    CAIRN_TRY(const raft::EntryId applied, schema::decode_applied(*bytes));
+    return applied.index;
+}
+
+Result<ApplyOutput> StateMachine::apply(std::span<const raft::Entry> entries) {
+    CAIRN_ASSERT(!entries.empty());
+    return impl_->apply(entries);
+}
+
+Result<std::int64_t> StateMachine::collect_garbage(std::uint64_t budget) {
+    return impl_->collect_garbage(budget);
+}
+
+bool StateMachine::has_garbage() const { return impl_->has_garbage(); }
+
+std::shared_ptr<const mvcc::ReadView> StateMachine::view() const { return impl_->view(); }
+
+}  // namespace cairn::storage

@@ -1,0 +1,216 @@
+#include "storage/state_machine.h"
+
+#include "fixture.h"
+#include "raft/conf_change.h"
+
+namespace cairn::storage::test {
+namespace {
+
+TEST_CASE("An empty store is at revision 1, and each effective command takes one revision") {
+    Fixture store;
+    CHECK(store.revision() == 1);
+    CHECK(store.machine().applied_state().applied == raft::EntryId{});
+    store.put("a", "1");
+    CHECK(store.revision() == 2);
+    CHECK(store.last().results[0].revision == 2);
+    store.put("a", "1");  // the same value does count
+    CHECK(store.revision() == 3);
+    CHECK(store.del(delete_of("missing")).deleted() == 0);
+    CHECK(store.revision() == 3);
+    CHECK(store.last().results[0].revision == 3);
+    CHECK(store.last().events.empty());
+    CHECK(store.del(delete_of("a")).deleted() == 1);
+    CHECK(store.revision() == 4);
+    CHECK(store.machine().applied_state().applied == raft::EntryId{Term{1}, Index{4}});
+}
+
+TEST_CASE("Entries of one apply call see each other and make one published moment") {
+    Fixture store;
+    const auto before = store.machine().view();
+    const ApplyOutput output = store.apply({store.entry(command::PUT, put_of("a", "1")),
+                                            store.entry(command::PUT, put_of("a", "2")),
+                                            store.entry(command::DELETE_RANGE, delete_of("a")),
+                                            store.entry(command::PUT, put_of("a", "3"))});
+    REQUIRE(output.results.size() == 4);
+    REQUIRE(output.events.size() == 4);
+    CHECK(output.revision == 5);
+    CHECK(output.applied.index == Index{4});
+    CHECK(output.events[1]->events[0].prev_kv.value.view() == "1");
+    CHECK(output.events[2]->events[0].kind == mvcc::EventKind::kDelete);
+    CHECK(output.events[2]->events[0].prev_kv.value.view() == "2");
+    CHECK(output.events[2]->events[0].kv.create_revision == 0);
+    CHECK(output.events[3]->events[0].prev_kv.version == 0);
+    const auto kv = store.range(range_of("a")).kvs(0);
+    CHECK(kv.version() == 1);
+    CHECK(kv.create_revision() == 5);
+    CHECK(before->revision() == 1);
+    std::string body;
+    REQUIRE(before->range(range_of("a"), body).has_value());
+    CHECK(body.empty());
+}
+
+TEST_CASE("Only commands of this member and boot have results") {
+    Fixture store;
+    raft::Entry foreign = store.entry(command::PUT, put_of("a", "1"));
+    Command command = decode_command(foreign.payload).value();
+    command.id.boot = kBoot + 1;
+    foreign.payload = encode_command(command);
+    const ApplyOutput output = store.apply({foreign});
+    CHECK(output.results.empty());
+    CHECK(output.events.size() == 1);
+    CHECK(store.show_all() == "a=1");
+}
+
+TEST_CASE("An unknown kind or version stops the member and leaves nothing behind") {
+    Fixture store;
+    const raft::Entry good = store.entry(command::PUT, put_of("a", "1"));
+    for (const std::size_t at : {std::size_t{0}, std::size_t{1}}) {
+        std::string payload(good.payload.view());
+        payload[at] = '\x63';
+        raft::Entry bad = good;
+        bad.id.index = Index{2};
+        bad.payload = Bytes::copy_of(payload);
+        const std::vector<raft::Entry> entries{good, bad};
+        const auto output = store.machine().apply(entries);
+        REQUIRE_FALSE(output.has_value());
+        CHECK(output.error().code == Errc::kUnsupportedVersion);
+        CHECK(store.revision() == 1);
+        CHECK(store.show_all().empty());
+    }
+}
+
+TEST_CASE("A request that does not parse is refused and has no effect") {
+    Fixture store;
+    Command command;
+    command.kind = command::PUT;
+    command.id = {kSelf, kBoot, 1};
+    command.request = Bytes::copy_of("\xff\xff\xff");
+    const ApplyOutput output =
+        store.apply({{{Term{1}, Index{1}}, raft::EntryKind::kCommand, encode_command(command)}});
+    CHECK(output.results.at(0).error == Errc::kMalformedRequest);
+    CHECK(store.revision() == 1);
+    CHECK(store.machine().applied_state().applied.index == Index{1});
+}
+
+TEST_CASE("What is not flushed is lost by a crash, applied index and data together") {
+    Fixture store;
+    CHECK(store.machine().flushed_applied().value() == Index{0});
+    store.put("a", "1");
+    CHECK(store.machine().flushed_applied().value() == Index{0});
+    REQUIRE(store.memory().flush().has_value());
+    CHECK(store.machine().flushed_applied().value() == Index{1});
+    store.put("a", "2");
+    REQUIRE(store.compact(3) == std::nullopt);
+    store.collect_all();
+
+    const auto survivor = store.memory().after_crash();
+    Fixture again(survivor.get());
+    CHECK(again.machine().applied_state().applied.index == Index{1});
+    CHECK(again.revision() == 2);
+    CHECK(again.machine().view()->compacted() == 0);
+    CHECK(again.show_all() == "a=1");
+}
+
+TEST_CASE("Configuration entries and what members say of themselves") {
+    Fixture store;
+    command::MemberInfo info;
+    info.set_id(9);
+    info.add_peer_urls("http://a:2380");
+    const raft::ConfChange change{raft::ConfChangeKind::kAddVoter, NodeId{9},
+                                  Bytes::copy_of(info.SerializeAsString())};
+    ApplyOutput output = store.apply(
+        {{{Term{1}, Index{1}}, raft::EntryKind::kConfig, raft::encode_conf_change(change)}});
+    CHECK(output.members_changed);
+    CHECK(output.results.empty());
+
+    store.skip_index();
+    info.set_name("nine");
+    info.clear_peer_urls();
+    info.add_client_urls("http://a:2379");
+    CHECK(store.run(command::MEMBER_ATTRIBUTES, info).error == std::nullopt);
+    CHECK(store.last().members_changed);
+    const auto members = store.machine().view()->members().value();
+    REQUIRE(members.size() == 1);
+    CHECK(members[0].name() == "nine");
+    CHECK(members[0].peer_urls(0) == "http://a:2380");
+    CHECK(members[0].client_urls(0) == "http://a:2379");
+    CHECK(store.revision() == 1);
+
+    info.set_id(10);
+    CHECK(store.run(command::MEMBER_ATTRIBUTES, info).error == Errc::kMemberNotFound);
+    CHECK(store.machine().view()->members().value().size() == 1);
+}
+
+etcdserverpb::AlarmRequest alarm_of(etcdserverpb::AlarmRequest::AlarmAction action,
+                                    std::uint64_t member, etcdserverpb::AlarmType type) {
+    etcdserverpb::AlarmRequest request;
+    request.set_action(action);
+    request.set_memberid(member);
+    request.set_alarm(type);
+    return request;
+}
+
+TEST_CASE("NOSPACE refuses puts, and Txns with a put in any branch; deletes go on") {
+    using etcdserverpb::AlarmRequest;
+    Fixture store;
+    store.put("a", "1");
+    store.run(command::ALARM, alarm_of(AlarmRequest::ACTIVATE, 5, etcdserverpb::NOSPACE));
+    store.run(command::ALARM, alarm_of(AlarmRequest::ACTIVATE, 4, etcdserverpb::NOSPACE));
+    store.run(command::ALARM, alarm_of(AlarmRequest::ACTIVATE, 4, etcdserverpb::NONE));
+    const auto alarms = store.machine().view()->alarms().value();
+    REQUIRE(alarms.size() == 2);
+    CHECK(alarms[0].memberid() == 4);
+    CHECK(store.run(command::PUT, put_of("a", "2")).error == Errc::kNoSpaceQuota);
+    etcdserverpb::TxnRequest nested;
+    *nested.add_failure()->mutable_request_txn()->add_failure()->mutable_request_put() =
+        put_of("b", "1");
+    CHECK(store.txn_error(nested) == Errc::kNoSpaceQuota);
+    CHECK(store.del(delete_of("a")).deleted() == 1);
+    store.reopen();
+    CHECK(store.run(command::PUT, put_of("a", "2")).error == Errc::kNoSpaceQuota);
+    store.run(command::ALARM, alarm_of(AlarmRequest::DEACTIVATE, 5, etcdserverpb::NOSPACE));
+    CHECK(store.run(command::PUT, put_of("a", "2")).error == Errc::kNoSpaceQuota);
+    const ApplyResult lowered =
+        store.run(command::ALARM, alarm_of(AlarmRequest::DEACTIVATE, 4, etcdserverpb::NOSPACE));
+    CHECK(Fixture::parse<etcdserverpb::AlarmResponse>(std::string(lowered.body.view()))
+              .alarms_size() == 1);
+    const ApplyResult twice =
+        store.run(command::ALARM, alarm_of(AlarmRequest::DEACTIVATE, 4, etcdserverpb::NOSPACE));
+    CHECK(twice.body.empty());
+    store.put("a", "2");
+}
+
+TEST_CASE("CORRUPT refuses every write; reads and lowering the alarm go on") {
+    using etcdserverpb::AlarmRequest;
+    Fixture store;
+    store.put("a", "1");
+    store.run(command::ALARM, alarm_of(AlarmRequest::ACTIVATE, 5, etcdserverpb::CORRUPT));
+    CHECK(store.run(command::PUT, put_of("a", "2")).error == Errc::kCorruptCluster);
+    CHECK(store.run(command::DELETE_RANGE, delete_of("a")).error == Errc::kCorruptCluster);
+    CHECK(store.txn_error({}) == Errc::kCorruptCluster);
+    CHECK(store.compact(2) == Errc::kCorruptCluster);
+    CHECK(store.show_all() == "a=1");
+    const ApplyResult listed =
+        store.run(command::ALARM, alarm_of(AlarmRequest::GET, 0, etcdserverpb::NONE));
+    CHECK(Fixture::parse<etcdserverpb::AlarmResponse>(std::string(listed.body.view()))
+              .alarms_size() == 1);
+    store.run(command::ALARM, alarm_of(AlarmRequest::DEACTIVATE, 5, etcdserverpb::CORRUPT));
+    CHECK(store.compact(2) == std::nullopt);
+    const ApplyResult unknown =
+        store.run(command::ALARM,
+                  alarm_of(static_cast<AlarmRequest::AlarmAction>(9), 5, etcdserverpb::CORRUPT));
+    CHECK(unknown.error == Errc::kMalformedRequest);
+}
+
+TEST_CASE("A directory of another format is refused") {
+    MemEngine engine;
+    WriteBatch batch;
+    batch.put(ColumnFamily::kMeta, "format", std::string("\0\0\0\x02", 4));
+    REQUIRE(engine.write(batch).has_value());
+    const auto opened = StateMachine::open(engine, {kSelf, kBoot});
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error().code == Errc::kUnsupportedVersion);
+}
+
+}  // namespace
+}  // namespace cairn::storage::test

@@ -66,6 +66,8 @@ void AbuseGuard::on_work_sent() {
     earn_frames(kFramesPerWork);
 }
 
+void AbuseGuard::on_ping_sent() { earn_frames(1); }
+
 void AbuseGuard::on_tick(std::uint64_t now_ms) {
     const std::uint64_t later_ms = std::max(now_ms_, now_ms);
     tick_gap_ms_ = time_known_ ? later_ms - now_ms_ : 0;

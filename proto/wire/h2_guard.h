@@ -25,6 +25,8 @@ class AbuseGuard {
     // A message came in, or we sent HEADERS or DATA: the peer's overhead is earned.
     void on_work_received();
     void on_work_sent();
+    // We sent a PING: its answer is no idle frame.
+    void on_ping_sent();
     // Time goes on: `now_ms` from any start, never backwards.
     void on_tick(std::uint64_t now_ms);
 

@@ -228,7 +228,10 @@ void H2Core::send_final_goaway() {
     }
 }
 
-void H2Core::ping() { library_.submit_ping(kProbePing); }
+void H2Core::ping() {
+    guard_.on_ping_sent();
+    library_.submit_ping(kProbePing);
+}
 
 void H2Core::on_work_sent(StreamId id, bool end_stream) {
     guard_.on_work_sent();

@@ -37,6 +37,9 @@ struct RequestOptions {
 };
 
 // The driver's loop: read -> feed -> take_events -> calls -> take_output -> write, until is_done().
+// take_output can make events as well (a call that could not leave): look again after it.
+// A frame that breaks HTTP/2 is no error of feed(): the session answers it with a GOAWAY, ignores
+// what follows, and is_done() once that is written.
 // Calls on a stream that has ended are ignored (they return false): the peer may end a stream
 // while an answer to it is on its way.
 class H2Session {

@@ -6,7 +6,7 @@
 #include "catch.h"
 
 #include "proto/wire/h2_session.h"
-#include "wire_harness.h"
+#include "tests/wire/wire_harness.h"
 
 namespace cairn::wire::test {
 

@@ -1,4 +1,4 @@
-#include "wire_harness.h"
+#include "tests/wire/wire_harness.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -43,7 +43,9 @@ Link::Link(const H2Limits& server_limits, const H2Limits& client_limits, std::ui
 void Link::carry(H2Session& from, H2Session& to, std::vector<StreamEvent>& events) {
     const std::string bytes = drain(from);
     std::string_view rest = bytes;
-    std::vector<StreamEvent> fresh;
+    std::vector<StreamEvent> fresh = events_of(from);  // writing may end streams too
+    std::vector<StreamEvent>& own = &to == &server ? client_events : server_events;
+    std::move(fresh.begin(), fresh.end(), std::back_inserter(own));
     while (!rest.empty()) {
         const std::size_t piece =
             std::min<std::size_t>(rest.size(), prng.between(1, piece_bytes_max));

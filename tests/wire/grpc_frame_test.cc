@@ -1,0 +1,194 @@
+// The de-framer, gzip messages, and the send queue that is its inverse.
+#include "proto/wire/grpc_frame.h"
+
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include <zlib.h>
+
+#include "proto/wire/gzip.h"
+#include "proto/wire/h2_stream.h"
+#include "tests/wire/wire_harness.h"
+
+namespace cairn::wire::test {
+
+namespace {
+
+constexpr std::size_t kMax = 1000;
+
+// Feeds `bytes` in pieces of `piece` and gives back the payloads.
+std::vector<std::string> deframe(std::string_view bytes, std::size_t piece) {
+    GrpcDeframer deframer;
+    std::vector<std::string> messages;
+    while (!bytes.empty()) {
+        ByteView part = bytes.substr(0, piece);
+        bytes.remove_prefix(part.size());
+        GrpcFrame frame;
+        for (Result<bool> got = deframer.next(part, kMax, frame);;
+             got = deframer.next(part, kMax, frame)) {
+            REQUIRE(got.has_value());
+            if (!got.value()) {
+                break;
+            }
+            messages.emplace_back(frame.payload.view());
+        }
+        CHECK(part.empty());
+    }
+    CHECK(deframer.at_boundary());
+    CHECK(deframer.buffered_bytes() == 0);
+    return messages;
+}
+
+Error error_of(std::string_view bytes) {
+    GrpcDeframer deframer;
+    GrpcFrame frame;
+    ByteView rest = bytes;
+    const Result<bool> got = deframer.next(rest, kMax, frame);
+    REQUIRE(!got.has_value());
+    return got.error();
+}
+
+std::string gzip(std::string_view text) {
+    z_stream stream{};
+    REQUIRE(deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+    std::string input(text);
+    std::string out(deflateBound(&stream, input.size()) + 32, '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(input.data());
+    stream.avail_in = static_cast<uInt>(input.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("messages come out whole whatever pieces they come in", "[wire][grpc]") {
+    const std::vector<std::string> sent{"", "a", std::string(300, 'b'), "", std::string(kMax, 'c')};
+    std::string wire;
+    for (const std::string& message : sent) {
+        wire += grpc_message(message);
+    }
+    for (const std::size_t piece : {1UL, 2UL, 5UL, 6UL, 304UL, 5000UL}) {
+        INFO(piece);
+        CHECK(deframe(wire, piece) == sent);
+    }
+}
+
+TEST_CASE("the prefix alone decides about size and format", "[wire][grpc]") {
+    CHECK(error_of(std::string("\0\0\0\x03\xe9", 5)) ==
+          Error{Errc::kMessageTooLarge, "grpc: received message larger than max (1001 vs. 1000)"});
+    CHECK(error_of("\xff\xff\xff\xff\xff") ==
+          Error{Errc::kMessageTooLarge,
+                "grpc: received message larger than max (4294967295 vs. 1000)"});
+    CHECK(error_of(std::string("\x02\0\0\0\x01", 5)) ==
+          Error{Errc::kMalformed, "grpc: received unexpected payload format 2"});
+}
+
+TEST_CASE("a cut message is no boundary", "[wire][grpc]") {
+    GrpcDeframer deframer;
+    GrpcFrame frame;
+    ByteView part("\0\0", 2);
+    CHECK(!deframer.next(part, kMax, frame).value());
+    CHECK(!deframer.at_boundary());
+    part = ByteView("\0\0\x04xyz", 6);
+    CHECK(!deframer.next(part, kMax, frame).value());
+    CHECK(deframer.buffered_bytes() == 3);
+    deframer.reset();
+    CHECK(deframer.at_boundary());
+}
+
+TEST_CASE("prefixes are big-endian", "[wire][grpc][golden]") {
+    CHECK(encode_prefix(0) == GrpcPrefix{0, 0, 0, 0, 0});
+    CHECK(encode_prefix(0x01020304) == GrpcPrefix{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("a send queue gives its messages in any portions", "[wire][grpc][random]") {
+    const std::uint64_t seed = test_seed(7);
+    INFO("CAIRN_SEED=" << seed);
+    Prng prng(seed);
+    SendQueue queue;
+    std::string expected;
+    std::string got;
+    for (int i = 0; i < 3000; ++i) {
+        if (prng.chance(1, 2)) {
+            const std::string message(prng.below(40), static_cast<char>('a' + i % 26));
+            expected += grpc_message(message);
+            queue.push(Bytes::copy_of(message));
+        }
+        queue.copy_to(got, prng.below(queue.bytes() + 1));
+        CHECK(got.size() + queue.bytes() == expected.size());
+    }
+    queue.copy_to(got, queue.bytes());
+    CHECK(got == expected);
+    queue.push(Bytes::copy_of("left over"));
+    queue.clear();
+    CHECK(queue.bytes() == 0);
+}
+
+TEST_CASE("gzip messages inflate within the bound", "[wire][grpc][gzip]") {
+    const std::string text(50'000, 'z');
+    const std::string packed = gzip(text);
+    REQUIRE(packed.size() < 1000);
+    CHECK(gunzip(packed, text.size()).value().view() == text);
+    CHECK(gunzip(gzip(""), 0).value().empty());
+    const Result<Bytes> bomb = gunzip(packed, text.size() - 1);
+    REQUIRE(!bomb.has_value());
+    CHECK(bomb.error().code == Errc::kMessageTooLarge);
+    CHECK(bomb.error().detail.starts_with("grpc: received message after decompression larger"));
+    for (const std::string& broken : {std::string(), std::string("no gzip"),
+                                      packed.substr(0, packed.size() - 3), packed + "x"}) {
+        const Result<Bytes> got = gunzip(broken, text.size());
+        REQUIRE(!got.has_value());
+        CHECK(got.error().code == Errc::kMalformed);
+        CHECK(got.error().detail.starts_with("grpc: failed to decompress the received message"));
+    }
+}
+
+TEST_CASE("a call with grpc-encoding gzip", "[wire][h2][gzip]") {
+    struct Row {
+        std::string_view encoding;
+        std::string body;
+        std::optional<GrpcStatus> refusal;
+    };
+    const std::string flagless = "grpc: compressed flag set with identity or empty encoding";
+    const std::vector<Row> rows{
+        {"gzip", grpc_message(gzip("hello"), 1), std::nullopt},
+        {"gzip", grpc_message("hello", 0), std::nullopt},
+        {"identity", grpc_message(gzip("hello"), 1), GrpcStatus{GrpcCode::kInternal, flagless}},
+        {"gzip", grpc_message("hello", 1),
+         GrpcStatus{GrpcCode::kInternal,
+                    "grpc: failed to decompress the received message: gzip: invalid header or "
+                    "checksum"}},
+        {"gzip", grpc_message(gzip(std::string(3U << 20U, 'x')), 1),
+         GrpcStatus{GrpcCode::kResourceExhausted, {}}},
+    };
+    for (const Row& row : rows) {
+        Link link;
+        const StreamId id =
+            start_call(link.client, "/etcdserverpb.KV/Put", {{"grpc-encoding", row.encoding}});
+        link.settle();
+        CHECK(
+            link.server.feed(frame({.type = kData, .flags = 0, .stream = id, .payload = row.body}))
+                .has_value());
+        const std::vector<StreamEvent> events = events_of(link.server);
+        REQUIRE(events.size() == 1);
+        if (!row.refusal.has_value()) {
+            CHECK(std::get<Message>(events[0]).payload.view() == "hello");
+            continue;
+        }
+        CHECK(std::get<StreamReset>(events[0]).stream == id);
+        link.settle();
+        const auto ended = pick<ResponseEnded>(link.client_events);
+        REQUIRE(ended.size() == 1);
+        CHECK(ended[0].status.code == row.refusal->code);
+        if (!row.refusal->message.empty()) {
+            CHECK(ended[0].status.message == row.refusal->message);
+        }
+    }
+}
+
+}  // namespace cairn::wire::test

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include <google/protobuf/io/coded_stream.h>
+
 #include "base/assert.h"
 #include "proto/cairn/command.pb.h"
 #include "proto/etcd/rpc_kv.pb.h"
@@ -23,6 +25,10 @@ namespace {
 // A store that was never compacted: below every revision anybody can compact at (etcd has -1, too).
 constexpr std::int64_t kNeverCompacted = -1;
 constexpr std::int64_t kFirstRevision = 1;
+
+// Nested messages a request may have: what server/api lets in (128 levels of Txn take two each), so
+// that no command in the log is too deep to be applied. Protobuf's own limit is 100.
+constexpr int kMessageDepthMax = 300;
 
 // Errors up to here are the engine's or the format's: the member stops. All others are what a
 // command came to.
@@ -162,7 +168,10 @@ class ApplyRun {
     template <class Request>
     static Result<Request> parse(ByteView bytes) {
         Request request;
-        if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        google::protobuf::io::CodedInputStream input(
+            reinterpret_cast<const std::uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
+        input.SetRecursionLimit(kMessageDepthMax);
+        if (!request.ParseFromCodedStream(&input) || !input.ConsumedEntireMessage()) {
             return Errc::kMalformedRequest;
         }
         return request;

@@ -92,6 +92,20 @@ TEST_CASE("A request that does not parse is refused and has no effect") {
     CHECK(store.machine().applied_state().applied.index == Index{1});
 }
 
+TEST_CASE("A Txn as deep as the operation limit allows is applied") {
+    etcdserverpb::TxnRequest request;
+    etcdserverpb::TxnRequest* level = &request;
+    for (int depth = 1; depth < 128; ++depth) {
+        level = level->add_success()->mutable_request_txn();
+    }
+    *level->add_success()->mutable_request_put() = put_of("deep", "1");
+    Fixture store;
+    const ApplyOutput output = store.apply({store.entry(command::TXN, request)});
+    CHECK_FALSE(output.results.at(0).error.has_value());
+    CHECK(output.results.at(0).revision == 2);
+    CHECK(output.events.size() == 1);
+}
+
 TEST_CASE("What is not flushed is lost by a crash, applied index and data together") {
     Fixture store;
     CHECK(store.machine().flushed_applied().value() == Index{0});

@@ -79,7 +79,7 @@ function(cairn_label target)
 endfunction()
 
 # cairn_fuzzer(NAME SOURCE file [DEPENDS target...]): a program around LLVMFuzzerTestOneInput. In the
-# preset fuzz it is a libFuzzer program; elsewhere a test (labels commit, unit) that runs the
+# preset fuzz it is a libFuzzer program; elsewhere a test (labels commit, unit, fuzz, asan) that runs the
 # inputs of the folder corpus/NAME beside the source and seeded mutations of them.
 function(cairn_fuzzer name)
   cmake_parse_arguments(ARG "" "SOURCE" "DEPENDS" ${ARGN})
@@ -91,8 +91,8 @@ function(cairn_fuzzer name)
   endif()
   target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz_main.cc)
   add_test(NAME ${name} COMMAND ${name} ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
-  set_tests_properties(${name} PROPERTIES LABELS "commit;unit" TIMEOUT 120)
-  cairn_label(${name} commit unit)
+  set_tests_properties(${name} PROPERTIES LABELS "commit;unit;fuzz;asan" TIMEOUT 120)
+  cairn_label(${name} commit unit fuzz asan)
 endfunction()
 
 # cairn_test(NAME [DEPENDS target...] [LABELS label...] [TIMEOUT s]): all *_test.cc and helpers of this

@@ -57,13 +57,19 @@ EntryId Log::last_not_above(EntryId limit) const {
 
 std::uint64_t Log::copy_from(Index from, std::uint64_t bytes_max, std::vector<Entry>& out) const {
     std::uint64_t bytes = 0;
-    for (Index index = from; index <= last(); ++index) {
-        const Entry& entry = at(index);
-        if (bytes > 0 && bytes + entry.cost_bytes() > bytes_max) {
+    Index end = from;
+    for (; end <= last(); ++end) {
+        const std::uint64_t cost = at(end).cost_bytes();
+        if (bytes > 0 && bytes + cost > bytes_max) {
             break;
         }
-        bytes += entry.cost_bytes();
-        out.push_back(entry);
+        bytes += cost;
+    }
+    if (end > from) {
+        out.reserve(out.size() + static_cast<std::size_t>(end - from));
+    }
+    for (Index index = from; index < end; ++index) {
+        out.push_back(at(index));
     }
     return bytes;
 }

@@ -136,6 +136,8 @@ Result<void> check_delta(const StateMarks& before, const Raft& after) {
         CAIRN_TRY(require(now.last.index >= before.last.index && still_there(before.last),
                           "G2: a leader only appends"));
         CAIRN_TRY(require(now.stable >= before.stable, "a leader's stable mark never falls"));
+        CAIRN_TRY(require(now.commit == before.commit || now.commit.term == now.hard.term,
+                          "C1: a leader commits by counting entries of its own term only"));
     }
     return ok();
 }

@@ -28,7 +28,7 @@ StateMarks state_marks(const Raft& raft);
 // proportion to the log above the floor.
 Result<void> check_state(const Raft& raft);
 
-// E2, E4, G2, C4 between `before` and now, within one run of one node.
+// E2, E4, G2, C1, C4 between `before` and now, within one run of one node.
 Result<void> check_delta(const StateMarks& before, const Raft& after);
 
 }  // namespace cairn::raft

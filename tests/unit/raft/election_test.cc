@@ -80,6 +80,18 @@ TEST_CASE("a pre-vote answer for another term or role is ignored", "[raft][elect
     REQUIRE(node.raft->term() == Term{5});
 }
 
+TEST_CASE("who votes for another gives up its own pre-vote", "[raft][election]") {
+    Recovered found = recovered(3, 4);
+    TestNode node(test_config(1), found);
+    node.step(Campaign{});
+    node.receive(3, 4, Vote{.last = {}});
+    REQUIRE(node.raft->role() == Role::kFollower);
+    REQUIRE(node.settle().back() == message(1, 3, 4, VoteReply{.granted = true}));
+    node.receive(2, 5, PreVoteReply{.granted = true});
+    REQUIRE(node.raft->role() == Role::kFollower);
+    REQUIRE(node.raft->term() == Term{4});
+}
+
 TEST_CASE("a lost pre-vote or vote ends the candidacy", "[raft][election]") {
     TestNode node(test_config(1), recovered(3, 4));
     node.step(Campaign{});

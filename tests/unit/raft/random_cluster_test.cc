@@ -61,12 +61,32 @@ class Oracle {
     Index top_;
 };
 
+// How often each thing happens; drawn anew for each seed, so that some runs have slow disks, some
+// many crashes, some none.
+struct Weights {
+    std::uint64_t deliver = 550;
+    std::uint64_t tick = 150;
+    std::uint64_t persist = 120;
+    std::uint64_t apply = 40;
+    std::uint64_t input = 120;
+    std::uint64_t crash = 10;
+    std::uint64_t cut = 5;
+
+    [[nodiscard]] std::uint64_t total() const {
+        return deliver + tick + persist + apply + input + crash + cut;
+    }
+};
+
 struct World {
     World(std::uint64_t seed_value, std::uint64_t size) : seed(seed_value), prng(seed_value) {
         std::vector<BootstrapMember> members;
         for (const NodeId id : node_ids(size)) {
             members.push_back({id, Bytes::copy_of("m")});
         }
+        weights.tick = prng.between(40, 250);
+        weights.persist = prng.between(20, 250);
+        weights.crash = prng.chance(1, 3) ? 0 : prng.between(1, 20);
+        weights.cut = prng.chance(1, 3) ? 0 : prng.between(1, 10);
         TestDisk disk;
         disk.in_flight.push_back(bootstrap_batch(members));
         disk.complete_one();
@@ -221,8 +241,8 @@ struct World {
         if (!faults || !prng.chance(1, 10)) {
             network.erase(network.begin() + static_cast<std::ptrdiff_t>(at));
         }
-        const bool cut = faults && message.from == cut_from && message.to == cut_to;
-        if (cut || (faults && prng.chance(1, 12))) {
+        const bool cut = cuts.count({message.from, message.to}) != 0;
+        if ((faults && cut) || (faults && prng.chance(1, 12))) {
             return;
         }
         TestNode& to = node(message.to);
@@ -230,35 +250,68 @@ struct World {
         drain(to);
     }
 
+    // Which links are cut now: none, one direction of one link, or all of one node.
+    void change_cuts() {
+        cuts.clear();
+        const NodeId one = any().config().id;
+        const NodeId other = any().config().id;
+        const std::uint64_t kind = prng.below(3);
+        for (const TestNode& node : nodes) {
+            if (kind == 1) {
+                cuts.insert({one, node.config().id});
+                cuts.insert({node.config().id, one});
+            }
+        }
+        if (kind == 2) {
+            cuts.insert({one, other});
+        }
+    }
+
+    void input_step(TestNode& node) {
+        switch (prng.below(12)) {
+            case 0:
+            case 1:
+            case 2:
+            case 3: propose(node); break;
+            case 4:
+            case 5:
+            case 6:
+                reads[{node.config().id, ++sequence}] = oracle.top();
+                node.step(ReadIndex{sequence});
+                break;
+            case 7:
+                node.step(TransferLeader{prng.chance(1, 2) ? NodeId{} : any().config().id});
+                break;
+            case 8: node.step(PeerUnreachable{any().config().id}); break;
+            case 9: node.step(Campaign{}); break;
+            default: node.step(Compact{engine[place(node)]}); break;
+        }
+    }
+
     void fault_step() {
-        const std::uint64_t kind = prng.below(100);
         TestNode& node = any();
-        if (kind < 55) {
+        std::uint64_t draw = prng.below(weights.total());
+        const auto in = [&draw](std::uint64_t weight) {
+            const bool hit = draw < weight;
+            draw -= hit ? 0 : weight;
+            return hit;
+        };
+        if (in(weights.deliver)) {
             deliver(true);
-        } else if (kind < 70) {
+        } else if (in(weights.tick)) {
             node.step(Tick{});
-        } else if (kind < 82) {
+        } else if (in(weights.persist)) {
             if (!node.disk.in_flight.empty()) {
                 node.step(Persisted{node.disk.complete_one()});
             }
-        } else if (kind < 88) {
-            propose(node);
-        } else if (kind < 92) {
+        } else if (in(weights.apply)) {
             apply(node);
-        } else if (kind < 94) {
-            reads[{node.config().id, ++sequence}] = oracle.top();
-            node.step(ReadIndex{sequence});
-        } else if (kind < 95) {
+        } else if (in(weights.input)) {
+            input_step(node);
+        } else if (in(weights.crash)) {
             crash(node);
-        } else if (kind < 96) {
-            node.step(TransferLeader{prng.chance(1, 2) ? NodeId{} : any().config().id});
-        } else if (kind < 97) {
-            node.step(PeerUnreachable{any().config().id});
-        } else if (kind < 99) {
-            node.step(Compact{engine[place(node)]});
         } else {
-            cut_from = any().config().id;
-            cut_to = any().config().id;
+            change_cuts();
         }
         drain(node);
         if (network.size() > 300) {
@@ -311,8 +364,8 @@ struct World {
     std::map<std::pair<NodeId, std::uint64_t>, Index> reads;  // the top commit when asked
     std::uint64_t sequence = 0;
     std::size_t grants = 0;
-    NodeId cut_from;
-    NodeId cut_to;
+    Weights weights;
+    std::set<std::pair<NodeId, NodeId>> cuts;  // from, to
     Oracle oracle;
 };
 

@@ -86,13 +86,15 @@ struct World {
         weights.tick = prng.between(40, 250);
         weights.persist = prng.between(20, 250);
         weights.crash = prng.chance(1, 3) ? 0 : prng.between(1, 20);
-        weights.cut = prng.chance(1, 3) ? 0 : prng.between(1, 10);
+        weights.cut = prng.chance(1, 4) ? 0 : prng.between(1, 6);
+        const auto election_ticks = static_cast<std::uint32_t>(prng.between(3, 8));
         TestDisk disk;
         disk.in_flight.push_back(bootstrap_batch(members));
         disk.complete_one();
         for (const NodeId id : node_ids(size)) {
             Config config = test_config(id.value);
             config.seed = seed * 31 + id.value;
+            config.election_ticks = election_ticks;
             config.append_bytes_max = 40 + prng.below(200);
             config.inflight_count_max = static_cast<std::uint32_t>(1 + prng.below(5));
             config.uncommitted_bytes_max = 2000;
@@ -379,7 +381,7 @@ void run(std::uint64_t seed, Totals& totals) {
     INFO("CAIRN_SEED=" << seed);
     constexpr std::uint64_t kSizes[] = {1, 2, 3, 3, 3, 4, 5, 5};
     World world(seed, kSizes[seed % 8]);
-    for (std::size_t i = 0; i < 2500; ++i) {
+    for (std::size_t i = 0; i < 4000; ++i) {
         world.fault_step();
     }
     world.network.clear();

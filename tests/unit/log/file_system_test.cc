@@ -14,6 +14,7 @@
 
 #include "storage/posix_fs.h"
 #include "temp_dir.h"
+#include "tests/power_cut/power_cut_fs.h"
 #include "tests/sim_fs/sim_fs.h"
 
 namespace cairn::storage {
@@ -110,6 +111,22 @@ TEST_CASE("real files keep the contract", "[fs][posix]") {
     SECTION("content") { check_content(files, temp.path()); }
     SECTION("names") { check_names(files, temp.path()); }
     SECTION("locks") { check_locks(files, temp.path()); }
+}
+
+TEST_CASE("power-cut files keep the contract", "[fs][power_cut]") {
+    TempDir temp;
+    PosixFs base;
+    const std::string root = temp.path() + "/root";
+    REQUIRE(base.make_dirs(root).has_value());
+    for (const PowerCutSync sync : {PowerCutSync::kHonest, PowerCutSync::kIgnored}) {
+        REQUIRE(base.remove_all(root).has_value());
+        REQUIRE(base.make_dirs(root).has_value());
+        auto files = PowerCutFs::create(base, temp.path() + "/staging", sync).value();
+        check_content(*files, root);
+        REQUIRE(files->remove(root + "/file").has_value());
+        check_names(*files, root);
+        check_locks(*files, root);
+    }
 }
 
 TEST_CASE("simulated files keep the contract", "[fs][sim]") {

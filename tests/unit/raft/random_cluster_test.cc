@@ -83,10 +83,10 @@ struct World {
         for (const NodeId id : node_ids(size)) {
             members.push_back({id, Bytes::copy_of("m")});
         }
-        weights.tick = prng.between(40, 250);
+        weights.tick = prng.between(80, 400);
         weights.persist = prng.between(20, 250);
         weights.crash = prng.chance(1, 3) ? 0 : prng.between(1, 20);
-        weights.cut = prng.chance(1, 4) ? 0 : prng.between(1, 6);
+        weights.cut = prng.chance(1, 4) ? 0 : prng.between(1, 4);
         const auto election_ticks = static_cast<std::uint32_t>(prng.between(3, 8));
         TestDisk disk;
         disk.in_flight.push_back(bootstrap_batch(members));
@@ -100,8 +100,8 @@ struct World {
             config.uncommitted_bytes_max = 2000;
             config.apply_bytes_max = 100;
             config.apply_gap_max = 50;
-            config.pre_vote = prng.chance(9, 10);
-            config.check_quorum = prng.chance(9, 10);
+            config.pre_vote = prng.chance(4, 5);
+            config.check_quorum = prng.chance(3, 5);
             nodes.emplace_back(config, disk.image);
             boots.push_back(1);
             engine.emplace_back();
@@ -252,20 +252,25 @@ struct World {
         drain(to);
     }
 
-    // Which links are cut now: none, one direction of one link, or all of one node.
+    // Which links are cut now: none, one direction of one, or all between two sides.
     void change_cuts() {
         cuts.clear();
-        const NodeId one = any().config().id;
-        const NodeId other = any().config().id;
-        const std::uint64_t kind = prng.below(3);
-        for (const TestNode& node : nodes) {
-            if (kind == 1) {
-                cuts.insert({one, node.config().id});
-                cuts.insert({node.config().id, one});
-            }
+        const std::uint64_t kind = prng.below(4);
+        if (kind == 0) {
+            cuts.insert({any().config().id, any().config().id});
+        } else if (kind != 1) {
+            split_network(prng.next());
         }
-        if (kind == 2) {
-            cuts.insert({one, other});
+    }
+
+    void split_network(std::uint64_t sides) {
+        const auto side = [&](const TestNode& node) { return (sides >> place(node)) & 1U; };
+        for (const TestNode& from : nodes) {
+            for (const TestNode& to : nodes) {
+                if (side(from) != side(to)) {
+                    cuts.insert({from.config().id, to.config().id});
+                }
+            }
         }
     }
 

@@ -114,35 +114,6 @@ std::string with_fraction(std::uint64_t value, unsigned decimals) {
     return fraction.empty() ? digits : digits + "." + fraction;
 }
 
-struct Rune {
-    std::uint32_t code = 0;
-    std::size_t bytes = 0;  // 0: the first byte begins no valid UTF-8
-};
-
-Rune first_rune(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-    const std::uint8_t head = byte(0);
-    if (head < 0x80) {
-        return {head, 1};
-    }
-    const std::size_t length = head >= 0xF0 ? 4 : head >= 0xE0 ? 3 : 2;
-    if (head < 0xC2 || head > 0xF4 || text.size() < length) {
-        return {};
-    }
-    std::uint32_t code = head & (0x7FU >> length);
-    for (std::size_t i = 1; i < length; ++i) {
-        if ((byte(i) & 0xC0U) != 0x80U) {
-            return {};
-        }
-        code = code << 6U | (byte(i) & 0x3FU);
-    }
-    constexpr std::uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (code < kLeast[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
-        return {};
-    }
-    return {code, length};
-}
-
 // The runes that terminals show as nothing or as something else; Go's table is finer.
 bool is_printable(std::uint32_t code) {
     struct Span {
@@ -269,6 +240,30 @@ std::string format_go_duration(std::int64_t duration_ns) {
         text += fmt::format("{}m", minutes % 60);
     }
     return text + with_fraction(ns % kMinute, 9) + "s";
+}
+
+Rune first_rune(std::string_view text) {
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+    const std::uint8_t head = byte(0);
+    if (head < 0x80) {
+        return {head, 1};
+    }
+    const std::size_t length = head >= 0xF0 ? 4 : head >= 0xE0 ? 3 : 2;
+    if (head < 0xC2 || head > 0xF4 || text.size() < length) {
+        return {};
+    }
+    std::uint32_t code = head & (0x7FU >> length);
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(i) & 0xC0U) != 0x80U) {
+            return {};
+        }
+        code = code << 6U | (byte(i) & 0x3FU);
+    }
+    constexpr std::uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (code < kLeast[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
+        return {};
+    }
+    return {code, length};
 }
 
 std::string quote_go(std::string_view text) {

@@ -23,6 +23,14 @@ std::string format_go_duration(std::int64_t duration_ns);
 // fmt's %q: quoted, escapes for what is not printable ASCII or printable Unicode.
 std::string quote_go(std::string_view text);
 
+// One character of UTF-8; overlong forms and surrogates are no characters.
+struct Rune {
+    std::uint32_t code = 0;
+    std::size_t bytes = 0;  // 0: the first byte begins none
+};
+// The first character of `text`, which must not be empty.
+Rune first_rune(std::string_view text);
+
 // Levenshtein's distance: how many letters to change, add or drop. For "did you mean".
 std::size_t edit_distance(std::string_view a, std::string_view b);
 

@@ -1,0 +1,63 @@
+// Channel: unary calls to one server over one HTTP/2 connection, as many in flight as you like.
+// Shared by any number of threads; all its work, and every completion, runs on one IoThread.
+// Must never repeat a call: whether that is safe is decided above (client/retry.h).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "base/bytes.h"
+#include "client/endpoint.h"
+#include "client/io_thread.h"
+#include "proto/wire/grpc_method.h"
+#include "proto/wire/grpc_status.h"
+
+namespace cairn::client {
+
+using TimePoint = std::chrono::steady_clock::time_point;
+
+struct CallRequest {
+    wire::MethodId method = wire::MethodId::kMethodCount;  // a unary one
+    Bytes message;                                         // the serialized request
+    TimePoint deadline = TimePoint::max();                 // also told to the server; max: none
+};
+
+struct CallResult {
+    wire::GrpcStatus status;
+    Bytes message;      // the serialized answer, when status is ok
+    bool sent = false;  // false: the server surely never looked at the request
+};
+
+// Runs on the IoThread, exactly once for each call; must not block.
+using CallDone = std::function<void(CallResult)>;
+
+struct ChannelOptions {
+    std::chrono::nanoseconds dial_timeout = std::chrono::seconds(2);
+    // Largest answer. Above: the call ends with ResourceExhausted.
+    std::size_t answer_bytes_max = 0x7FFF'FFFF;
+    // Calls that wait for the connection or an answer; above: ResourceExhausted, not sent.
+    std::size_t calls_max = 1U << 20U;
+};
+
+// Connects at the first call, and anew at the first call after the connection broke.
+class Channel {
+  public:
+    // `io` must outlive the channel.
+    Channel(IoThread& io, Endpoint endpoint, const ChannelOptions& options);
+    // Calls under way end as Cancelled, as far as the IoThread still runs.
+    ~Channel();
+    Channel(Channel&&) noexcept;
+    Channel& operator=(Channel&&) noexcept;
+
+    void call(CallRequest request, CallDone done);
+    [[nodiscard]] const Endpoint& endpoint() const;
+
+  private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace cairn::client

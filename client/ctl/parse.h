@@ -1,0 +1,38 @@
+// Reads a command line as cobra and pflag do, which scripts for etcdctl rely on: options and
+// arguments in any order, "--" ends the options, a key may look like a command's name.
+// Pure functions; one thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/ctl/command.h"
+
+namespace cairn::client::ctl {
+
+enum class ParseKind : std::uint8_t {
+    kRun,    // invocation is whole
+    kHelp,   // show the help of `help_path` (empty: of everything)
+    kError,  // show `error` and, when there is a command, its help
+};
+
+struct ParsedLine {
+    ParseKind kind = ParseKind::kRun;
+    Invocation invocation;
+    std::string help_path;
+    std::string error;
+};
+
+ParsedLine parse_line(const std::vector<std::string>& arguments,
+                      const std::map<std::string, std::string>& environment);
+
+// The command of this path, or nullptr.
+const CommandSpec* find_command(std::string_view path);
+// Whether some command's path begins with these words and goes on.
+bool is_group(std::string_view path);
+// "CAIRN_DIAL_TIMEOUT" for prefix "CAIRN_" and option "dial-timeout".
+std::string variable_of(std::string_view prefix, std::string_view option);
+
+}  // namespace cairn::client::ctl

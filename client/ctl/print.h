@@ -1,0 +1,49 @@
+// Answers as etcdctl prints them, in each output format, byte for byte.
+// Each writes to the context's output stream; one thread.
+// Must never decide about an exit code, nor print an error.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "client/ctl/command.h"
+#include "client/types.h"
+
+namespace cairn::client::ctl {
+
+struct EndpointStatus {
+    std::string endpoint;
+    StatusResponse status;
+};
+
+struct EndpointHealth {
+    std::string endpoint;
+    bool healthy = false;
+    std::chrono::nanoseconds took{0};
+    std::string error;
+};
+
+struct EndpointHash {
+    std::string endpoint;
+    HashKvResponse hash;
+};
+
+// `value_only`: the simple format leaves the keys out.
+void print_get(const Context& context, const GetResponse& response, bool value_only);
+void print_put(const Context& context, const PutResponse& response);
+void print_del(const Context& context, const DeleteResponse& response);
+void print_txn(const Context& context, const TxnResponse& response);
+void print_members(const Context& context, const MemberListResponse& response);
+void print_status(const Context& context, const std::vector<EndpointStatus>& list);
+// In the simple format, those that are not healthy go to the error stream.
+void print_health(const Context& context, const std::vector<EndpointHealth>& list);
+void print_hashes(const Context& context, const std::vector<EndpointHash>& list);
+void print_alarms(const Context& context, const AlarmListResponse& response);
+
+// The shared parts.
+std::string header_json(const ResponseHeader& header, bool hex);
+void print_header_fields(const Context& context, const ResponseHeader& header);
+std::string_view alarm_name(AlarmType type);
+
+}  // namespace cairn::client::ctl

@@ -1,0 +1,275 @@
+#include "client/net/connection.h"
+
+#include <utility>
+#include <variant>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/write.hpp>
+#include <fmt/format.h>
+
+namespace cairn::client {
+namespace {
+
+using boost::asio::ip::tcp;
+
+constexpr std::size_t kWriteBytes = 256 * 1024;
+
+wire::H2Limits limits_for(const ChannelOptions& options) {
+    wire::H2Limits limits;
+    limits.message_bytes_max = options.answer_bytes_max;
+    limits.partial_bytes_max = std::max(options.answer_bytes_max, limits.partial_bytes_max);
+    return limits;
+}
+
+std::int64_t remaining_ns(TimePoint deadline) {
+    const auto left = deadline - std::chrono::steady_clock::now();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
+}
+
+}  // namespace
+
+Connection::Connection(boost::asio::io_context& io, Endpoint endpoint,
+                       const ChannelOptions& options, ConnectionHooks hooks)
+    : endpoint_(std::move(endpoint)),
+      options_(options),
+      authority_(endpoint_.authority()),
+      hooks_(std::move(hooks)),
+      socket_(io),
+      resolver_(io),
+      dial_timer_(io),
+      writer_wake_(io) {}
+
+void Connection::open() {
+    spawn(socket_.get_executor(), watch_dial(shared_from_this()), "client dial watchdog");
+    spawn(socket_.get_executor(), run(shared_from_this()), "client connection");
+}
+
+Task<> Connection::watch_dial(std::shared_ptr<Connection> self) {
+    self->dial_timer_.expires_after(self->options_.dial_timeout);
+    const auto [error] = co_await self->dial_timer_.async_wait(kTask);
+    if (!error && !self->session_ && !self->closed_) {
+        self->fail(fmt::format("dial tcp {}: i/o timeout", self->authority_));
+    }
+}
+
+Task<Connection::Endpoints> Connection::resolve(std::shared_ptr<Connection> self) {
+    boost::system::error_code parse_error;
+    const auto address = boost::asio::ip::make_address(self->endpoint_.host, parse_error);
+    if (!parse_error) {
+        co_return Endpoints{tcp::endpoint(address, self->endpoint_.port)};
+    }
+    const auto [error, results] = co_await self->resolver_.async_resolve(
+        self->endpoint_.host, std::to_string(self->endpoint_.port), kTask);
+    if (error) {
+        self->dial_error_ =
+            fmt::format("dial tcp: lookup {}: {}", self->endpoint_.host, error.message());
+        co_return Endpoints{};
+    }
+    Endpoints endpoints;
+    for (const auto& entry : results) {
+        endpoints.push_back(entry.endpoint());
+    }
+    co_return endpoints;
+}
+
+Task<bool> Connection::dial(std::shared_ptr<Connection> self) {
+    const Endpoints endpoints = co_await resolve(self);
+    for (const tcp::endpoint& endpoint : endpoints) {
+        boost::system::error_code ignored;
+        self->socket_.close(ignored);
+        const auto [error] = co_await self->socket_.async_connect(endpoint, kTask);
+        if (self->closed_) {
+            co_return false;
+        }
+        if (!error) {
+            self->socket_.set_option(tcp::no_delay(true), ignored);
+            co_return true;
+        }
+        self->dial_error_ =
+            fmt::format("dial tcp {}: {}", self->authority_,
+                        error == boost::asio::error::connection_refused ? "connection refused"
+                                                                        : error.message());
+    }
+    co_return false;
+}
+
+bool Connection::begin_session() {
+    auto session = wire::H2Session::create(wire::Role::kClient, limits_for(options_));
+    if (!session) {
+        return false;
+    }
+    session_.emplace(std::move(session.value()));
+    return true;
+}
+
+Task<> Connection::run(std::shared_ptr<Connection> self) {
+    const bool connected = co_await dial(self);
+    if (self->closed_) {
+        co_return;
+    }
+    if (!connected || !self->begin_session()) {
+        self->fail(self->dial_error_);
+        co_return;
+    }
+    self->dial_timer_.cancel();
+    spawn(self->socket_.get_executor(), write_all(self), "client writer");
+    self->hooks_.on_ready();
+    co_await read_all(self);
+}
+
+Task<> Connection::read_all(std::shared_ptr<Connection> self) {
+    while (!self->closed_) {
+        const auto [error, count] =
+            co_await self->socket_.async_read_some(boost::asio::buffer(self->input_), kTask);
+        if (self->closed_) {
+            co_return;
+        }
+        if (error) {
+            self->fail(error == boost::asio::error::eof ? "the server closed the connection"
+                                                        : error.message());
+            co_return;
+        }
+        const auto fed = self->session_->feed(ByteView(self->input_.data(), count));
+        self->take_events();
+        if (!fed && !self->closed_) {
+            self->fail(fed.error().detail);
+            co_return;
+        }
+        self->wake_writer();
+    }
+}
+
+Task<> Connection::write_all(std::shared_ptr<Connection> self) {
+    std::string output;
+    while (!self->closed_) {
+        output.clear();
+        self->session_->take_output(output, kWriteBytes);
+        if (!output.empty()) {
+            const auto [error, count] = co_await boost::asio::async_write(
+                self->socket_, boost::asio::buffer(output), kTask);
+            static_cast<void>(count);
+            if (error && !self->closed_) {
+                self->fail(error.message());
+            }
+            continue;
+        }
+        if (self->draining_ && self->calls_.empty()) {
+            self->fail("the server went away");
+            co_return;
+        }
+        self->writer_wake_.expires_at(TimePoint::max());
+        // It ends by cancel(), in wake_writer or close.
+        [[maybe_unused]] const auto [woken] = co_await self->writer_wake_.async_wait(kTask);
+    }
+}
+
+void Connection::wake_writer() { writer_wake_.cancel(); }
+
+bool Connection::start(const CallPtr& call) {
+    if (closed_ || draining_ || !session_) {
+        return false;
+    }
+    wire::RequestOptions options;
+    options.path = wire::method_info(call->request.method).path;
+    options.authority = authority_;
+    if (call->request.deadline != TimePoint::max()) {
+        options.timeout_ns = std::max<std::int64_t>(remaining_ns(call->request.deadline), 1);
+    }
+    const auto stream = session_->start_request(options);
+    if (!stream) {
+        draining_ = true;
+        return false;
+    }
+    session_->send_message(stream.value(), call->request.message);
+    session_->finish_sending(stream.value());
+    call->stream = stream.value();
+    call->connection = weak_from_this();
+    calls_.emplace(stream.value(), call);
+    wake_writer();
+    return true;
+}
+
+void Connection::cancel(const Call& call) {
+    if (closed_ || calls_.erase(call.stream) == 0) {
+        return;
+    }
+    session_->reset(call.stream, wire::H2Code::kCancel);
+    wake_writer();
+}
+
+void Connection::close() {
+    closed_ = true;
+    calls_.clear();
+    dial_timer_.cancel();
+    writer_wake_.cancel();
+    resolver_.cancel();
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+}
+
+void Connection::fail(const std::string& why) {
+    auto calls = std::move(calls_);
+    close();
+    const wire::GrpcStatus status{wire::GrpcCode::kUnavailable,
+                                  fmt::format("connection error: {}", why)};
+    for (const auto& [stream, call] : calls) {
+        hooks_.on_result(call, {status, {}, true});
+    }
+    hooks_.on_closed(why);
+}
+
+void Connection::take_events() {
+    session_->take_events(events_);
+    for (wire::StreamEvent& event : events_) {
+        if (closed_) {
+            return;
+        }
+        on_event(event);
+    }
+}
+
+void Connection::on_event(wire::StreamEvent& event) {
+    if (auto* message = std::get_if<wire::Message>(&event)) {
+        on_message(*message);
+    } else if (auto* ended = std::get_if<wire::ResponseEnded>(&event)) {
+        end_call(ended->stream, std::move(ended->status), true);
+    } else if (const auto* reset = std::get_if<wire::StreamReset>(&event)) {
+        const bool refused =
+            reset->code == static_cast<std::uint32_t>(wire::H2Code::kRefusedStream);
+        end_call(reset->stream, wire::status_of_reset(reset->code), !refused);
+    } else if (std::holds_alternative<wire::GoAwayReceived>(event) && !draining_) {
+        draining_ = true;
+        hooks_.on_draining();
+    }
+}
+
+void Connection::on_message(wire::Message& message) {
+    const auto found = calls_.find(message.stream);
+    if (found == calls_.end()) {
+        return;
+    }
+    if (found->second->has_answer) {
+        session_->reset(message.stream, wire::H2Code::kCancel);
+        end_call(message.stream,
+                 {wire::GrpcCode::kInternal, "more than one answer to a unary call"}, true);
+        return;
+    }
+    found->second->has_answer = true;
+    found->second->answer = std::move(message.payload);
+}
+
+void Connection::end_call(wire::StreamId stream, wire::GrpcStatus status, bool sent) {
+    const auto found = calls_.find(stream);
+    if (found == calls_.end()) {
+        return;
+    }
+    const CallPtr call = std::move(found->second);
+    calls_.erase(found);
+    if (status.is_ok() && !call->has_answer) {
+        status = {wire::GrpcCode::kInternal, "the call ended without an answer"};
+    }
+    hooks_.on_result(call, {std::move(status), std::move(call->answer), sent});
+}
+
+}  // namespace cairn::client

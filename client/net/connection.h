@@ -1,0 +1,88 @@
+// Connection: one TCP connection with one HTTP/2 session on it, from dialling to its end.
+// On the I/O thread only; kept alive by its own coroutines until the socket is closed.
+// Must never open a second socket, nor know of deadlines: its channel does.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "client/net/call.h"
+#include "client/net/task.h"
+#include "proto/wire/h2_session.h"
+
+namespace cairn::client {
+
+// What a connection tells its channel. Called on the I/O thread, never after close().
+struct ConnectionHooks {
+    std::function<void()> on_ready;
+    // No more calls can be started here; those started go on.
+    std::function<void()> on_draining;
+    // It is over; every call started on it was given out before. `why` is for people.
+    std::function<void(const std::string& why)> on_closed;
+    std::function<void(const CallPtr& call, CallResult result)> on_result;
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+  public:
+    Connection(boost::asio::io_context& io, Endpoint endpoint, const ChannelOptions& options,
+               ConnectionHooks hooks);
+
+    // Begins to dial; once.
+    void open();
+    // After on_ready. False: it takes no new calls; the call is as before.
+    bool start(const CallPtr& call);
+    // Ends the call's stream; no result follows.
+    void cancel(const Call& call);
+    // Closes the socket; no hook is called any more, and calls are forgotten.
+    void close();
+
+  private:
+    using Endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
+
+    static Task<> run(std::shared_ptr<Connection> self);
+    static Task<> watch_dial(std::shared_ptr<Connection> self);
+    static Task<> write_all(std::shared_ptr<Connection> self);
+    static Task<Endpoints> resolve(std::shared_ptr<Connection> self);
+    static Task<bool> dial(std::shared_ptr<Connection> self);
+    static Task<> read_all(std::shared_ptr<Connection> self);
+
+    bool begin_session();
+    void wake_writer();
+    void take_events();
+    void on_event(wire::StreamEvent& event);
+    void on_message(wire::Message& message);
+    void end_call(wire::StreamId stream, wire::GrpcStatus status, bool sent);
+    // The end by error: gives out every call, then on_closed.
+    void fail(const std::string& why);
+
+    const Endpoint endpoint_;
+    const ChannelOptions options_;
+    const std::string authority_;
+    ConnectionHooks hooks_;
+
+    boost::asio::ip::tcp::socket socket_;
+    boost::asio::ip::tcp::resolver resolver_;
+    boost::asio::steady_timer dial_timer_;
+    boost::asio::steady_timer writer_wake_;  // the writer sleeps on it; cancelling wakes it
+
+    std::optional<wire::H2Session> session_;
+    std::unordered_map<wire::StreamId, CallPtr> calls_;
+    std::vector<wire::StreamEvent> events_;
+    std::string dial_error_;
+    std::array<char, 64 * 1024> input_;
+    bool closed_ = false;
+    bool draining_ = false;
+};
+
+}  // namespace cairn::client

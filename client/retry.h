@@ -1,0 +1,22 @@
+// Which failed calls may be sent again, and what their failure means for the caller.
+// Pure functions; any thread. Must never let a write that may have been applied be repeated.
+#pragma once
+
+#include <cstdint>
+
+#include "client/channel.h"
+#include "client/result.h"
+
+namespace cairn::client {
+
+enum class CallKind : std::uint8_t { kRead, kWrite };
+
+// Where to go after this failure (etcd: the rules of its Go client).
+//   - a read on Unavailable, and on a learner's refusal, goes to the next endpoint;
+//   - a write only when no server looked at it.
+bool may_repeat(CallKind kind, const CallResult& result);
+
+// The error that the caller sees.
+Error error_of(CallKind kind, const CallResult& result);
+
+}  // namespace cairn::client

@@ -35,6 +35,10 @@ class LogReader {
     Result<void> apply(raft::PersistBatch batch);
     Result<void> apply_floor(const raft::SnapshotMeta& floor);
     Result<void> apply_entries(std::vector<raft::Entry> entries);
+    // Of an entry in entries_.
+    [[nodiscard]] Term term_at(Index index) const {
+        return entries_[static_cast<std::size_t>(index - first_)].id.term;
+    }
     Result<void> check_no_proof(const TailScan& scan, bool headless) const;
     [[nodiscard]] TailScan scan_tail() const;
     [[nodiscard]] std::uint64_t torn_bytes(const TailScan& scan) const;
@@ -222,6 +226,8 @@ Result<void> LogReader::apply_floor(const raft::SnapshotMeta& floor) {
         entries_.clear();
         state_.last = floor.last;
         first_ = floor.last.index + 1;
+    } else if (floor.last.index >= first_ && term_at(floor.last.index) != floor.last.term) {
+        return corrupt(offset_, "the floor names another entry than the log holds");
     }
     return ok();
 }
@@ -317,6 +323,10 @@ Result<ReadLog> LogReader::finish() {
     }
     const auto below = std::min<std::uint64_t>(floor + 1 - first_, entries_.size());
     entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(below));
+    if (!entries_.empty() && entries_.front().id.term < state_.floor.last.term) {
+        state_.last.index = floor;
+        return corrupt(0, "the term falls behind the floor");
+    }
     ReadLog log;
     log.recovered = {state_.hard_state, state_.floor, std::move(entries_)};
     log.state = std::move(state_);

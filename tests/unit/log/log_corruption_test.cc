@@ -207,6 +207,11 @@ TEST_CASE("a missing or misplaced file is refused", "[log][rot]") {
         REQUIRE(files->remove(path(1)).has_value());
         check_refused(*files, path(5), 0, 1);
     }
+    SECTION("the only one goes by another's name") {
+        auto lone = disk_with({{{entries_batch(1, 1, 1)}}});
+        REQUIRE(lone->rename(path(1), path(2)).has_value());
+        check_refused(*lone, path(2), 0, 1);
+    }
     SECTION("two change places") {
         REQUIRE(files->rename(path(2), path(9)).has_value());
         REQUIRE(files->rename(path(3), path(2)).has_value());

@@ -121,6 +121,7 @@ TEST_CASE("an overwritten suffix is gone after reopening", "[log]") {
     // The floor may now pass segments whose later entries were all overwritten.
     append_ok(*opened.log, model, {entries_batch(3, 2, 1)});
     append_ok(*opened.log, model, {floor_batch(model, 2)});
+    REQUIRE(opened.log->stats().segments == 1);
     opened.log.reset();
     opened = open_ok(files, temp.path());
     REQUIRE(opened.recovered == model.recovered());

@@ -235,6 +235,10 @@ TEST_CASE("durable batches that break the log's order are refused", "[log][forma
             at + "entries from index 2 lie below the floor; first index missing: 4");
     REQUIRE(refused({floor_batch(model, 2), floor_batch(model, 1)}) ==
             at + "the floor goes back; first index missing: 4");
+    raft::PersistBatch other_floor;
+    other_floor.floor = floor_at({Term{3}, Index{2}});
+    REQUIRE(refused({other_floor}) ==
+            at + "the floor names another entry than the log holds; first index missing: 4");
 }
 
 }  // namespace cairn::storage::wal

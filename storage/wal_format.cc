@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -244,9 +243,7 @@ void BatchBuffer::reserve(std::size_t bytes) {
     const std::size_t rounded = (wanted + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
     std::unique_ptr<char[], Free> grown(
         static_cast<char*>(std::aligned_alloc(kBlockBytes, rounded)));
-    if (grown == nullptr) {
-        throw std::bad_alloc();
-    }
+    CAIRN_ASSERT(grown != nullptr);
     if (data_ != nullptr) {
         std::memcpy(grown.get(), data_.get(), size_);
     }

@@ -136,6 +136,7 @@ void SimFs::forget_handles() {
     locked_.clear();
     halted_ = false;
     crash_at_ = 0;
+    failures_.clear();
 }
 
 void SimFs::kill_process() { forget_handles(); }

@@ -99,7 +99,7 @@ class SimFs final : public FileSystem {
     Result<std::unique_ptr<FileLock>> lock(const std::string& path) override;
 
     // The power goes: what was not synced is lost as `how` says, open files and locks are dead,
-    // a halt or crash_at is over. Directories and files that no name leads to are gone.
+    // crash_at and every fail_at are over. Directories and files that no name leads to are gone.
     void crash(Prng& prng, const SimCrash& how);
     // The process dies and the machine does not: open files and locks are dead, nothing is lost.
     void kill_process();
@@ -111,7 +111,7 @@ class SimFs final : public FileSystem {
     void crash_at(std::uint64_t number) { crash_at_ = number; }
     // True when the calls fail because crash_at was reached.
     [[nodiscard]] bool halted() const { return halted_; }
-    // The call with this number fails with `code`, once.
+    // The call with this number fails with `code`, once, if crash() or kill_process() is not first.
     void fail_at(std::uint64_t number, Errc code);
     void set_failed_sync(SimFailedSync mode) { failed_sync_ = mode; }
     // Called before each call, after crash_at and fail_at had their say.

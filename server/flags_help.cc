@@ -26,7 +26,8 @@ constexpr std::string_view kExamples = R"(Examples:
     CAIRN_DATA_DIR=/var/lib/cairn cairnd
 )";
 
-constexpr std::string_view kMarkdownHead = R"(# Flags of cairnd
+constexpr std::string_view kMarkdownHead =
+    R"(# Flags of cairnd
 
 Made by `cairnd --help-markdown` from the table in `server/flags_table.cc`; a test keeps it fresh.
 
@@ -38,8 +39,10 @@ Durations are written as in Go (`1h30m`, `100ms`); those in milliseconds say so.
 | Support | meaning |
 |---|---|
 | yes | does what it says |
-| default only | a flag of etcd whose feature is not here yet: etcd's default is accepted, another value is an error |
-| no effect | accepted with any value; tunes a part of etcd that cairn does not have; the log says so |
+| default only | a flag of etcd whose feature is not here yet: )"
+    R"(etcd's default is accepted, another value is an error |
+| no effect | accepted with any value; )"
+    R"(tunes a part of etcd that cairn does not have; the log says so |
 | never | accepted with etcd's default; the feature will not come |
 )";
 

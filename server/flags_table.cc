@@ -166,7 +166,8 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      "etcd's choice of a logging library.", "zap"},
     {"enable-log-rotation", kBool, kLater, kObservability, "false", "Starts new log files."},
     {"log-rotation-config-json", kString, kNoEffect, kObservability,
-     "{\"maxsize\": 100, \"maxage\": 0, \"maxbackups\": 0, \"localtime\": false, \"compress\": false}",
+     "{\"maxsize\": 100, \"maxage\": 0, \"maxbackups\": 0, \"localtime\": false, "
+     "\"compress\": false}",
      "Tunes --enable-log-rotation."},
     {"metrics", kString, kLater, kObservability, "basic", "How much /metrics tells.",
      "basic|extensive"},

@@ -25,7 +25,7 @@ if(CAIRN_WERROR)
     target_compile_options(cairn_warnings INTERFACE
       -Wno-error=restrict -Wno-error=maybe-uninitialized -Wno-error=null-dereference
       -Wno-error=dangling-pointer -Wno-error=array-bounds -Wno-error=stringop-overflow
-      -Wno-error=stringop-overread -Wno-error=free-nonheap-object)
+      -Wno-error=stringop-overread -Wno-error=free-nonheap-object -Wno-error=mismatched-new-delete)
   endif()
 endif()
 

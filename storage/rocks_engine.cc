@@ -1,0 +1,383 @@
+#include "storage/rocks_engine.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <utility>
+#include <vector>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
+#include <rocksdb/write_batch.h>
+
+#include "base/assert.h"
+#include "base/checksum.h"
+
+namespace cairn::storage {
+namespace {
+
+// By number of ColumnFamily; part of the format. RocksDB wants a family "default", too: unused.
+constexpr std::array<const char*, kColumnFamilyCount> kFamilyNames = {
+    "keys", "latest", "history", "revlog", "leases", "auth", "members", "meta"};
+
+using Handles = std::array<rocksdb::ColumnFamilyHandle*, kColumnFamilyCount>;
+
+rocksdb::Slice slice(ByteView view) { return {view.data(), view.size()}; }
+ByteView view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+Error error_of(const rocksdb::Status& status) {
+    const std::string text = "engine: " + status.ToString();
+    if (status.IsNoSpace()) {
+        return {Errc::kNoSpace, text};
+    }
+    if (status.IsCorruption()) {
+        return {Errc::kCorrupt, text};
+    }
+    return {Errc::kIo, text};
+}
+
+Result<void> result_of(const rocksdb::Status& status) {
+    if (!status.ok()) {
+        return error_of(status);
+    }
+    return ok();
+}
+
+// The database and its families, closed in the right order.
+struct Database {
+    std::unique_ptr<rocksdb::DB> db;
+    std::vector<rocksdb::ColumnFamilyHandle*> owned;
+    Handles handles{};
+
+    Database() = default;
+    Database(const Database&) = delete;
+    Database& operator=(const Database&) = delete;
+    ~Database() {
+        if (db == nullptr) {
+            return;
+        }
+        for (auto* handle : owned) {
+            db->DestroyColumnFamilyHandle(handle);
+        }
+        // Nothing to report to: whoever wanted the data durable has flushed.
+        db->Close().PermitUncheckedError();
+    }
+    [[nodiscard]] rocksdb::ColumnFamilyHandle* family(ColumnFamily family) const {
+        return handles[static_cast<std::size_t>(family)];
+    }
+};
+
+class RocksIterator final : public Iterator {
+  public:
+    RocksIterator(const Database& database, ColumnFamily family, const rocksdb::Snapshot* snapshot,
+                  ByteView lower, ByteView upper)
+        : lower_(lower), upper_(upper), lower_slice_(lower_), upper_slice_(upper_) {
+        rocksdb::ReadOptions options;
+        options.snapshot = snapshot;
+        if (!lower_.empty()) {
+            options.iterate_lower_bound = &lower_slice_;
+        }
+        if (!upper_.empty()) {
+            options.iterate_upper_bound = &upper_slice_;
+        }
+        it_.reset(database.db->NewIterator(options, database.family(family)));
+        // RocksDB does not define bounds that cross.
+        if (upper_.empty() || lower_ < upper_) {
+            it_->SeekToFirst();
+        } else {
+            empty_ = true;
+        }
+    }
+    [[nodiscard]] bool valid() const override { return !empty_ && it_->Valid(); }
+    void next() override {
+        CAIRN_ASSERT(valid());
+        it_->Next();
+    }
+    void seek(ByteView key) override {
+        if (!empty_) {
+            it_->Seek(slice(std::max(key, ByteView(lower_))));
+        }
+    }
+    void seek_before(ByteView key) override {
+        if (empty_) {
+            return;
+        }
+        const std::string limit(upper_.empty() ? key : std::min(key, ByteView(upper_)));
+        it_->SeekForPrev(limit);
+        if (it_->Valid() && view(it_->key()) == limit) {
+            it_->Prev();
+        }
+    }
+    [[nodiscard]] ByteView key() const override { return view(it_->key()); }
+    [[nodiscard]] ByteView value() const override { return view(it_->value()); }
+    [[nodiscard]] Result<void> status() const override { return result_of(it_->status()); }
+
+  private:
+    std::string lower_;
+    std::string upper_;
+    rocksdb::Slice lower_slice_;
+    rocksdb::Slice upper_slice_;
+    std::unique_ptr<rocksdb::Iterator> it_;
+    bool empty_ = false;
+};
+
+Result<std::optional<std::string>> get_from(const Database& database,
+                                            const rocksdb::ReadOptions& options,
+                                            ColumnFamily family, ByteView key) {
+    rocksdb::PinnableSlice value;
+    const auto status = database.db->Get(options, database.family(family), slice(key), &value);
+    if (status.IsNotFound()) {
+        return std::optional<std::string>();
+    }
+    if (!status.ok()) {
+        return error_of(status);
+    }
+    return std::optional<std::string>(std::in_place, value.data(), value.size());
+}
+
+class RocksSnapshot final : public EngineReader {
+  public:
+    explicit RocksSnapshot(const Database& database)
+        : database_(database), snapshot_(database.db->GetSnapshot()) {}
+    RocksSnapshot(const RocksSnapshot&) = delete;
+    RocksSnapshot& operator=(const RocksSnapshot&) = delete;
+    ~RocksSnapshot() override { database_.db->ReleaseSnapshot(snapshot_); }
+
+    [[nodiscard]] Result<std::optional<std::string>> get(ColumnFamily family,
+                                                         ByteView key) const override {
+        rocksdb::ReadOptions options;
+        options.snapshot = snapshot_;
+        return get_from(database_, options, family, key);
+    }
+    [[nodiscard]] std::unique_ptr<Iterator> iterate(ColumnFamily family, ByteView lower,
+                                                    ByteView upper) const override {
+        return std::make_unique<RocksIterator>(database_, family, snapshot_, lower, upper);
+    }
+
+  private:
+    const Database& database_;
+    const rocksdb::Snapshot* snapshot_;
+};
+
+class RocksEngine final : public KvEngine {
+  public:
+    explicit RocksEngine(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+
+    [[nodiscard]] Result<std::optional<std::string>> get(ColumnFamily family,
+                                                         ByteView key) const override {
+        return get_from(*database_, rocksdb::ReadOptions(), family, key);
+    }
+    [[nodiscard]] std::unique_ptr<Iterator> iterate(ColumnFamily family, ByteView lower,
+                                                    ByteView upper) const override {
+        return std::make_unique<RocksIterator>(*database_, family, nullptr, lower, upper);
+    }
+    [[nodiscard]] std::shared_ptr<const EngineReader> snapshot() override {
+        return std::make_shared<RocksSnapshot>(*database_);
+    }
+
+    Result<void> write(const WriteBatch& batch) override {
+        batch_.Clear();
+        for (const WriteOp& op : batch.ops()) {
+            CAIRN_TRY(result_of(add(op)));
+        }
+        rocksdb::WriteOptions options;
+        options.disableWAL = true;
+        CAIRN_TRY(result_of(database_->db->Write(options, &batch_)));
+        written_bytes_.fetch_add(batch.bytes(), std::memory_order_relaxed);
+        return ok();
+    }
+
+    Result<void> flush() override {
+        const std::uint64_t covered = written_bytes_.load(std::memory_order_relaxed);
+        rocksdb::FlushOptions options;
+        options.wait = true;
+        options.allow_write_stall = true;
+        const std::vector<rocksdb::ColumnFamilyHandle*> families(database_->handles.begin(),
+                                                                 database_->handles.end());
+        CAIRN_TRY(result_of(database_->db->Flush(options, families)));
+        flushed_bytes_.store(covered, std::memory_order_relaxed);
+        return ok();
+    }
+
+    [[nodiscard]] Result<std::optional<std::string>> get_flushed(ByteView key) const override {
+        // With the write-ahead log off, "persisted" means: in a table file.
+        rocksdb::ReadOptions options;
+        options.read_tier = rocksdb::kPersistedTier;
+        return get_from(*database_, options, ColumnFamily::kMeta, key);
+    }
+
+    Result<Manifest> checkpoint(const std::string& dir) override {
+        rocksdb::Env* env = database_->db->GetEnv();
+        // RocksDB makes the directory itself, by an atomic rename of a finished one.
+        CAIRN_TRY(result_of(env->DeleteDir(dir)));
+        rocksdb::Checkpoint* made = nullptr;
+        CAIRN_TRY(result_of(rocksdb::Checkpoint::Create(database_->db.get(), &made)));
+        const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+        CAIRN_TRY(result_of(checkpoint->CreateCheckpoint(dir, 0)));
+        std::vector<std::string> names;
+        CAIRN_TRY(result_of(env->GetChildren(dir, &names)));
+        std::sort(names.begin(), names.end());
+        Manifest manifest;
+        for (const std::string& name : names) {
+            std::string content;
+            CAIRN_TRY(result_of(rocksdb::ReadFileToString(env, dir + "/" + name, &content)));
+            manifest.files.push_back({name, content.size(), xxh3_64(content)});
+        }
+        return manifest;
+    }
+
+    // A flush that RocksDB began by itself is not counted: too much is reported, never too little.
+    [[nodiscard]] std::uint64_t unflushed_bytes() const override {
+        return written_bytes_.load(std::memory_order_relaxed) -
+               flushed_bytes_.load(std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] std::uint64_t bytes_used() const override {
+        std::uint64_t bytes = 0;
+        database_->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize,
+                                                &bytes);
+        return bytes;
+    }
+
+  private:
+    rocksdb::Status add(const WriteOp& op) {
+        auto* family = database_->family(op.family);
+        switch (op.kind) {
+            case WriteKind::kPut: return batch_.Put(family, op.key, op.value);
+            case WriteKind::kSingleDelete: return batch_.SingleDelete(family, op.key);
+            case WriteKind::kDelete: return batch_.Delete(family, op.key);
+            case WriteKind::kDeleteRange:
+                // An empty range is fine for us and an error for RocksDB.
+                return op.key < op.value ? batch_.DeleteRange(family, op.key, op.value)
+                                         : rocksdb::Status::OK();
+        }
+        CAIRN_UNREACHABLE();
+    }
+
+    std::unique_ptr<Database> database_;
+    // The writer's, kept for its memory; each key is checksummed on its way into the memtable.
+    rocksdb::WriteBatch batch_{0, 0, 8, 0};
+    std::atomic<std::uint64_t> written_bytes_{0};
+    std::atomic<std::uint64_t> flushed_bytes_{0};
+};
+
+rocksdb::CompressionType best_of(rocksdb::CompressionType wanted) {
+    const auto supported = rocksdb::GetSupportedCompressions();
+    const bool has = std::find(supported.begin(), supported.end(), wanted) != supported.end();
+    return has ? wanted : rocksdb::kNoCompression;
+}
+
+// Every option that matters is set, also where it is RocksDB's default today.
+rocksdb::DBOptions db_options(const RocksOptions& options) {
+    rocksdb::DBOptions db;
+    db.create_if_missing = true;
+    db.create_missing_column_families = true;
+    // One point in time over all families, without a write-ahead log. It excludes pipelined and
+    // unordered writes; one writer has no use for concurrent memtable writes.
+    db.atomic_flush = true;
+    db.enable_pipelined_write = false;
+    db.unordered_write = false;
+    db.allow_concurrent_memtable_write = false;
+    db.two_write_queues = false;
+    db.manual_wal_flush = false;
+    db.avoid_flush_during_shutdown = true;
+    db.db_write_buffer_size = 3 * options.memtable_bytes;
+    db.paranoid_checks = true;
+    db.verify_sst_unique_id_in_manifest = true;
+    // An error in the background is final: no retry behind the replica's back.
+    db.max_bgerror_resume_count = 0;
+    db.max_background_jobs = 2;
+    db.max_open_files = -1;
+    db.bytes_per_sync = std::uint64_t{1} << 20U;
+    db.keep_log_file_num = 4;
+    db.max_log_file_size = std::size_t{16} << 20U;
+    db.stats_dump_period_sec = 0;
+    db.stats_persist_period_sec = 0;
+    return db;
+}
+
+rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
+                                            const std::shared_ptr<rocksdb::Cache>& cache,
+                                            ColumnFamily family) {
+    rocksdb::BlockBasedTableOptions table;
+    table.block_cache = cache;
+    table.block_size = std::size_t{16} << 10U;
+    table.format_version = 5;
+    table.checksum = rocksdb::kXXH3;
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    table.whole_key_filtering = true;
+    table.cache_index_and_filter_blocks = true;
+    table.pin_l0_filter_and_index_blocks_in_cache = true;
+
+    rocksdb::ColumnFamilyOptions result;
+    result.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+    result.write_buffer_size = options.memtable_bytes;
+    result.max_write_buffer_number = 3;
+    result.min_write_buffer_number_to_merge = 1;  // atomic flush wants 1
+    result.compaction_style = rocksdb::kCompactionStyleLevel;
+    result.level_compaction_dynamic_level_bytes = true;
+    result.compression = best_of(rocksdb::kLZ4Compression);
+    result.bottommost_compression = best_of(rocksdb::kZSTD);
+    result.periodic_compaction_seconds = 24 * 60 * 60;
+    if (family == ColumnFamily::kKeys) {
+        // Every put looks its key up first, and a new key is in no memtable.
+        result.memtable_whole_key_filtering = true;
+        result.memtable_prefix_bloom_size_ratio = 0.1;
+    }
+    if (family == ColumnFamily::kHistory || family == ColumnFamily::kRevlog ||
+        family == ColumnFamily::kKeys) {
+        // Where the collector has been, files are mostly tombstones: rewrite them soon.
+        result.table_properties_collector_factories.push_back(
+            rocksdb::NewCompactOnDeletionCollectorFactory(128, 64));
+    }
+    return result;
+}
+
+// A directory that holds a family this build does not know was written by a newer one.
+Result<void> check_families(const rocksdb::DBOptions& options, const std::string& dir) {
+    std::vector<std::string> names;
+    const auto listed = rocksdb::DB::ListColumnFamilies(options, dir, &names);
+    if (!listed.ok()) {
+        return ok();  // nothing there yet, or Open will say what is wrong
+    }
+    for (const std::string& name : names) {
+        const bool known =
+            name == rocksdb::kDefaultColumnFamilyName ||
+            std::find(kFamilyNames.begin(), kFamilyNames.end(), name) != kFamilyNames.end();
+        if (!known) {
+            return Error(Errc::kUnsupportedVersion,
+                         dir + ": has the family " + name + ", which this build does not know");
+        }
+    }
+    return ok();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<KvEngine>> open_rocks_engine(const std::string& dir,
+                                                    const RocksOptions& options) {
+    const rocksdb::DBOptions db = db_options(options);
+    CAIRN_TRY(check_families(db, dir));
+    const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
+    for (std::size_t i = 0; i < kColumnFamilyCount; ++i) {
+        families.emplace_back(kFamilyNames[i],
+                              family_options(options, cache, static_cast<ColumnFamily>(i)));
+    }
+    auto database = std::make_unique<Database>();
+    rocksdb::DB* opened = nullptr;
+    CAIRN_TRY(result_of(rocksdb::DB::Open(db, dir, families, &database->owned, &opened)));
+    database->db.reset(opened);
+    std::copy(database->owned.begin() + 1, database->owned.end(), database->handles.begin());
+    return std::unique_ptr<KvEngine>(std::make_unique<RocksEngine>(std::move(database)));
+}
+
+}  // namespace cairn::storage

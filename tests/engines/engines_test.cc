@@ -1,0 +1,214 @@
+#include <algorithm>
+#include <map>
+
+#include "catch.h"
+
+#include "base/checksum.h"
+#include "base/prng.h"
+#include "host.h"
+#include "storage/mem_engine.h"
+#include "storage/rocks_engine.h"
+
+namespace cairn::storage::test {
+namespace {
+
+TEST_CASE("Random programs on RocksEngine agree with the model") {
+    const std::uint64_t first = seed_or(1000);
+    const std::uint64_t programs = std::getenv("CAIRN_SEED") != nullptr ? 1 : 6;
+    for (std::uint64_t seed = first; seed < first + programs; ++seed) {
+        INFO("CAIRN_SEED=" << seed);
+        RocksHost host;
+        Program program(host, seed);
+        program.run(200);
+        program.check_hashes();
+        program.check_collected();
+        program.check_hashes();
+    }
+}
+
+TEST_CASE("The same program leaves the same bytes in both engines") {
+    const std::uint64_t seed = seed_or(5000);
+    INFO("CAIRN_SEED=" << seed);
+    MemHost memory;
+    Program first(memory, seed);
+    first.run(300);
+    RocksHost disk;
+    Program second(disk, seed);
+    second.run(300);
+    CHECK(first.dump() == second.dump());
+}
+
+std::string random_key(Prng& prng) {
+    std::string key;
+    for (std::uint64_t i = 1 + prng.below(3); i > 0; --i) {
+        constexpr char kBytes[] = {'\0', '\1', 'a', 'b', '\xff'};
+        key.push_back(kBytes[prng.below(5)]);
+    }
+    return key;
+}
+
+// A batch that keeps the contract of single_delete: kHistory is put once and deleted so.
+WriteBatch random_batch(Prng& prng, std::map<std::string, bool>& once) {
+    WriteBatch batch;
+    for (std::uint64_t i = 1 + prng.below(8); i > 0; --i) {
+        std::string key = random_key(prng);
+        switch (prng.below(6)) {
+            case 0: batch.remove(ColumnFamily::kKeys, key); break;
+            case 1:
+                batch.delete_range(ColumnFamily::kLeases, key, random_key(prng) + "\xff\xff");
+                break;
+            case 2: batch.put(ColumnFamily::kLeases, key, random_key(prng)); break;
+            case 3: {
+                bool& there = once[key];
+                if (there) {
+                    batch.single_delete(ColumnFamily::kHistory, key);
+                } else {
+                    batch.put(ColumnFamily::kHistory, key, random_key(prng));
+                }
+                there = !there;
+                break;
+            }
+            default: batch.put(ColumnFamily::kKeys, key, random_key(prng)); break;
+        }
+    }
+    return batch;
+}
+
+void compare_readers(const EngineReader& a, const EngineReader& b, Prng& prng) {
+    const std::array families = {ColumnFamily::kKeys, ColumnFamily::kHistory,
+                                 ColumnFamily::kLeases};
+    const ColumnFamily family = families[prng.below(families.size())];
+    const std::string key = random_key(prng);
+    CHECK(a.get(family, key).value() == b.get(family, key).value());
+    const std::string lower = prng.chance(1, 3) ? "" : random_key(prng);
+    const std::string upper = prng.chance(1, 3) ? "" : random_key(prng);
+    auto x = a.iterate(family, lower, upper);
+    auto y = b.iterate(family, lower, upper);
+    for (int move = 0; move < 20; ++move) {
+        REQUIRE(x->valid() == y->valid());
+        if (x->valid()) {
+            REQUIRE(x->key() == y->key());
+            REQUIRE(x->value() == y->value());
+        }
+        const std::string to = random_key(prng);
+        const std::uint64_t dice = prng.below(4);
+        if (dice == 0) {
+            x->seek(to);
+            y->seek(to);
+        } else if (dice == 1) {
+            x->seek_before(to);
+            y->seek_before(to);
+        } else if (x->valid()) {
+            x->next();
+            y->next();
+        }
+    }
+    REQUIRE(y->status().has_value());
+}
+
+TEST_CASE("Engines answer alike to random batches, iterators, snapshots and crashes") {
+    const std::uint64_t seed = seed_or(9000);
+    INFO("CAIRN_SEED=" << seed);
+    Prng prng(seed);
+    MemHost memory;
+    RocksHost disk;
+    std::map<std::string, bool> once;
+    std::map<std::string, bool> once_flushed;
+    std::vector<std::pair<std::shared_ptr<const EngineReader>, std::shared_ptr<const EngineReader>>>
+        snapshots;
+    for (int step = 0; step < 3000; ++step) {
+        const std::uint64_t dice = prng.below(200);
+        if (dice < 90) {
+            const WriteBatch batch = random_batch(prng, once);
+            REQUIRE(memory.engine().write(batch).has_value());
+            REQUIRE(disk.engine().write(batch).has_value());
+        } else if (dice < 160) {
+            compare_readers(memory.engine(), disk.engine(), prng);
+        } else if (dice < 180) {
+            snapshots.emplace_back(memory.engine().snapshot(), disk.engine().snapshot());
+            if (snapshots.size() > 4) {
+                snapshots.erase(snapshots.begin());
+            }
+        } else if (dice < 198) {
+            if (!snapshots.empty()) {
+                const auto& pair = snapshots[prng.below(snapshots.size())];
+                compare_readers(*pair.first, *pair.second, prng);
+            }
+        } else if (dice < 199) {
+            REQUIRE(memory.engine().flush().has_value());
+            REQUIRE(disk.engine().flush().has_value());
+            once_flushed = once;
+        } else {
+            snapshots.clear();
+            memory.crash();
+            disk.crash();
+            once = once_flushed;
+        }
+    }
+}
+
+TEST_CASE("get_flushed tells what a crash would leave, all families at one point") {
+    RocksHost host;
+    const auto write = [&](const std::string& value) {
+        WriteBatch batch;
+        batch.put(ColumnFamily::kMeta, "applied", value);
+        batch.put(ColumnFamily::kKeys, "k", value);
+        REQUIRE(host.engine().write(batch).has_value());
+    };
+    CHECK_FALSE(host.engine().get_flushed("applied").value().has_value());
+    write("1");
+    CHECK_FALSE(host.engine().get_flushed("applied").value().has_value());
+    CHECK(host.engine().unflushed_bytes() > 0);
+    REQUIRE(host.engine().flush().has_value());
+    CHECK(host.engine().unflushed_bytes() == 0);
+    CHECK(host.engine().bytes_used() > 0);
+    CHECK(host.engine().get_flushed("applied").value() == "1");
+    write("2");
+    CHECK(host.engine().get_flushed("applied").value() == "1");
+    CHECK(host.engine().get(ColumnFamily::kMeta, "applied").value() == "2");
+    host.crash();
+    CHECK(host.engine().get(ColumnFamily::kMeta, "applied").value() == "1");
+    CHECK(host.engine().get(ColumnFamily::kKeys, "k").value() == "1");
+}
+
+TEST_CASE("A checkpoint is a whole engine, unflushed writes included, with its manifest") {
+    RocksHost host;
+    WriteBatch batch;
+    batch.put(ColumnFamily::kKeys, "k", "1");
+    batch.put(ColumnFamily::kMeta, "applied", "9");
+    REQUIRE(host.engine().write(batch).has_value());
+    const std::string dir = host.path() + "/checkpoint";
+    std::filesystem::create_directory(dir);
+    const auto manifest = host.engine().checkpoint(dir);
+    REQUIRE(manifest.has_value());
+    std::size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+        const std::string name = entry.path().filename().string();
+        const auto& listed = manifest.value().files;
+        const auto found =
+            std::find_if(listed.begin(), listed.end(),
+                         [&](const ManifestFile& file) { return file.name == name; });
+        REQUIRE(found != listed.end());
+        CHECK(found->bytes == std::filesystem::file_size(entry.path()));
+        ++files;
+    }
+    CHECK(files == manifest.value().files.size());
+    auto copy = open_rocks_engine(dir);
+    REQUIRE(copy.has_value());
+    CHECK(copy.value()->get(ColumnFamily::kKeys, "k").value() == "1");
+    CHECK(copy.value()->get_flushed("applied").value() == "9");
+}
+
+TEST_CASE("A directory that cannot be opened is an error, not an abort") {
+    TempDir dir;
+    const auto opened = open_rocks_engine(dir.path() + "/missing/db");
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error().code == Errc::kIo);
+    RocksHost host;
+    const auto twice = open_rocks_engine(host.path() + "/db");
+    REQUIRE_FALSE(twice.has_value());
+    CHECK(twice.error().code == Errc::kIo);
+}
+
+}  // namespace
+}  // namespace cairn::storage::test

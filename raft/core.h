@@ -55,10 +55,14 @@ class Core {
     // Only of meaning while role is kLeader.
     struct Leading {
         std::uint32_t heartbeat_elapsed = 0;
-        std::uint32_t transfer_elapsed = 0;
-        NodeId transferee;           // none: no transfer under way
         bool heartbeat_due = false;  // to be sent with the next Ready
         bool appends_due = false;    // some follower may be due an Append
+    };
+    // A transfer that this member began as leader and has not answered yet. It outlives the
+    // leadership: whether it moved to `to` is known only when the next leader is.
+    struct Transfer {
+        NodeId to;
+        std::uint32_t elapsed = 0;
     };
     struct Compaction {
         Index wanted;         // this member's own state machine needs nothing up to here
@@ -94,7 +98,7 @@ class Core {
     [[nodiscard]] bool may_campaign() const;
     void become_follower(Term term, NodeId leader);
     void become_leader();
-    void leave_role(bool higher_term);
+    void leave_role();
     void enter_term(Term term);
     void set_leader(NodeId leader);
     void reset_election_timer();
@@ -142,8 +146,10 @@ class Core {
     // transfer.cc
     void on_transfer_leader(NodeId to);
     void on_timeout_now(Message& message);
-    void maybe_finish_transfer(const Progress& progress);
-    void end_transfer(bool moved);
+    void maybe_ask_transferee(const Progress& progress);
+    void tick_transfer();
+    void end_transfer(std::optional<Errc> error);
+    void answer_transfer(NodeId to, std::optional<Errc> error);
     [[nodiscard]] NodeId best_follower() const;
 
     // output.cc: what leaves, and when.
@@ -163,6 +169,7 @@ class Core {
     Prng prng_;
     Standing at_;
     Leading leading_;
+    std::optional<Transfer> transfer_;
     Log log_;
     Writes writes_;
     Tracker tracker_;

@@ -315,6 +315,11 @@ std::string describe(const Ready& ready) {
         line("read-refused",
              fmt::format("request={} {}", refusal.request, errc_name(refusal.reason)));
     }
+    if (ready.transfer) {
+        line("transfer", fmt::format("to={} {}", ready.transfer->to.value,
+                                     ready.transfer->error ? errc_name(*ready.transfer->error)
+                                                           : std::string_view("moved")));
+    }
     for (const RefusedProposal& refused : ready.refused) {
         line("refused", describe(refused.id) + " " + std::string(errc_name(refused.reason)));
     }

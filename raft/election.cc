@@ -4,6 +4,7 @@
 namespace cairn::raft {
 
 void Core::on_tick() {
+    tick_transfer();
     if (at_.role == Role::kLeader) {
         tick_leader();
     } else {
@@ -22,9 +23,6 @@ void Core::tick_follower() {
 void Core::tick_leader() {
     ++at_.election_elapsed;
     ++leading_.heartbeat_elapsed;
-    if (leading_.transferee && ++leading_.transfer_elapsed >= config_.election_ticks) {
-        end_transfer(false);
-    }
     if (at_.election_elapsed >= config_.election_ticks) {
         at_.election_elapsed = 0;
         // A leader cut off from its quorum can neither commit nor confirm reads (§6.2).
@@ -171,7 +169,7 @@ void Core::on_vote_reply(Message& message) {
 }
 
 void Core::become_follower(Term term, NodeId leader) {
-    leave_role(term > at_.term);
+    leave_role();
     if (term > at_.term) {
         enter_term(term);
     }
@@ -200,12 +198,9 @@ void Core::become_leader() {
 }
 
 // What only a leader has ends with its leadership.
-void Core::leave_role(bool higher_term) {
+void Core::leave_role() {
     if (at_.role != Role::kLeader) {
         return;
-    }
-    if (leading_.transferee) {
-        end_transfer(higher_term);
     }
     refuse_pending_reads();
     leading_ = {};
@@ -233,6 +228,10 @@ void Core::set_leader(NodeId leader) {
         return;
     }
     at_.leader = leader;
+    if (transfer_ && leader) {
+        end_transfer(leader == transfer_->to ? std::nullopt
+                                             : std::optional(Errc::kTimeoutLeaderTransfer));
+    }
     for (const Forwarded& forward : forwards_) {
         refuse_proposal(forward.id, Errc::kLeaderChanged);
     }

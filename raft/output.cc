@@ -23,8 +23,13 @@ void Core::send_in_term(NodeId to, Term term, MessageBody body) {
 // The batch that must be durable before `message` may leave; none: it may leave at once.
 std::optional<PersistSeq> Core::rests_on(const Message& message) const {
     switch (message.kind()) {
-        case MessageKind::kPreVote:
-        case MessageKind::kPreVoteReply: return std::nullopt;
+        case MessageKind::kPreVote: return std::nullopt;
+        case MessageKind::kPreVoteReply:
+            // A grant promises nothing and carries the asked term; a refusal carries our own.
+            if (std::get<PreVoteReply>(message.body).granted) {
+                return std::nullopt;
+            }
+            break;
         case MessageKind::kVote: return writes_.batch_of_vote(at_.term, at_.vote);
         case MessageKind::kVoteReply:
             if (std::get<VoteReply>(message.body).granted) {
@@ -122,7 +127,7 @@ bool Core::role_changed() const {
 bool Core::has_ready() const {
     const bool gathered = !out_.messages.empty() || !out_.reads.empty() ||
                           !out_.reads_refused.empty() || !out_.refused.empty() ||
-                          !out_.trace.empty() || !forwards_.empty();
+                          !out_.trace.empty() || !forwards_.empty() || out_.transfer.has_value();
     const bool leads = at_.role == Role::kLeader;
     const bool due = leads && (leading_.heartbeat_due || leading_.appends_due ||
                                (reads_.has_unassigned() && committed_in_own_term()));
@@ -154,6 +159,7 @@ void Core::take_ready(Ready& out) {
     out.reads.clear();
     out.reads_refused.clear();
     out.refused.clear();
+    out.transfer.reset();
     out.role.reset();
     out.trace.clear();
     std::swap(out, out_);

@@ -11,7 +11,7 @@ void Core::refuse_proposal(const ProposalId& id, Errc reason) {
 }
 
 std::optional<Errc> Core::admit(std::uint64_t cost_bytes) const {
-    if (leading_.transferee) {
+    if (transfer_) {
         // Dissertation §3.10: or the transferee could never catch up.
         return Errc::kLeaderChanged;
     }

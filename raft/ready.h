@@ -38,7 +38,8 @@ struct RoleChange {
 
 // How a TransferLeader input ended. Always answered: kNotLeader here, kBadLeaderTransferee for a
 // stranger, a learner or when there is nobody else, kTimeoutLeaderTransfer when it did not happen
-// within an election timeout; success at once when `to` leads already.
+// within an election timeout or somebody else leads now; success at once when `to` is this leader.
+// One answer stands for all that asked for the same transfer, and ends one to somebody else.
 struct TransferResult {
     NodeId to;
     std::optional<Errc> error;
@@ -56,7 +57,7 @@ enum class TraceKind : std::uint16_t {
     kCommitted,        // index: the new commit index
     kQuorumLost,       // check-quorum: a leader stepped down
     kTransferStarted,  // peer: transferee
-    kTransferEnded,    // detail: 1 when leadership moved
+    kTransferEnded,    // detail: 1 when leadership moved to the peer
     kRefusedProposal,  // detail: Errc
     kCompacted,        // index: the new floor
 };

@@ -137,7 +137,7 @@ void Core::on_append_reply(Message& message) {
     }
     leading_.appends_due = true;
     maybe_commit();
-    maybe_finish_transfer(*progress);
+    maybe_ask_transferee(*progress);
 }
 
 void Core::on_heartbeat_reply(Message& message) {
@@ -154,7 +154,7 @@ void Core::on_heartbeat_reply(Message& message) {
         progress->nudge();
         leading_.appends_due = true;
     }
-    maybe_finish_transfer(*progress);
+    maybe_ask_transferee(*progress);
     grant_confirmed_reads();
 }
 

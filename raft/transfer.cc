@@ -17,38 +17,55 @@ NodeId Core::best_follower() const {
 }
 
 void Core::on_transfer_leader(NodeId to) {
-    const NodeId wanted = to || at_.role != Role::kLeader ? to : best_follower();
-    if (at_.role != Role::kLeader || wanted == config_.id || !tracker_.is_voter(wanted) ||
-        wanted == leading_.transferee) {
-        trace(TraceKind::kIgnored, kNotAMessage, wanted);
+    if (at_.role != Role::kLeader) {
+        answer_transfer(to, Errc::kNotLeader);
         return;
     }
-    if (leading_.transferee) {
-        end_transfer(false);
+    const NodeId wanted = to ? to : best_follower();
+    if (wanted == config_.id || !tracker_.is_voter(wanted)) {
+        answer_transfer(wanted, wanted == config_.id ? std::nullopt
+                                                     : std::optional(Errc::kBadLeaderTransferee));
+        return;
     }
-    leading_.transferee = wanted;
-    leading_.transfer_elapsed = 0;
+    if (transfer_ && transfer_->to == wanted) {
+        return;  // joins the one under way
+    }
+    if (transfer_) {
+        end_transfer(Errc::kTimeoutLeaderTransfer);
+    }
+    transfer_ = Transfer{.to = wanted};
     trace(TraceKind::kTransferStarted, 0, wanted);
     Progress* progress = tracker_.find(wanted);
     if (progress->match() < log_.last()) {
         progress->nudge();
         leading_.appends_due = true;
     }
-    maybe_finish_transfer(*progress);
+    maybe_ask_transferee(*progress);
 }
 
 // Asked again with every answer of the transferee until it campaigns or time is up: the message
 // may be lost.
-void Core::maybe_finish_transfer(const Progress& progress) {
-    if (leading_.transferee == progress.id() && progress.match() == log_.last()) {
+void Core::maybe_ask_transferee(const Progress& progress) {
+    if (transfer_ && transfer_->to == progress.id() && progress.match() == log_.last()) {
         send(progress.id(), TimeoutNow{});
     }
 }
 
-void Core::end_transfer(bool moved) {
-    trace(TraceKind::kTransferEnded, moved ? 1 : 0, leading_.transferee);
-    leading_.transferee = {};
-    leading_.transfer_elapsed = 0;
+// Dissertation §3.10: an election timeout is long enough, then proposals are taken again.
+void Core::tick_transfer() {
+    if (transfer_ && ++transfer_->elapsed >= config_.election_ticks) {
+        end_transfer(Errc::kTimeoutLeaderTransfer);
+    }
+}
+
+void Core::end_transfer(std::optional<Errc> error) {
+    trace(TraceKind::kTransferEnded, error ? 0 : 1, transfer_->to);
+    answer_transfer(transfer_->to, error);
+    transfer_.reset();
+}
+
+void Core::answer_transfer(NodeId to, std::optional<Errc> error) {
+    out_.transfer = TransferResult{.to = to, .error = error};
 }
 
 void Core::on_timeout_now(Message& message) {

@@ -35,7 +35,8 @@ struct SubmitRead {
     CallId call;
 };
 
-// The client left or its deadline passed: no completion is wanted. The command, if any, runs on.
+// The client left or its deadline passed: no completion is wanted, though one that this turn had
+// decided on already may still come. The command, if any, runs on.
 struct Cancel {
     CallId call;
 };

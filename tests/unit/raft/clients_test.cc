@@ -192,22 +192,60 @@ TEST_CASE("without a name the best follower is chosen", "[raft][transfer]") {
 TEST_CASE("a transfer that does not happen ends after an election timeout", "[raft][transfer]") {
     TestNode node = leader_of();
     node.step(TransferLeader{NodeId{2}});
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; i < 9; ++i) {
         node.receive(3, 1, HeartbeatReply{});
         node.tick(1);
     }
-    node.take();
+    REQUIRE(!node.take().transfer);
+    node.tick(1);
+    REQUIRE(node.take().transfer == TransferResult{NodeId{2}, Errc::kTimeoutLeaderTransfer});
     REQUIRE(node.raft->role() == Role::kLeader);
     node.step(Propose{proposal(1), Bytes::copy_of("a")});
     REQUIRE(node.take().refused.empty());
-    // Nobody that is not a voter, itself included, and never on a follower.
-    for (const std::uint64_t to : {1U, 9U}) {
-        node.step(TransferLeader{NodeId{to}});
-        REQUIRE(without_trace(node.take()).messages.empty());
-    }
+}
+
+TEST_CASE("a transfer that cannot be is answered at once", "[raft][transfer]") {
+    TestNode node = leader_of();
+    node.step(TransferLeader{NodeId{1}});
+    REQUIRE(node.take().transfer == TransferResult{NodeId{1}, std::nullopt});
+    node.step(TransferLeader{NodeId{9}});
+    REQUIRE(node.take().transfer == TransferResult{NodeId{9}, Errc::kBadLeaderTransferee});
+    REQUIRE(!node.raft->has_ready());
+    TestNode alone = leader_of(1);
+    alone.step(TransferLeader{});
+    REQUIRE(alone.take().transfer == TransferResult{NodeId{}, Errc::kBadLeaderTransferee});
     TestNode follower = follower_of();
     follower.step(TransferLeader{NodeId{3}});
-    REQUIRE(without_trace(follower.take()) == Ready{});
+    const Ready ready = without_trace(follower.take());
+    REQUIRE(ready.transfer == TransferResult{NodeId{3}, Errc::kNotLeader});
+    REQUIRE(ready.messages.empty());
+}
+
+TEST_CASE("a transfer is answered when the next leader is known", "[raft][transfer]") {
+    for (const std::uint64_t next : {2U, 3U}) {
+        TestNode node = leader_of();
+        node.step(TransferLeader{NodeId{3}});
+        node.step(TransferLeader{NodeId{3}});  // joins it
+        node.receive(3, 2, Vote{.last = id(1, 1), .transfer = true});
+        REQUIRE(!node.take().transfer);
+        node.persist();
+        node.receive(next, next == 3 ? 2 : 3, Heartbeat{});
+        const std::optional<Errc> error =
+            next == 3 ? std::nullopt : std::optional(Errc::kTimeoutLeaderTransfer);
+        REQUIRE(node.take().transfer == TransferResult{NodeId{3}, error});
+        node.tick(20);
+        REQUIRE(!node.take().transfer);
+    }
+}
+
+TEST_CASE("a transfer ends one to somebody else", "[raft][transfer]") {
+    TestNode node = leader_of();
+    node.step(TransferLeader{NodeId{2}});
+    node.take();
+    node.step(TransferLeader{NodeId{3}});
+    const Ready ready = node.take();
+    REQUIRE(ready.transfer == TransferResult{NodeId{2}, Errc::kTimeoutLeaderTransfer});
+    REQUIRE(ready.messages == std::vector<Message>{message(1, 3, 1, TimeoutNow{})});
 }
 
 TEST_CASE("a transferee campaigns at once, without a pre-vote", "[raft][transfer]") {

@@ -92,6 +92,16 @@ TEST_CASE("who votes for another gives up its own pre-vote", "[raft][election]")
     REQUIRE(node.raft->term() == Term{4});
 }
 
+TEST_CASE("a refused pre-vote carries the voter's term once that is durable", "[raft][election]") {
+    TestNode node(test_config(1), recovered(3, 4));
+    node.receive(2, 7, Vote{.last = {}});  // its term is taken, not yet durable
+    node.receive(3, 6, PreVote{.last = {}});
+    REQUIRE(node.take().messages.empty());
+    REQUIRE(node.persist().messages ==
+            std::vector<Message>{message(1, 2, 7, VoteReply{.granted = true}),
+                                 message(1, 3, 7, PreVoteReply{.granted = false})});
+}
+
 TEST_CASE("a lost pre-vote or vote ends the candidacy", "[raft][election]") {
     TestNode node(test_config(1), recovered(3, 4));
     node.step(Campaign{});

@@ -1,0 +1,113 @@
+// The step invariants of Raft and of the log, checked incrementally as things happen.
+// Owned by the world; one thread.
+// Never asks the code under test for what can be seen from outside.
+//
+//   E1 one leader a term          E2 what leaves rests on what is durable; one vote a term
+//   E4 term, commit and applied never fall               G1 log matching
+//   G2 a leader only appends      G3 acknowledged is durable and equal to the leader's log
+//   C1 committed is durable on a quorum, by an entry of the leader's term
+//   C2 a new leader has everything committed before      C3 all members apply the same
+//   C4 applied <= commit <= last, nothing committed is cut off
+//   D2 a restart finds what was durable                  D3 equal applied index, equal digest
+//   R3 a command takes effect at most once, and not at all when NotApplied was answered
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "raft/message.h"
+#include "raft/persist.h"
+#include "raft/raft.h"
+#include "raft/types.h"
+#include "sim/basics.h"
+#include "sim/shadow_log.h"
+
+namespace cairn::sim {
+
+// What a node shows after each turn.
+struct NodeFacts {
+    raft::Role role = raft::Role::kFollower;
+    Term term{};
+    Index commit{};
+    Index applied{};
+    Index last{};
+};
+
+class SafetyChecker {
+  public:
+    // `on_first_apply`: called once for each index, in order, when the first node applies it.
+    using FirstApply = std::function<void(const raft::Entry&)>;
+    SafetyChecker(std::uint32_t nodes, Verdict& verdict, FirstApply on_first_apply);
+
+    // The configuration entries that every log begins with.
+    void on_bootstrap(const raft::PersistBatch& batch);
+    // A node has opened its log.
+    void on_start(NodeIndex node, const raft::Recovered& recovered, Index applied);
+    void on_crash(NodeIndex node);
+
+    // The replica wants a batch written; `role` is the one it had before the turn.
+    void on_persist_wanted(NodeIndex node, const raft::PersistBatch& batch);
+    // The oldest `count` wanted batches are on disk.
+    void on_persisted(NodeIndex node, std::size_t count);
+    void on_send(NodeIndex node, const raft::Message& message);
+    void on_turn(NodeIndex node, const NodeFacts& facts);
+    // A leader's picture of its followers.
+    void on_leader_status(NodeIndex node, const raft::Status& status);
+    void on_apply(NodeIndex node, std::span<const raft::Entry> entries);
+    // A node's digest of its whole state at `applied`.
+    void on_digest(NodeIndex node, Index applied, std::uint64_t digest);
+    // A hash of what one revision changed.
+    void on_events(NodeIndex node, std::int64_t revision, std::uint64_t hash);
+    // The client hears that the command at `index` took effect.
+    void on_acknowledged(Index index);
+
+    [[nodiscard]] Index committed() const { return Index{committed_.size() - 1}; }
+    // Entries in the order of their index, from 1, as far as any node has applied.
+    [[nodiscard]] const std::vector<raft::Entry>& applied_log() const { return applied_log_; }
+    [[nodiscard]] const ShadowLog& durable(NodeIndex node) const { return nodes_[node].durable; }
+    static NodeId id_of(NodeIndex node);
+    static NodeIndex index_of(NodeId id);
+
+  private:
+    struct Node {
+        bool up = false;
+        NodeFacts facts{};
+        Term led{};           // the newest term it led
+        ShadowLog wanted{};   // with all batches asked for
+        ShadowLog durable{};  // with those that are on disk
+        std::deque<raft::PersistBatch> in_flight{};
+        Index applied{};
+        std::vector<std::pair<Term, NodeId>> votes{};  // durable, newest last
+    };
+    struct Committed {
+        std::uint64_t prefix{};
+        Term entry_term{};
+        Term in_term{};  // the leader's when it was first known to be committed
+    };
+
+    void check_new_entries(NodeIndex node, const raft::PersistBatch& batch);
+    void check_vote(NodeIndex node, const raft::HardState& state);
+    void check_commit(NodeIndex node, const NodeFacts& facts);
+    void check_new_leader(NodeIndex node, Term term);
+    [[nodiscard]] bool durable_on_quorum(const ShadowLog& log, Index index) const;
+    void fail(const char* invariant, NodeIndex node, std::string detail);
+
+    Verdict& verdict_;
+    FirstApply on_first_apply_;
+    std::vector<Node> nodes_;
+    std::map<Term, NodeIndex> leaders_;
+    // By index: all (term, prefix hash) that any log ever had there.
+    std::vector<std::vector<ShadowLog::Slot>> known_;
+    std::vector<Committed> committed_ = std::vector<Committed>(1);  // by index
+    std::vector<raft::Entry> applied_log_;
+    std::map<Index, std::uint64_t> digests_;
+    std::vector<std::uint64_t> events_;  // by revision; 0: not seen yet
+};
+
+}  // namespace cairn::sim

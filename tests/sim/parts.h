@@ -1,0 +1,23 @@
+// What the nodes, the clients and the misfortunes of a world share.
+// References into the world, which outlives them all; one thread.
+#pragma once
+
+#include "sim/basics.h"
+#include "sim/check_safety.h"
+#include "sim/event_queue.h"
+#include "sim/options.h"
+#include "sim/sim_net.h"
+
+namespace cairn::sim {
+
+struct WorldParts {
+    const Options& options;
+    EventQueue& queue;
+    SimNet& net;
+    SafetyChecker& safety;
+    Verdict& verdict;
+    TraceHash& trace;
+    bool verbose = false;
+};
+
+}  // namespace cairn::sim

@@ -1,0 +1,185 @@
+// SimNode, second half: its state machine, its clients' calls, and what it says of itself.
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "sim/sim_node.h"
+
+namespace cairn::sim {
+
+// ---- the state machine
+
+void SimNode::sabotage_entries(std::vector<raft::Entry>& entries) const {
+    for (std::size_t at = 0; at < entries.size(); ++at) {
+        raft::Entry& entry = entries[at];
+        if (entry.kind != raft::EntryKind::kCommand || entry.id.index.value % 37 != 0) {
+            continue;
+        }
+        if (sabotaged(Sabotage::kSkipApply) && index_ == 0) {
+            entry.kind = raft::EntryKind::kNoop;
+            entry.payload = Bytes{};
+        }
+        const Index before = entry.id.index - 1;
+        const auto& log = world_.safety.applied_log();
+        if (sabotaged(Sabotage::kApplyTwice) && before.value > 0 &&
+            log[before.value - 1].kind == raft::EntryKind::kCommand) {
+            entry.payload = log[before.value - 1].payload;
+        }
+    }
+}
+
+void SimNode::on_apply_run() {
+    world_.safety.on_apply(index_, applying_);
+    if (world_.verdict.failed()) {
+        return;
+    }
+    sabotage_entries(applying_);
+    auto output = state_->apply(applying_);
+    if (!output) {
+        return world_.verdict.fail(
+            "D2", fmt::format("node {}: apply: {}", index_, to_string(output.error())));
+    }
+    applying_.clear();
+    applied_ = std::move(output).value();
+    check_events(*applied_);
+    if (applied_->applied.index.value % 8 == 0) {
+        check_digest();
+    }
+    maybe_collect();
+    if (prng_.chance(1, 2)) {
+        return on_apply_done();
+    }
+    after(draw_time(prng_, 1, disk_.apply_mean_us), NodeEventKind::kApplyDone);
+}
+
+void SimNode::on_apply_done() {
+    apply_scheduled_ = false;
+    server::StateApplied event{.output = std::move(*applied_)};
+    applied_.reset();
+    step(std::move(event));
+}
+
+// What each revision changed must be the same on all members.
+void SimNode::check_events(const storage::ApplyOutput& output) {
+    for (const auto& batch : output.events) {
+        TraceHash hash;
+        for (const storage::mvcc::Event& event : batch->events) {
+            for (const storage::mvcc::KeyValue* kv : {&event.kv, &event.prev_kv}) {
+                hash.mix(hash_bytes(kv->key.data(), kv->key.size(), 1));
+                hash.mix(hash_bytes(kv->value.data(), kv->value.size(), 2));
+                hash.mix(static_cast<std::uint64_t>(kv->create_revision));
+                hash.mix(static_cast<std::uint64_t>(kv->mod_revision));
+                hash.mix(static_cast<std::uint64_t>(kv->version));
+            }
+            hash.mix(static_cast<std::uint64_t>(event.kind));
+        }
+        world_.safety.on_events(index_, batch->revision, hash.value());
+    }
+}
+
+void SimNode::check_digest() {
+    const auto view = state_->view();
+    const auto hash = view->hash_kv(0);
+    if (!hash) {
+        return world_.verdict.fail("D3", "hash: " + to_string(hash.error()));
+    }
+    TraceHash digest;
+    digest.mix(hash.value().hash);
+    digest.mix(static_cast<std::uint64_t>(view->revision()));
+    digest.mix(static_cast<std::uint64_t>(view->compacted()));
+    world_.safety.on_digest(index_, view->applied().index, digest.value());
+}
+
+void SimNode::run_read(std::uint64_t op) {
+    ReadAnswer answer;
+    const auto view = state_->view();
+    if (const auto read = view->range(clients_.read_request(op), answer.body); !read) {
+        answer.error = read.error().code;
+    }
+    answer.revision = view->revision();
+    clients_.on_read(op, std::move(answer));
+}
+
+// ---- clients
+
+std::uint64_t SimNode::new_call(std::uint64_t op) {
+    calls_.push_back(Call{.op = op});
+    ++open_calls_;
+    return calls_.size();
+}
+
+bool SimNode::submit(std::uint64_t op, command::CommandKind kind, const std::string& request) {
+    if (!up()) {
+        return false;
+    }
+    step(server::Submit{
+        .call = CallId{new_call(op)}, .kind = kind, .request = Bytes::copy_of(request)});
+    return true;
+}
+
+bool SimNode::submit_read(std::uint64_t op, bool linearizable) {
+    if (!up()) {
+        return false;
+    }
+    if (!linearizable || sabotaged(Sabotage::kReadWithoutIndex)) {
+        run_read(op);
+        return true;
+    }
+    step(server::SubmitRead{.call = CallId{new_call(op)}});
+    return true;
+}
+
+void SimNode::cancel(std::uint64_t op) {
+    for (std::size_t at = 0; at < calls_.size(); ++at) {
+        if (calls_[at].op == op && !calls_[at].answered && !calls_[at].cancelled) {
+            calls_[at].cancelled = true;
+            --open_calls_;
+            return step(server::Cancel{.call = CallId{at + 1}});
+        }
+    }
+}
+
+void SimNode::transfer(NodeId to) {
+    if (up()) {
+        step(server::TransferLeader{.call = CallId{new_call(0)}, .to = to});
+    }
+}
+
+bool SimNode::idle() const {
+    return writes_.empty() && !apply_scheduled_ && open_calls_ == 0 && !collect_scheduled_;
+}
+
+std::string SimNode::last_events() const {
+    static constexpr std::array<const char*, 13> kNames = {
+        "tick",    "receive", "submit",    "submit-read", "cancel",   "persisted", "storage-failed",
+        "applied", "flushed", "collected", "peer-lost",   "transfer", "shutdown"};
+    constexpr std::size_t kShown = 24;
+    std::string out = status_line() + "\n";
+    if (!up()) {
+        return out;
+    }
+    const std::vector<TraceEvent> events = replica_->recent_events();
+    for (std::size_t at = events.size() > kShown ? events.size() - kShown : 0; at < events.size();
+         ++at) {
+        const TraceEvent& event = events[at];
+        out += fmt::format("    tick {:>4} {:<12} detail {:>2} peer {:>5x} term {:>3} index {}\n",
+                           event.arg, kNames[event.kind], event.detail, event.peer.value,
+                           event.term.value, event.index.value);
+    }
+    return out;
+}
+
+std::string SimNode::status_line() const {
+    if (!up()) {
+        return fmt::format("node {} down", index_);
+    }
+    const server::NodeView& view = replica_->view();
+    return fmt::format(
+        "node {} {} term {:>3} leader {:>5x} commit {:>5} applied {:>5} last {:>5} "
+        "pending {:>3}",
+        index_, view.is_leader ? 'L' : 'f', view.term.value, view.leader.value, view.commit.value,
+        view.applied.value, view.last.value, view.proposals_pending);
+}
+
+}  // namespace cairn::sim

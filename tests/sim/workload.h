@@ -1,0 +1,112 @@
+// The clients: random operations on a few keys, one at a time each, and the history of all of them.
+// Owned by the world; one thread.
+// Never calls an operation done or failed before its answer arrived: what is lost stays open.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/prng.h"
+#include "proto/etcd/rpc_kv.pb.h"
+#include "sim/basics.h"
+#include "sim/check_linear.h"
+#include "sim/check_safety.h"
+#include "sim/event_queue.h"
+#include "sim/options.h"
+#include "sim/parts.h"
+#include "sim/sim_node.h"
+
+namespace cairn::sim {
+
+class Workload final : public NodeClients {
+  public:
+    using Nodes = std::vector<std::unique_ptr<SimNode>>;
+    Workload(const WorldParts& world, Prng prng);
+    void set_nodes(Nodes& nodes) { nodes_ = &nodes; }
+
+    void start();
+    void handle(const ClientEvent& event);
+    // No new operations from now on.
+    void stop() { stopped_ = true; }
+    [[nodiscard]] bool quiet() const { return in_flight_ == 0; }
+    // A put and a linearizable read of everything through each node, all of which must succeed.
+    void start_final();
+
+    // An entry was applied for the first time anywhere.
+    void on_first_apply(const raft::Entry& entry);
+
+    void on_outcome(std::uint64_t op, const server::ProposalOutcome& outcome) override;
+    void on_read(std::uint64_t op, ReadAnswer answer) override;
+    void on_node_down(NodeIndex node) override;
+    const etcdserverpb::RangeRequest& read_request(std::uint64_t op) override;
+
+    [[nodiscard]] const std::vector<HistoryOp>& history() const { return history_; }
+    [[nodiscard]] const std::vector<LoggedCommand>& log() const { return log_; }
+    [[nodiscard]] std::uint64_t done_count() const { return done_; }
+    // Calls refused or timed out, but for too many requests.
+    [[nodiscard]] std::uint64_t failed_count() const { return failed_; }
+
+  private:
+    // What an operation still is on its way, beside its place in the history.
+    struct Flight {
+        std::uint32_t client{};
+        NodeIndex node{};
+        std::uint32_t life{};
+        bool ended = false;     // for the client
+        bool answered = false;  // by the node
+        bool final = false;
+        Index applied{};
+        bool refused = false;  // NotApplied was answered
+        etcdserverpb::RangeRequest read{};
+        HistoryOp answer{};  // what the reply will say
+    };
+    struct Client {
+        std::uint64_t op{};  // in flight; 0: none
+        NodeIndex node{};
+        std::int64_t seen_revision{};  // by the last serializable read, on this node in this life
+        NodeIndex seen_node{};
+        std::uint32_t seen_life{};
+    };
+
+    void final_put(NodeIndex node);
+    void final_read(NodeIndex node);
+    void think(std::uint32_t client);
+    void invoke(std::uint32_t client, NodeIndex node, HistoryOp op);
+    void arrive(std::uint64_t op);
+    void reply(std::uint64_t op);
+    void answer_later(std::uint64_t op);
+    void end(std::uint64_t op);
+    void check_serial(Client& client, std::uint64_t op);
+    HistoryOp draw_op();
+    HistoryOp make_read(OpKind kind);
+    void make_txn(HistoryOp& op, bool compare_and_set);
+    HistoryOp make_compact();
+    std::string key();
+    std::string value(std::uint64_t tag);
+    void set_request(HistoryOp& op, std::string bytes);
+    [[nodiscard]] HistoryOp& entry(std::uint64_t op) { return history_[op - 1]; }
+    [[nodiscard]] Flight& flight(std::uint64_t op) { return flights_[op - 1]; }
+    [[nodiscard]] std::uint64_t next_op() const { return history_.size() + 1; }
+
+    const Options& options_;
+    Prng prng_;
+    EventQueue& queue_;
+    SafetyChecker& safety_;
+    Verdict& verdict_;
+    TraceHash& trace_;
+    Nodes* nodes_ = nullptr;
+    std::vector<Client> clients_;
+    std::vector<HistoryOp> history_;  // by op - 1; op is also the tag
+    std::vector<Flight> flights_;
+    std::vector<LoggedCommand> log_;
+    std::int64_t newest_revision_ = 1;  // as any client has seen
+    std::uint64_t in_flight_ = 0;
+    std::uint64_t done_ = 0;
+    std::uint64_t failed_ = 0;
+    bool stopped_ = false;
+};
+
+}  // namespace cairn::sim

@@ -1,0 +1,33 @@
+// A whole cluster with its clients, its network, its disks and its misfortunes, in virtual time.
+// One thread; everything follows from the seed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/basics.h"
+#include "sim/options.h"
+
+namespace cairn::sim {
+
+struct RunResult {
+    bool failed = false;
+    std::string invariant;  // the first one violated
+    std::string detail;
+    std::uint64_t trace_hash{};
+    std::uint64_t final_draw{};
+    std::uint64_t events{};
+    std::uint64_t ops{};
+    std::uint64_t ops_done{};
+    std::uint64_t entries{};  // of the log, applied
+    Time virtual_time{};
+    std::string last_events;  // of every node, when failed
+};
+
+// Phases: faults and load; all healed, what is pending ends; one leader, equal states; a write and
+// a read through every node; the history is checked.
+RunResult run_world(const Options& options, bool verbose = false);
+
+}  // namespace cairn::sim

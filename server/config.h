@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "base/result.h"
 #include "server/flags.h"
 #include "server/url.h"
@@ -25,8 +26,6 @@ struct InitialMember {
 };
 
 enum class ClusterState : std::uint8_t { kNew, kExisting };
-enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError, kPanic, kFatal };
-enum class LogFormat : std::uint8_t { kConsole, kJson };
 enum class LogOutput : std::uint8_t { kStderr, kStdout };
 
 // Above this a message would no longer fit the frames between members.

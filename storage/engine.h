@@ -116,7 +116,8 @@ class KvEngine : public EngineReader {
     [[nodiscard]] virtual Result<std::optional<std::string>> get_flushed(ByteView key) const = 0;
     // Writes the state of now into the empty directory `dir`, durable.
     virtual Result<Manifest> checkpoint(const std::string& dir) = 0;
-    // Bytes not yet flushed, and bytes on disk: for the flush rule and for Status.
+    // Bytes not yet flushed, and those together with the bytes on disk: for the flush rule and for
+    // Status.
     [[nodiscard]] virtual std::uint64_t unflushed_bytes() const = 0;
     [[nodiscard]] virtual std::uint64_t bytes_used() const = 0;
 };

@@ -244,7 +244,7 @@ std::uint64_t MemEngine::unflushed_bytes() const {
 
 std::uint64_t MemEngine::bytes_used() const {
     const std::lock_guard lock(mutex_);
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = unflushed_bytes_;
     for (const MemTree& tree : durable_) {
         bytes += tree.bytes();
     }

@@ -243,7 +243,7 @@ class RocksEngine final : public KvEngine {
         std::uint64_t bytes = 0;
         database_->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize,
                                                 &bytes);
-        return bytes;
+        return bytes + unflushed_bytes();
     }
 
   private:

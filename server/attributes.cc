@@ -1,0 +1,54 @@
+#include "server/attributes.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace cairn::server {
+namespace {
+
+bool same_urls(const google::protobuf::RepeatedPtrField<std::string>& left,
+               const google::protobuf::RepeatedPtrField<std::string>& right) {
+    return std::equal(left.begin(), left.end(), right.begin(), right.end());
+}
+
+}  // namespace
+
+AttributePublisher::AttributePublisher(net::ReplicaDriver& driver, command::MemberInfo self)
+    : driver_(driver), self_(std::move(self)) {}
+
+bool AttributePublisher::known_already() const {
+    const auto members = driver_.read_view()->members();
+    return members.has_value() &&
+           std::any_of(members.value().begin(), members.value().end(), [this](const auto& member) {
+               return member.id() == self_.id() && member.name() == self_.name() &&
+                      same_urls(member.client_urls(), self_.client_urls());
+           });
+}
+
+void AttributePublisher::on_tick() {
+    // Behind the leader's first entry everything older is applied, and what is known is known.
+    if (done_ || in_flight_ || !driver_.view().leader) {
+        return;
+    }
+    done_ = known_already();
+    if (!done_) {
+        in_flight_ = true;
+        driver_.submit(shared_from_this(), 0, command::MEMBER_ATTRIBUTES,
+                       Bytes::copy_of(self_.SerializeAsString()));
+    }
+}
+
+void AttributePublisher::on_completion(std::uint64_t, const Completion& completion) {
+    in_flight_ = false;
+    const auto* outcome = std::get_if<ProposalOutcome>(&completion.result);
+    const auto* applied = outcome != nullptr ? std::get_if<Applied>(outcome) : nullptr;
+    // Idempotent, so an unknown outcome may be repeated.
+    if (applied != nullptr && !applied->error.has_value()) {
+        done_ = true;
+        log_line(LogLevel::kInfo, "published this member's attributes", {{"name", self_.name()}});
+    }
+}
+
+}  // namespace cairn::server

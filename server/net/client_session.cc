@@ -1,0 +1,348 @@
+#include "server/net/client_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+
+#include "server/api/api_error.h"
+#include "server/api/read_answer.h"
+
+namespace cairn::server::net {
+namespace {
+
+// Bytes handed to the kernel in one write.
+constexpr std::size_t kWriteBytes = 256U * 1024U;
+
+api::Reply internal(const char* what) {
+    return {wire::GrpcStatus{wire::GrpcCode::kInternal, what}, {}};
+}
+
+// A read that touches one key costs less than a hop to another thread.
+bool is_point_read(const Read& read) {
+    if (read.kind == ReadKind::kStatus || read.kind == ReadKind::kHealth ||
+        read.kind == ReadKind::kMemberList || read.kind == ReadKind::kAlarmList) {
+        return true;
+    }
+    if (read.kind != ReadKind::kRange) {
+        return false;
+    }
+    etcdserverpb::RangeRequest request;
+    return api::parse_request(read.request.view(), request).has_value() &&
+           request.range_end().empty();
+}
+
+api::ReadFacts read_facts(NodePorts& node) {
+    api::ReadFacts facts;
+    facts.identity = node.dispatcher.identity();
+    facts.node = node.driver.view();
+    return facts;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<ClientSession>> ClientSession::create(boost::asio::ip::tcp::socket socket,
+                                                             NodePorts& node, ByteView first) {
+    CAIRN_TRY(auto session, wire::H2Session::create(wire::Role::kServer, node.limits));
+    return std::shared_ptr<ClientSession>(
+        new ClientSession(std::move(socket), node, std::move(session), first));
+}
+
+ClientSession::ClientSession(boost::asio::ip::tcp::socket socket, NodePorts& node,
+                             wire::H2Session session, ByteView first)
+    : socket_(std::move(socket)),
+      node_(node),
+      session_(std::move(session)),
+      deadline_timer_(socket_.get_executor()),
+      first_(first) {}
+
+void ClientSession::start() {
+    boost::system::error_code ignored;
+    socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+    spawn(socket_.get_executor(), read_loop(shared_from_this()), "client session");
+}
+
+void ClientSession::drain() {
+    session_.shutdown();
+    flush();
+}
+
+void ClientSession::close() {
+    if (std::exchange(closed_, true)) {
+        return;
+    }
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    deadline_timer_.cancel();
+    for (const auto& [stream, call] : calls_) {
+        if (call.waiting) {
+            node_.driver.cancel(call.waiting);
+        }
+    }
+    calls_.clear();
+    deadlines_.clear();
+}
+
+void ClientSession::on_second(std::uint64_t now_ms) {
+    session_.on_tick(now_ms);
+    flush();
+}
+
+Task<> ClientSession::read_loop(std::shared_ptr<ClientSession> self) {
+    bool sound = self->feed(std::exchange(self->first_, {}));
+    while (sound) {
+        auto [error, count] =
+            co_await self->socket_.async_read_some(boost::asio::buffer(self->buffer_), kTask);
+        if (error) {
+            self->close();
+            co_return;
+        }
+        self->node_.metrics.client_bytes_received += count;
+        sound = self->feed(ByteView(self->buffer_.data(), count));
+    }
+    // What the session still has to say (a GOAWAY with the reason) goes out before the close.
+    self->read_ended_ = true;
+    if (!self->writing_) {
+        self->close();
+    }
+}
+
+bool ClientSession::feed(ByteView bytes) {
+    const auto fed = session_.feed(bytes);
+    session_.take_events(events_);
+    for (auto& event : events_) {
+        std::visit([this](auto& one) { on_event(one); }, event);
+    }
+    flush();
+    return fed.has_value() && !session_.is_done();
+}
+
+void ClientSession::flush() {
+    if (!writing_ && !closed_ && session_.wants_write()) {
+        writing_ = true;
+        spawn(socket_.get_executor(), write_loop(shared_from_this()), "client writer");
+    }
+}
+
+Task<> ClientSession::write_loop(std::shared_ptr<ClientSession> self) {
+    while (!self->closed_) {
+        self->output_.clear();
+        self->session_.take_output(self->output_, kWriteBytes);
+        if (self->output_.empty()) {
+            break;
+        }
+        auto [error, count] = co_await boost::asio::async_write(
+            self->socket_, boost::asio::buffer(self->output_), kTask);
+        self->node_.metrics.client_bytes_sent += count;
+        if (error) {
+            self->close();
+        }
+    }
+    self->writing_ = false;
+    if (self->read_ended_ || self->session_.is_done()) {
+        self->close();
+    }
+}
+
+void ClientSession::on_event(wire::RequestStarted& event) {
+    if (event.method == nullptr) {
+        session_.send_trailers(event.stream, wire::unknown_method_status(event.path));
+        return;
+    }
+    auto& counters = node_.metrics.methods[static_cast<std::size_t>(event.method->id)];
+    ++counters.started;
+    Call& call = calls_[event.stream];
+    call.request.method = event.method->id;
+    call.request.has_leader = event.has_leader;
+    if (const auto served = api::validate_method(event.method->id); served.has_error()) {
+        finish(event.stream, call, api::format_error(served.error()));
+        return;
+    }
+    if (event.timeout_ns.has_value()) {
+        const auto at = Clock::now() + std::chrono::nanoseconds(*event.timeout_ns);
+        call.deadline = deadlines_.emplace(at, event.stream);
+        if (*call.deadline == deadlines_.begin()) {
+            arm_deadline();
+        }
+    }
+}
+
+void ClientSession::on_event(wire::Message& event) {
+    const auto found = calls_.find(event.stream);
+    if (found == calls_.end()) {
+        return;
+    }
+    Call& call = found->second;
+    ++node_.metrics.methods[static_cast<std::size_t>(call.request.method)].received;
+    if (std::exchange(call.has_message, true)) {
+        finish(event.stream, call, internal("a unary call takes one message, two came"));
+        return;
+    }
+    call.request.request = std::move(event.payload);
+}
+
+void ClientSession::on_event(wire::RemoteClosed& event) {
+    const auto found = calls_.find(event.stream);
+    if (found == calls_.end()) {
+        return;
+    }
+    if (!found->second.has_message) {
+        finish(event.stream, found->second, internal("a unary call takes one message, none came"));
+        return;
+    }
+    dispatch(event.stream, found->second);
+}
+
+void ClientSession::on_event(wire::StreamReset& event) { forget(event.stream); }
+void ClientSession::on_event(wire::GoAwayReceived&) {}
+void ClientSession::on_event(wire::ResponseStarted&) {}
+void ClientSession::on_event(wire::ResponseEnded&) {}
+
+void ClientSession::dispatch(wire::StreamId stream, Call& call) {
+    const std::string version(session_.client_api_version());
+    call.request.client_api_version = version;
+    Intent intent = node_.dispatcher.on_request(call.request, node_.driver.view());
+    call.request.client_api_version = {};
+    call.request.request = Bytes();
+    if (const auto* reject = std::get_if<Reject>(&intent)) {
+        finish(stream, call, api::format_error(reject->error));
+    } else if (const auto* now = std::get_if<ReplyNow>(&intent)) {
+        const auto& view = *node_.driver.read_view();
+        finish(stream, call,
+               node_.dispatcher.format(*now, view.revision(), node_.driver.view().term));
+    } else if (auto* propose = std::get_if<Propose>(&intent)) {
+        call.waiting = node_.driver.submit(shared_from_this(), static_cast<std::uint64_t>(stream),
+                                           propose->kind, std::move(propose->request));
+    } else if (auto* read = std::get_if<Read>(&intent)) {
+        begin(stream, call, std::move(*read));
+    }
+}
+
+void ClientSession::begin(wire::StreamId stream, Call& call, Read read) {
+    call.read = std::move(read);
+    if (call.read.linearizable) {
+        call.waiting =
+            node_.driver.submit_read(shared_from_this(), static_cast<std::uint64_t>(stream));
+    } else {
+        run_read(stream, call);
+    }
+}
+
+void ClientSession::on_completion(std::uint64_t token, const Completion& completion) {
+    const auto stream = static_cast<wire::StreamId>(token);
+    const auto found = calls_.find(stream);
+    if (found == calls_.end()) {
+        return;
+    }
+    Call& call = found->second;
+    call.waiting = CallId{};
+    if (const auto* outcome = std::get_if<ProposalOutcome>(&completion.result)) {
+        finish(stream, call, node_.dispatcher.format(*outcome, completion.term));
+    } else if (std::holds_alternative<ReadGranted>(completion.result)) {
+        run_read(stream, call);
+    } else if (const auto* failed = std::get_if<ReadFailed>(&completion.result)) {
+        finish(stream, call, api::format_error(Error(failed->reason)));
+    }
+}
+
+void ClientSession::on_turn_end() { flush(); }
+
+void ClientSession::run_read(wire::StreamId stream, Call& call) {
+    if (!is_point_read(call.read)) {
+        run_read_elsewhere(stream, call);
+        return;
+    }
+    api::ReadFacts facts = read_facts(node_);
+    if (call.read.kind == ReadKind::kStatus) {
+        const ScrapeFacts scrape = node_.facts();
+        facts.size.allocated_bytes = static_cast<std::int64_t>(scrape.db_bytes);
+        facts.size.used_bytes = static_cast<std::int64_t>(scrape.db_bytes);
+    }
+    finish(stream, call, api::answer_read(call.read, *node_.driver.read_view(), facts));
+}
+
+// A scan may take long and may wait for the disk: not on the thread that sends heartbeats.
+void ClientSession::run_read_elsewhere(wire::StreamId stream, const Call& call) {
+    auto work = [self = shared_from_this(), stream, read = call.read,
+                 view = node_.driver.read_view(), facts = read_facts(node_)]() mutable {
+        api::Reply reply = api::answer_read(read, *view, facts);
+        view.reset();
+        auto back = [self, stream, moved = std::move(reply)]() mutable {
+            self->on_read_done(stream, std::move(moved));
+        };
+        boost::asio::post(self->socket_.get_executor(), std::move(back));
+    };
+    boost::asio::post(node_.readers, std::move(work));
+}
+
+void ClientSession::on_read_done(wire::StreamId stream, api::Reply reply) {
+    const auto found = calls_.find(stream);
+    if (found != calls_.end()) {
+        finish(stream, found->second, std::move(reply));
+        flush();
+    }
+}
+
+void ClientSession::finish(wire::StreamId stream, Call& call, api::Reply reply) {
+    auto& counters = node_.metrics.methods[static_cast<std::size_t>(call.request.method)];
+    ++counters.handled[std::min<std::size_t>(static_cast<std::size_t>(reply.status.code),
+                                             kGrpcCodeCount - 1)];
+    if (reply.status.is_ok()) {
+        ++counters.sent;
+        session_.send_message(stream, std::move(reply.body));
+    }
+    session_.send_trailers(stream, std::move(reply.status));
+    if (call.deadline.has_value()) {
+        deadlines_.erase(*call.deadline);
+    }
+    calls_.erase(stream);
+}
+
+void ClientSession::forget(wire::StreamId stream) {
+    const auto found = calls_.find(stream);
+    if (found == calls_.end()) {
+        return;
+    }
+    Call& call = found->second;
+    auto& counters = node_.metrics.methods[static_cast<std::size_t>(call.request.method)];
+    ++counters.handled[static_cast<std::size_t>(wire::GrpcCode::kCancelled)];
+    if (call.waiting) {
+        node_.driver.cancel(call.waiting);
+    }
+    if (call.deadline.has_value()) {
+        deadlines_.erase(*call.deadline);
+    }
+    calls_.erase(found);
+}
+
+void ClientSession::arm_deadline() {
+    if (deadlines_.empty()) {
+        return;
+    }
+    deadline_timer_.expires_at(deadlines_.begin()->first);
+    deadline_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+        const auto self = weak.lock();
+        if (!error && self != nullptr) {
+            self->on_deadline();
+        }
+    });
+}
+
+void ClientSession::on_deadline() {
+    const auto now = Clock::now();
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+        const wire::StreamId stream = deadlines_.begin()->second;
+        Call& call = calls_.at(stream);
+        if (call.waiting) {
+            node_.driver.cancel(call.waiting);
+        }
+        finish(
+            stream, call,
+            {wire::GrpcStatus{wire::GrpcCode::kDeadlineExceeded, "context deadline exceeded"}, {}});
+    }
+    arm_deadline();
+    flush();
+}
+
+}  // namespace cairn::server::net

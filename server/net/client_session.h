@@ -1,0 +1,100 @@
+// One gRPC connection of a client: bytes to calls, answers to bytes.
+// Lives as long as its coroutines and the calls that name it; on the reactor's thread.
+// Never decides what a request means: server/api does.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/bytes.h"
+#include "proto/wire/h2_session.h"
+#include "server/net/client_connection.h"
+#include "server/net/node_ports.h"
+#include "server/net/task.h"
+
+namespace cairn::server::net {
+
+class ClientSession : public ClientConnection,
+                      public CallOwner,
+                      public std::enable_shared_from_this<ClientSession> {
+  public:
+    // `first` is what was already read from the socket.
+    static Result<std::shared_ptr<ClientSession>> create(boost::asio::ip::tcp::socket socket,
+                                                         NodePorts& node, ByteView first);
+
+    void start() override;
+    void drain() override;
+    void close() override;
+    // About once a second, for the limits that are in time.
+    void on_second(std::uint64_t now_ms) override;
+
+    void on_completion(std::uint64_t token, const Completion& completion) override;
+    void on_turn_end() override;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    using Deadlines = std::multimap<Clock::time_point, wire::StreamId>;
+
+    // One unary call from its headers to its trailers.
+    struct Call {
+        api::Call request;
+        bool has_message = false;
+        CallId waiting;  // for the replica; none when not
+        Read read;       // what to do once it is granted
+        std::optional<Deadlines::iterator> deadline;
+    };
+
+    ClientSession(boost::asio::ip::tcp::socket socket, NodePorts& node, wire::H2Session session,
+                  ByteView first);
+
+    static Task<> read_loop(std::shared_ptr<ClientSession> self);
+    static Task<> write_loop(std::shared_ptr<ClientSession> self);
+    // Feeds the session and acts on what came; false when the connection has ended.
+    bool feed(ByteView bytes);
+
+    void on_event(wire::RequestStarted& event);
+    void on_event(wire::Message& event);
+    void on_event(wire::RemoteClosed& event);
+    void on_event(wire::StreamReset& event);
+    void on_event(wire::GoAwayReceived& event);
+    void on_event(wire::ResponseStarted& event);
+    void on_event(wire::ResponseEnded& event);
+
+    void dispatch(wire::StreamId stream, Call& call);
+    void begin(wire::StreamId stream, Call& call, Read read);
+    void run_read(wire::StreamId stream, Call& call);
+    void run_read_elsewhere(wire::StreamId stream, const Call& call);
+    void on_read_done(wire::StreamId stream, api::Reply reply);
+    void finish(wire::StreamId stream, Call& call, api::Reply reply);
+    void forget(wire::StreamId stream);
+
+    void arm_deadline();
+    void on_deadline();
+    void flush();
+
+    boost::asio::ip::tcp::socket socket_;
+    NodePorts& node_;
+    wire::H2Session session_;
+    boost::asio::steady_timer deadline_timer_;
+    Deadlines deadlines_;
+    std::unordered_map<wire::StreamId, Call> calls_;  // bounded by concurrent_streams_max
+    std::vector<wire::StreamEvent> events_;
+    std::array<char, 16U * 1024U> buffer_{};
+    std::string first_;
+    std::string output_;
+    bool writing_ = false;
+    bool read_ended_ = false;
+    bool closed_ = false;
+};
+
+}  // namespace cairn::server::net

@@ -1,0 +1,234 @@
+#include "server/net/http1_session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http.hpp>
+
+#include "proto/etcd/rpc_kv.pb.h"
+#include "proto/etcd/rpc_maintenance.pb.h"
+#include "server/api/api_error.h"
+#include "server/net/version.h"
+
+namespace cairn::server::net {
+namespace {
+
+namespace http = boost::beast::http;
+
+constexpr std::uint32_t kHeaderBytesMax = 64U * 1024U;
+constexpr std::uint64_t kBodyBytesMax = 64U * 1024U;
+constexpr std::chrono::seconds kIdleTimeout{60};
+constexpr std::chrono::seconds kReadTimeout{7};  // as etcd's health check
+
+// Turns one completion into the end of a timer's wait.
+class Grant : public CallOwner {
+  public:
+    explicit Grant(const boost::asio::any_io_executor& executor) : timer(executor, kReadTimeout) {}
+
+    void on_completion(std::uint64_t, const Completion& completion) override {
+        if (std::holds_alternative<ReadGranted>(completion.result)) {
+            granted = true;
+        } else if (const auto* failed = std::get_if<ReadFailed>(&completion.result)) {
+            reason = failed->reason;
+        }
+        answered = true;
+        timer.cancel();
+    }
+    void on_turn_end() override {}
+
+    boost::asio::steady_timer timer;
+    bool granted = false;
+    bool answered = false;
+    Errc reason = Errc::kTimeout;
+};
+
+}  // namespace
+
+Http1Session::Http1Session(boost::asio::ip::tcp::socket socket, NodePorts& node, ByteView first)
+    : socket_(std::move(socket)), node_(node), deadline_(socket_.get_executor()) {
+    const auto space = buffer_.prepare(first.size());
+    boost::asio::buffer_copy(space, boost::asio::buffer(first.data(), first.size()));
+    buffer_.commit(first.size());
+}
+
+void Http1Session::start() {
+    spawn(socket_.get_executor(), run(shared_from_this()), "http session");
+}
+
+void Http1Session::drain() {
+    draining_ = true;
+    // An idle connection waits in a read that nothing will end.
+    close();
+}
+
+void Http1Session::close() {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    deadline_.cancel();
+}
+
+void Http1Session::arm_deadline() {
+    deadline_.expires_after(kIdleTimeout);
+    deadline_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+        const auto self = weak.lock();
+        if (!error && self != nullptr) {
+            self->close();
+        }
+    });
+}
+
+Task<> Http1Session::run(std::shared_ptr<Http1Session> self) {
+    bool keep = true;
+    while (keep && !self->draining_) {
+        http::request_parser<http::string_body> parser;
+        parser.header_limit(kHeaderBytesMax);
+        parser.body_limit(kBodyBytesMax);
+        self->arm_deadline();
+        auto [read_error, read_bytes] =
+            co_await http::async_read(self->socket_, self->buffer_, parser, kTask);
+        if (read_error) {
+            break;
+        }
+        self->node_.metrics.client_bytes_received += read_bytes;
+        const Request request = parser.release();
+        HttpReply reply = method_not_allowed_page();
+        if (request.method() == http::verb::get) {
+            reply = co_await answer(
+                self, parse_target({request.target().data(), request.target().size()}));
+        }
+        http::response<http::string_body> response(static_cast<http::status>(reply.status),
+                                                   request.version());
+        response.set(http::field::content_type, reply.content_type);
+        if (!reply.allow.empty()) {
+            response.set(http::field::allow, reply.allow);
+        }
+        response.keep_alive(request.keep_alive());
+        response.body() = std::move(reply.body);
+        response.prepare_payload();
+        auto [write_error, written] = co_await http::async_write(self->socket_, response, kTask);
+        self->node_.metrics.client_bytes_sent += written;
+        keep = !write_error && response.keep_alive();
+    }
+    self->close();
+}
+
+Task<HttpReply> Http1Session::answer(std::shared_ptr<Http1Session> self, HttpTarget target) {
+    if (target.path == "/health") {
+        co_return co_await health(self, target);
+    }
+    if (target.path == "/version") {
+        co_return version_page(kEtcdVersion, kEtcdClusterVersion);
+    }
+    if (target.path == "/metrics") {
+        HttpReply reply;
+        reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
+        reply.body = self->node_.metrics.text(self->node_.facts());
+        co_return reply;
+    }
+    if (checks_of(target).has_value()) {
+        co_return co_await checks(self, target);
+    }
+    co_return not_found_page();
+}
+
+// etcd's order: alarms, leader, then a read (linearizable unless asked otherwise).
+Task<HttpReply> Http1Session::health(std::shared_ptr<Http1Session> self, HttpTarget target) {
+    const std::string alarm = self->alarm_reason(target);
+    if (!alarm.empty()) {
+        co_return health_page(alarm);
+    }
+    const bool serializable = target.is_true("serializable");
+    if (!serializable && !self->node_.driver.view().leader) {
+        co_return health_page("RAFT NO LEADER");
+    }
+    std::optional<std::string> failure;
+    if (!serializable) {
+        failure = co_await linearizable_read(self);
+    }
+    if (!failure.has_value()) {
+        failure = self->serializable_read();
+    }
+    co_return health_page(failure.has_value() ? "RANGE ERROR:" + *failure : std::string());
+}
+
+Task<HttpReply> Http1Session::checks(std::shared_ptr<Http1Session> self, HttpTarget target) {
+    const auto names = checks_of(target);
+    std::vector<CheckResult> results;
+    for (const auto& name : *names) {
+        auto failure = co_await check(self, name);
+        results.push_back({name, std::move(failure)});
+    }
+    co_return checks_page(target, results);
+}
+
+Task<std::optional<std::string>> Http1Session::check(std::shared_ptr<Http1Session> self,
+                                                     std::string name) {
+    if (name == "linearizable_read") {
+        co_return co_await linearizable_read(self);
+    }
+    if (name == "serializable_read") {
+        co_return self->serializable_read();
+    }
+    if (name == "non_learner" && self->node_.driver.view().is_learner) {
+        co_return std::string("not supported for learner");
+    }
+    if (name == "data_corruption") {
+        const auto alarms = self->node_.driver.read_view()->alarms();
+        if (alarms.has_error()) {
+            co_return to_string(alarms.error());
+        }
+        for (const auto& alarm : alarms.value()) {
+            if (alarm.alarm() == etcdserverpb::CORRUPT) {
+                co_return std::string("alarm activated: CORRUPT");
+            }
+        }
+    }
+    co_return std::nullopt;
+}
+
+Task<std::optional<std::string>> Http1Session::linearizable_read(
+    std::shared_ptr<Http1Session> self) {
+    const auto grant = std::make_shared<Grant>(self->socket_.get_executor());
+    const CallId call = self->node_.driver.submit_read(grant, 0);
+    co_await grant->timer.async_wait(kTask);
+    if (!grant->answered) {
+        self->node_.driver.cancel(call);
+    }
+    if (grant->granted) {
+        co_return std::nullopt;
+    }
+    co_return std::string(api::api_error(grant->reason).text);
+}
+
+std::optional<std::string> Http1Session::serializable_read() const {
+    etcdserverpb::RangeRequest request;
+    // One key, whatever it is: a range would have to count.
+    request.set_key("health");
+    request.set_keys_only(true);
+    std::string body;
+    const auto result = node_.driver.read_view()->range(request, body);
+    if (result.has_error()) {
+        return std::string(api::api_error(result.error().code).text);
+    }
+    return std::nullopt;
+}
+
+std::string Http1Session::alarm_reason(const HttpTarget& target) const {
+    const auto alarms = node_.driver.read_view()->alarms();
+    if (alarms.has_error()) {
+        return "ALARM UNKNOWN";
+    }
+    const auto excluded = target.all("exclude");
+    for (const auto& alarm : alarms.value()) {
+        const std::string name = etcdserverpb::AlarmType_Name(alarm.alarm());
+        if (std::find(excluded.begin(), excluded.end(), name) == excluded.end()) {
+            return "ALARM " + name;
+        }
+    }
+    return {};
+}
+
+}  // namespace cairn::server::net

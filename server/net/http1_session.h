@@ -1,0 +1,56 @@
+// HTTP/1.1 on the client port: /health, /livez, /readyz, /version, /metrics.
+// Lives as long as its coroutine; on the reactor's thread.
+// Never reads a body larger than it needs: none of these has one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+
+#include "base/bytes.h"
+#include "server/net/client_connection.h"
+#include "server/net/http_pages.h"
+#include "server/net/node_ports.h"
+#include "server/net/task.h"
+
+namespace cairn::server::net {
+
+class Http1Session : public ClientConnection, public std::enable_shared_from_this<Http1Session> {
+  public:
+    // `first` is what was already read from the socket.
+    Http1Session(boost::asio::ip::tcp::socket socket, NodePorts& node, ByteView first);
+
+    void start() override;
+    void drain() override;
+    void close() override;
+    void on_second(std::uint64_t) override {}
+
+  private:
+    using Request = boost::beast::http::request<boost::beast::http::string_body>;
+
+    static Task<> run(std::shared_ptr<Http1Session> self);
+    static Task<HttpReply> answer(std::shared_ptr<Http1Session> self, HttpTarget target);
+    static Task<HttpReply> health(std::shared_ptr<Http1Session> self, HttpTarget target);
+    static Task<HttpReply> checks(std::shared_ptr<Http1Session> self, HttpTarget target);
+    // The failure of one check, nothing when it passed.
+    static Task<std::optional<std::string>> check(std::shared_ptr<Http1Session> self,
+                                                  std::string name);
+    // Waits for the replica's grant; the failure, if any.
+    static Task<std::optional<std::string>> linearizable_read(std::shared_ptr<Http1Session> self);
+    [[nodiscard]] std::optional<std::string> serializable_read() const;
+    [[nodiscard]] std::string alarm_reason(const HttpTarget& target) const;
+    void arm_deadline();
+
+    boost::asio::ip::tcp::socket socket_;
+    NodePorts& node_;
+    boost::asio::steady_timer deadline_;
+    boost::beast::flat_buffer buffer_;
+    bool draining_ = false;
+};
+
+}  // namespace cairn::server::net

@@ -1,0 +1,82 @@
+#include "server/net/log_thread.h"
+
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace cairn::server::net {
+namespace {
+
+std::uint64_t batch_bytes(const raft::PersistBatch& batch) {
+    std::uint64_t bytes = 64;
+    for (const auto& entry : batch.entries) {
+        bytes += entry.cost_bytes();
+    }
+    return bytes;
+}
+
+}  // namespace
+
+// The core bounds uncommitted bytes and appends in flight, so the queue needs no bound of its own.
+LogThread::LogThread(storage::LogStore& log, OnDone on_done)
+    : log_(log),
+      on_done_(std::move(on_done)),
+      queue_(std::numeric_limits<std::uint64_t>::max() / 2),
+      thread_([this] { run(); }) {}
+
+LogThread::~LogThread() { stop(); }
+
+void LogThread::submit(raft::PersistBatch batch) {
+    const std::uint64_t bytes = batch_bytes(batch);
+    // Refused only after stop(), when nobody waits for the answer any more.
+    static_cast<void>(queue_.push(Work{std::move(batch)}, bytes));
+}
+
+void LogThread::seal() { static_cast<void>(queue_.push(Work{}, 0)); }
+
+void LogThread::stop() {
+    queue_.close();
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+void LogThread::run() {
+    std::vector<Work> work;
+    std::vector<raft::PersistBatch> batches;
+    while (queue_.take_all(work)) {
+        if (failed_) {
+            continue;
+        }
+        batches.clear();
+        for (auto& item : work) {
+            if (item.has_value()) {
+                batches.push_back(*std::move(item));
+            }
+        }
+        const auto begin = std::chrono::steady_clock::now();
+        const Result<void> result = write(batches);
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+        failed_ = result.has_error();
+        if (failed_ || !batches.empty()) {
+            LogWrite done;
+            if (failed_) {
+                done.error = result.error();
+            } else {
+                done.seq = batches.back().seq;
+            }
+            done.seconds = took.count();
+            done.stats = log_.stats();
+            on_done_(std::move(done));
+        }
+    }
+}
+
+Result<void> LogThread::write(const std::vector<raft::PersistBatch>& batches) {
+    // A seal that came with batches is void: they are newer than what it was to protect.
+    return batches.empty() ? log_.seal() : log_.append(batches);
+}
+
+}  // namespace cairn::server::net

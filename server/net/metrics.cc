@@ -1,0 +1,262 @@
+#include "server/net/metrics.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include "proto/wire/grpc_status.h"
+#include "server/net/version.h"
+
+namespace cairn::server::net {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+// etcd's buckets: 1 ms, doubled 14 times.
+prometheus::Histogram::BucketBoundaries doubling_buckets(double first, int count) {
+    prometheus::Histogram::BucketBoundaries bounds;
+    for (int i = 0; i < count; ++i, first *= 2) {
+        bounds.push_back(first);
+    }
+    return bounds;
+}
+
+prometheus::Histogram& add_histogram(prometheus::Registry& registry, const char* name,
+                                     const char* help,
+                                     const prometheus::Histogram::BucketBoundaries& bounds) {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add({}, bounds);
+}
+
+// Collects single-value families for one scrape.
+class Page {
+  public:
+    void gauge(const char* name, const char* help, double value, Labels labels = {}) {
+        ClientMetric& metric = add(name, help, MetricType::Gauge);
+        metric.gauge.value = value;
+        metric.label = std::move(labels);
+    }
+    void counter(const char* name, const char* help, std::uint64_t value, Labels labels = {}) {
+        ClientMetric& metric = add(name, help, MetricType::Counter);
+        metric.counter.value = static_cast<double>(value);
+        metric.label = std::move(labels);
+    }
+    std::vector<MetricFamily> families;
+
+  private:
+    // Metrics of one name in a row make one family.
+    ClientMetric& add(const char* name, const char* help, MetricType type) {
+        if (families.empty() || families.back().name != name) {
+            MetricFamily family;
+            family.name = name;
+            family.help = help;
+            family.type = type;
+            families.push_back(std::move(family));
+        }
+        return families.back().metric.emplace_back();
+    }
+};
+
+double as_double(std::uint64_t value) { return static_cast<double>(value); }
+
+void add_node(Page& page, const ScrapeFacts& facts) {
+    const NodeView& node = facts.node;
+    page.gauge("etcd_server_has_leader",
+               "Whether or not a leader exists. 1 is existence, 0 is not.", node.leader ? 1 : 0);
+    page.gauge("etcd_server_is_leader",
+               "Whether or not this member is a leader. 1 if is, 0 otherwise.",
+               node.is_leader ? 1 : 0);
+    page.gauge("etcd_server_is_learner",
+               "Whether or not this member is a learner. 1 if is, 0 otherwise.",
+               node.is_learner ? 1 : 0);
+    page.gauge(
+        "etcd_server_id",
+        "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.", 1,
+        {{"server_id", fmt::format("{:x}", node.member.value)}});
+    page.gauge("etcd_server_version",
+               "Which version is running. 1 for 'server_version' label with current version.", 1,
+               {{"server_version", std::string(kEtcdVersion)}});
+    page.gauge("cairn_build_info", "The program's own version.", 1,
+               {{"version", std::string(kCairnVersion)}});
+    page.counter("etcd_server_leader_changes_seen_total", "The number of leader changes seen.",
+                 node.leader_changes);
+    page.gauge("etcd_server_proposals_committed_total",
+               "The total number of consensus proposals committed.",
+               as_double(node.proposals_committed));
+    page.gauge("etcd_server_proposals_applied_total",
+               "The total number of consensus proposals applied.",
+               as_double(node.proposals_applied));
+    page.gauge("etcd_server_proposals_pending",
+               "The current number of pending proposals to commit.",
+               as_double(node.proposals_pending));
+    page.counter("etcd_server_proposals_failed_total", "The total number of failed proposals seen.",
+                 node.proposals_failed);
+    page.counter("etcd_server_read_indexes_failed_total",
+                 "The total number of failed read indexes seen.", node.read_indexes_failed);
+    page.gauge("cairn_raft_term", "The current raft term.", as_double(node.term.value));
+    page.gauge("cairn_raft_last_index", "The last index of the raft log.",
+               as_double(node.last.value));
+    page.gauge("cairn_calls_open", "Client calls waiting for the replica.",
+               as_double(facts.open_calls));
+}
+
+void add_storage(Page& page, const ScrapeFacts& facts) {
+    page.gauge("etcd_debugging_mvcc_current_revision", "The current revision of store.",
+               static_cast<double>(facts.revision));
+    page.gauge("etcd_debugging_mvcc_compact_revision",
+               "The revision of the last compaction in store.",
+               static_cast<double>(facts.compacted));
+    page.gauge("etcd_mvcc_db_total_size_in_bytes",
+               "Total size of the underlying database physically allocated in bytes.",
+               as_double(facts.db_bytes));
+    page.gauge("etcd_mvcc_db_total_size_in_use_in_bytes",
+               "Total size of the underlying database logically in use in bytes.",
+               as_double(facts.db_bytes));
+    page.gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.",
+               as_double(facts.wal_bytes_written));
+    page.gauge("cairn_wal_segments", "Segment files of the log.", as_double(facts.wal_segments));
+}
+
+void add_methods(Page& page, const std::array<MethodCounters, wire::kMethodCount>& methods) {
+    struct Column {
+        const char* name;
+        const char* help;
+        std::uint64_t MethodCounters::*value;
+    };
+    const std::array<Column, 3> columns{{
+        {"grpc_server_started_total", "Total number of RPCs started on the server.",
+         &MethodCounters::started},
+        {"grpc_server_msg_received_total",
+         "Total number of RPC stream messages received on the server.", &MethodCounters::received},
+        {"grpc_server_msg_sent_total", "Total number of gRPC stream messages sent by the server.",
+         &MethodCounters::sent},
+    }};
+    const auto labels_of = [](std::size_t id) {
+        const auto& info = wire::method_info(static_cast<wire::MethodId>(id));
+        const bool unary = info.kind == wire::StreamingKind::kUnary;
+        return Labels{{"grpc_method", std::string(info.name())},
+                      {"grpc_service", std::string(info.service())},
+                      {"grpc_type", unary ? "unary" : "bidi_stream"}};
+    };
+    for (const auto& column : columns) {
+        for (std::size_t id = 0; id < methods.size(); ++id) {
+            if (methods[id].started > 0) {
+                page.counter(column.name, column.help, methods[id].*column.value, labels_of(id));
+            }
+        }
+    }
+    for (std::size_t id = 0; id < methods.size(); ++id) {
+        for (std::size_t code = 0; code < kGrpcCodeCount; ++code) {
+            if (methods[id].handled[code] > 0) {
+                Labels labels = labels_of(id);
+                labels.insert(
+                    labels.begin(),
+                    {"grpc_code",
+                     std::string(wire::grpc_code_name(static_cast<wire::GrpcCode>(code)))});
+                page.counter("grpc_server_handled_total",
+                             "Total number of RPCs completed on the server, regardless of success "
+                             "or failure.",
+                             methods[id].handled[code], std::move(labels));
+            }
+        }
+    }
+}
+
+// From /proc/self, as the usual client libraries report.
+void add_process(Page& page) {
+    rusage usage{};
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+        const auto seconds = [](const timeval& time) {
+            return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+        };
+        page.gauge("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.",
+                   seconds(usage.ru_utime) + seconds(usage.ru_stime));
+        page.families.back().type = MetricType::Counter;
+        page.families.back().metric.back().counter.value =
+            page.families.back().metric.back().gauge.value;
+    }
+    std::uint64_t virtual_pages = 0;
+    std::uint64_t resident_pages = 0;
+    if (std::ifstream statm("/proc/self/statm"); statm >> virtual_pages >> resident_pages) {
+        const auto page_bytes = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+        page.gauge("process_resident_memory_bytes", "Resident memory size in bytes.",
+                   as_double(resident_pages * page_bytes));
+        page.gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.",
+                   as_double(virtual_pages * page_bytes));
+    }
+    std::error_code ignored;
+    std::uint64_t open_files = 0;
+    for (std::filesystem::directory_iterator it("/proc/self/fd", ignored), end; it != end;
+         it.increment(ignored)) {
+        ++open_files;
+    }
+    rlimit limit{};
+    page.gauge("process_open_fds", "Number of open file descriptors.", as_double(open_files));
+    page.gauge("os_fd_used", "The number of used file descriptors.", as_double(open_files));
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        page.gauge("process_max_fds", "Maximum number of open file descriptors.",
+                   static_cast<double>(limit.rlim_cur));
+        page.gauge("os_fd_limit", "The file descriptor limit.",
+                   static_cast<double>(limit.rlim_cur));
+    }
+}
+
+}  // namespace
+
+Metrics::Metrics()
+    : wal_fsync_seconds(add_histogram(registry_, "etcd_disk_wal_fsync_duration_seconds",
+                                      "The latency distributions of fsync called by WAL.",
+                                      doubling_buckets(0.001, 14))),
+      apply_seconds(add_histogram(registry_, "cairn_state_apply_duration_seconds",
+                                  "The latency distributions of applying one batch of entries.",
+                                  doubling_buckets(0.0001, 20))),
+      flush_seconds(add_histogram(registry_, "etcd_disk_backend_commit_duration_seconds",
+                                  "The latency distributions of commit called by backend.",
+                                  doubling_buckets(0.001, 14))) {}
+
+std::string Metrics::text(const ScrapeFacts& facts) const {
+    Page page;
+    add_node(page, facts);
+    add_storage(page, facts);
+    page.counter("etcd_network_client_grpc_received_bytes_total",
+                 "The total number of bytes received from grpc clients.", client_bytes_received);
+    page.counter("etcd_network_client_grpc_sent_bytes_total",
+                 "The total number of bytes sent to grpc clients.", client_bytes_sent);
+    page.gauge("cairn_client_connections", "Open client connections.",
+               as_double(client_connections_opened - client_connections_closed));
+    page.counter("cairn_peer_received_bytes_total", "Bytes received from peers.",
+                 peer_bytes_received);
+    page.counter("cairn_peer_sent_bytes_total", "Bytes sent to peers.", peer_bytes_sent);
+    page.counter("cairn_peer_messages_dropped_total",
+                 "Messages to peers dropped because the connection was down or full.",
+                 peer_messages_dropped);
+    page.gauge("cairn_peers_known", "Other members of the cluster.", as_double(facts.peers_known));
+    page.gauge("cairn_peers_connected", "Other members this one has a connection to.",
+               as_double(facts.peers_connected));
+    page.counter("etcd_server_slow_apply_total",
+                 "The total number of slow apply requests (likely overloaded from slow disk).",
+                 slow_applies);
+    page.counter("cairn_log_lines_dropped_total", "Log lines lost to a full queue.",
+                 log_lines_dropped);
+    add_methods(page, methods);
+    add_process(page);
+    for (auto& family : registry_.Collect()) {
+        page.families.push_back(std::move(family));
+    }
+    std::ostringstream out;
+    prometheus::TextSerializer().Serialize(out, page.families);
+    return out.str();
+}
+
+}  // namespace cairn::server::net

@@ -1,0 +1,70 @@
+// Everything the server counts, and its text for /metrics (names as etcd's where they exist).
+// Owned by the Node. Plain counters belong to the reactor; histograms may be fed from any thread.
+// Never formats anything on a hot path: the text is made at a scrape.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include "proto/wire/grpc_method.h"
+#include "server/replica/view.h"
+
+namespace cairn::server::net {
+
+inline constexpr std::size_t kGrpcCodeCount = 17;
+
+// One gRPC method's counters (grpc_server_…_total).
+struct MethodCounters {
+    std::uint64_t started{};
+    std::uint64_t received{};
+    std::uint64_t sent{};
+    std::array<std::uint64_t, kGrpcCodeCount> handled{};
+};
+
+// What a scrape needs from the rest of the server.
+struct ScrapeFacts {
+    NodeView node;
+    std::int64_t revision{};
+    std::int64_t compacted{};
+    std::uint64_t db_bytes{};
+    std::uint64_t wal_bytes_written{};
+    std::uint64_t wal_segments{};
+    std::uint64_t open_calls{};
+    std::uint64_t peers_known{};
+    std::uint64_t peers_connected{};
+};
+
+class Metrics {
+  public:
+    Metrics();
+
+    // The text exposition format, version 0.0.4.
+    [[nodiscard]] std::string text(const ScrapeFacts& facts) const;
+
+  private:
+    prometheus::Registry registry_;
+
+  public:
+    prometheus::Histogram& wal_fsync_seconds;
+    prometheus::Histogram& apply_seconds;
+    prometheus::Histogram& flush_seconds;
+
+    std::array<MethodCounters, wire::kMethodCount> methods{};
+    std::uint64_t client_bytes_received{};
+    std::uint64_t client_bytes_sent{};
+    std::uint64_t client_connections_opened{};
+    std::uint64_t client_connections_closed{};
+    std::uint64_t peer_bytes_received{};
+    std::uint64_t peer_bytes_sent{};
+    std::uint64_t peer_messages_dropped{};
+    std::uint64_t slow_applies{};
+    std::uint64_t log_lines_dropped{};
+};
+
+}  // namespace cairn::server::net

@@ -1,0 +1,62 @@
+#include "server/net/peer_hub.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cairn::server::net {
+
+PeerHub::PeerHub(boost::asio::io_context& reactor, PeerIdentity identity,
+                 const std::vector<PeerAddress>& others, const Hooks& hooks, Metrics& metrics)
+    : identity_(identity), metrics_(metrics) {
+    for (const auto& other : others) {
+        const PeerLink::Hooks link_hooks{hooks.on_lost, hooks.on_log};
+        links_.emplace(other.id,
+                       std::make_shared<PeerLink>(reactor, other, identity, link_hooks, metrics));
+    }
+    session_hooks_ = std::make_shared<const PeerSession::Hooks>(PeerSession::Hooks{
+        [this](NodeId id) { return links_.contains(id); }, hooks.on_message, hooks.on_log});
+}
+
+void PeerHub::start() {
+    for (const auto& [id, link] : links_) {
+        link->start();
+    }
+}
+
+void PeerHub::stop() {
+    for (const auto& [id, link] : links_) {
+        link->stop();
+    }
+    for (const auto& weak : sessions_) {
+        if (const auto session = weak.lock(); session != nullptr) {
+            session->close();
+        }
+    }
+    sessions_.clear();
+}
+
+void PeerHub::accept(boost::asio::ip::tcp::socket socket) {
+    std::erase_if(sessions_, [](const auto& weak) { return weak.expired(); });
+    const auto session =
+        std::make_shared<PeerSession>(std::move(socket), identity_, session_hooks_, metrics_);
+    sessions_.push_back(session);
+    session->start();
+}
+
+void PeerHub::send(const std::vector<raft::Message>& messages) {
+    for (const auto& message : messages) {
+        if (const auto link = links_.find(message.to); link != links_.end()) {
+            link->second->send(message);
+        }
+    }
+    for (const auto& [id, link] : links_) {
+        link->flush();
+    }
+}
+
+std::size_t PeerHub::connected() const {
+    return static_cast<std::size_t>(std::count_if(
+        links_.begin(), links_.end(), [](const auto& item) { return item.second->connected(); }));
+}
+
+}  // namespace cairn::server::net

@@ -1,0 +1,46 @@
+// All connections with other members, both ways.
+// Owned by the Node; on the reactor's thread.
+// Never interprets a message.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "server/net/peer_link.h"
+#include "server/net/peer_session.h"
+
+namespace cairn::server::net {
+
+class PeerHub {
+  public:
+    struct Hooks {
+        std::function<void(raft::Message)> on_message;
+        std::function<void(NodeId)> on_lost;
+        std::function<void(NodeId, const std::string&)> on_log;
+    };
+    PeerHub(boost::asio::io_context& reactor, PeerIdentity identity,
+            const std::vector<PeerAddress>& others, const Hooks& hooks, Metrics& metrics);
+
+    void start();
+    void stop();
+    // Takes over a connection that another member opened.
+    void accept(boost::asio::ip::tcp::socket socket);
+    // Queues and sends one turn's messages.
+    void send(const std::vector<raft::Message>& messages);
+
+    [[nodiscard]] std::size_t known() const { return links_.size(); }
+    [[nodiscard]] std::size_t connected() const;
+
+  private:
+    PeerIdentity identity_;
+    Metrics& metrics_;
+    std::map<NodeId, std::shared_ptr<PeerLink>> links_;
+    std::shared_ptr<const PeerSession::Hooks> session_hooks_;
+    std::vector<std::weak_ptr<PeerSession>> sessions_;
+};
+
+}  // namespace cairn::server::net

@@ -1,0 +1,131 @@
+#include "server/net/peer_session.h"
+
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/write.hpp>
+
+#include "server/peer/peer_codec.h"
+#include "server/peer/peer_hello.h"
+
+namespace cairn::server::net {
+namespace {
+
+constexpr std::chrono::seconds kGreetingTimeout{2};
+constexpr std::size_t kReadBytes = 256U * 1024U;
+
+}  // namespace
+
+PeerSession::PeerSession(boost::asio::ip::tcp::socket socket, PeerIdentity identity,
+                         std::shared_ptr<const Hooks> hooks, Metrics& metrics)
+    : socket_(std::move(socket)),
+      identity_(identity),
+      hooks_(std::move(hooks)),
+      metrics_(metrics),
+      deadline_(socket_.get_executor()),
+      // A stranger may send a greeting and no more.
+      reader_(peer::kHelloBytesMax),
+      buffer_(4096, '\0') {}
+
+void PeerSession::start() {
+    spawn(socket_.get_executor(), run(shared_from_this()), "peer session");
+}
+
+void PeerSession::close() {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    deadline_.cancel();
+}
+
+Task<> PeerSession::run(std::shared_ptr<PeerSession> self) {
+    boost::system::error_code ignored;
+    self->socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+    self->arm_deadline();
+    const bool welcomed = co_await welcome(self);
+    self->deadline_.cancel();
+    if (welcomed) {
+        self->buffer_.resize(kReadBytes);
+        bool open = true;
+        while (open && self->deliver()) {
+            open = co_await read_more(self);
+        }
+    }
+    self->close();
+}
+
+Task<bool> PeerSession::read_more(std::shared_ptr<PeerSession> self) {
+    auto [error, count] =
+        co_await self->socket_.async_read_some(boost::asio::buffer(self->buffer_), kTask);
+    self->reader_.feed(ByteView(self->buffer_.data(), count));
+    self->metrics_.peer_bytes_received += count;
+    co_return !error;
+}
+
+Task<bool> PeerSession::welcome(std::shared_ptr<PeerSession> self) {
+    std::string greeting;
+    while (greeting.empty()) {
+        const bool open = co_await read_more(self);
+        const auto payload = self->reader_.next();
+        if (payload.has_error() || (!open && !payload.value().has_value())) {
+            co_return false;  // not a peer at all: a port scan, a client on the wrong port
+        }
+        if (payload.value().has_value()) {
+            greeting = std::string(*payload.value());
+        }
+    }
+    const auto hello = peer::decode_hello(greeting);
+    if (hello.has_error()) {
+        co_return false;
+    }
+    const auto verdict =
+        peer::check_hello(hello.value(), self->identity_.cluster, self->identity_.self,
+                          self->hooks_->is_member(hello.value().from));
+    const peer::HelloReply reply{
+        verdict.has_value(), verdict.has_error() ? verdict.error().detail : std::string(),
+        peer::kPeerProtocol, self->identity_.cluster, self->identity_.self};
+    std::string frame;
+    peer::append_frame(peer::encode_hello_reply(reply), frame);
+    auto [error, written] =
+        co_await boost::asio::async_write(self->socket_, boost::asio::buffer(frame), kTask);
+    self->from_ = hello.value().from;
+    if (verdict.has_error()) {
+        self->say("refused: " + verdict.error().detail);
+    }
+    self->reader_ = peer::FrameReader();
+    co_return !error && verdict.has_value();
+}
+
+bool PeerSession::deliver() {
+    while (true) {
+        const auto payload = reader_.next();
+        if (payload.has_error()) {
+            say(to_string(payload.error()));
+            return false;
+        }
+        if (!payload.value().has_value()) {
+            return true;
+        }
+        auto message = peer::decode_message(*payload.value());
+        if (message.has_error() || message.value().from != from_ ||
+            message.value().to != identity_.self) {
+            say(message.has_error() ? to_string(message.error())
+                                    : std::string("message for or from somebody else"));
+            return false;
+        }
+        hooks_->on_message(std::move(message).value());
+    }
+}
+
+void PeerSession::arm_deadline() {
+    deadline_.expires_after(kGreetingTimeout);
+    deadline_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+        const auto self = weak.lock();
+        if (!error && self != nullptr) {
+            self->close();
+        }
+    });
+}
+
+void PeerSession::say(const std::string& text) const { hooks_->on_log(from_, text); }
+
+}  // namespace cairn::server::net

@@ -1,0 +1,54 @@
+// One connection from another member: greeted, then a stream of its messages.
+// Lives as long as its coroutine; on the reactor's thread.
+// Never passes on a message from anybody but the member that greeted.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "raft/message.h"
+#include "server/net/metrics.h"
+#include "server/net/peer_link.h"
+#include "server/net/task.h"
+#include "server/peer/peer_frame.h"
+
+namespace cairn::server::net {
+
+class PeerSession : public std::enable_shared_from_this<PeerSession> {
+  public:
+    struct Hooks {
+        std::function<bool(NodeId)> is_member;
+        std::function<void(raft::Message)> on_message;
+        std::function<void(NodeId, const std::string&)> on_log;
+    };
+    PeerSession(boost::asio::ip::tcp::socket socket, PeerIdentity identity,
+                std::shared_ptr<const Hooks> hooks, Metrics& metrics);
+
+    void start();
+    void close();
+
+  private:
+    static Task<> run(std::shared_ptr<PeerSession> self);
+    static Task<bool> welcome(std::shared_ptr<PeerSession> self);
+    // Reads once more; false when the connection has ended.
+    static Task<bool> read_more(std::shared_ptr<PeerSession> self);
+    // Passes on everything complete; false when the stream is broken.
+    bool deliver();
+    void arm_deadline();
+    void say(const std::string& text) const;
+
+    boost::asio::ip::tcp::socket socket_;
+    PeerIdentity identity_;
+    std::shared_ptr<const Hooks> hooks_;
+    Metrics& metrics_;
+    boost::asio::steady_timer deadline_;
+    NodeId from_;
+    peer::FrameReader reader_;
+    std::string buffer_;
+};
+
+}  // namespace cairn::server::net

@@ -1,0 +1,101 @@
+#include "server/net/state_thread.h"
+
+#include <chrono>
+#include <limits>
+#include <utility>
+
+namespace cairn::server::net {
+namespace {
+
+// Versions removed in one step of the collector: about a millisecond, so that an apply that
+// arrives meanwhile does not wait long.
+constexpr std::uint64_t kCollectBudget = 500;
+
+class Stopwatch {
+  public:
+    [[nodiscard]] double seconds() const {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+    }
+
+  private:
+    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+// One apply in flight, so the queue needs no bound of its own.
+StateThread::StateThread(storage::StateMachine& machine, OnDone on_done)
+    : machine_(machine),
+      on_done_(std::move(on_done)),
+      queue_(std::numeric_limits<std::uint64_t>::max() / 2),
+      thread_([this] { run(); }) {}
+
+StateThread::~StateThread() { stop(); }
+
+void StateThread::submit(std::vector<raft::Entry> entries) {
+    static_cast<void>(queue_.push(std::move(entries), 0));
+}
+
+void StateThread::stop() {
+    queue_.close();
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+void StateThread::run() {
+    std::vector<std::vector<raft::Entry>> work;
+    while (true) {
+        const bool idle_work = !failed_ && machine_.has_garbage();
+        if (idle_work ? !queue_.try_take_all(work) : !queue_.take_all(work)) {
+            return;
+        }
+        if (failed_) {
+            continue;
+        }
+        for (const auto& entries : work) {
+            apply(entries);
+        }
+        if (work.empty() && idle_work) {
+            collect();
+        }
+    }
+}
+
+void StateThread::apply(const std::vector<raft::Entry>& entries) {
+    const Stopwatch watch;
+    auto output = machine_.apply(entries);
+    StateStep step;
+    if (output.has_error()) {
+        failed_ = true;
+        step.error = output.error();
+    } else {
+        step.output = std::move(output).value();
+    }
+    step.seconds = watch.seconds();
+    report(std::move(step));
+}
+
+void StateThread::collect() {
+    const Stopwatch watch;
+    auto collected = machine_.collect_garbage(kCollectBudget);
+    StateStep step;
+    if (collected.has_error()) {
+        failed_ = true;
+        step.error = collected.error();
+    } else if (collected.value() == collected_) {
+        return;
+    } else {
+        collected_ = collected.value();
+        step.collected_up_to = collected_;
+    }
+    step.seconds = watch.seconds();
+    report(std::move(step));
+}
+
+void StateThread::report(StateStep step) {
+    step.view = machine_.view();
+    on_done_(std::move(step));
+}
+
+}  // namespace cairn::server::net

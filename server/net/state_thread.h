@@ -1,0 +1,56 @@
+// The state thread: applies committed entries, and collects garbage when there are none (T3).
+// Started and stopped by the Node; submit from the reactor; callbacks run on the state thread.
+// Never goes on after an error: the first one is reported and everything later is dropped.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/bounded_queue.h"
+#include "raft/types.h"
+#include "storage/state_machine.h"
+
+namespace cairn::server::net {
+
+// One apply, as it ended, with the view that now shows it.
+struct StateStep {
+    std::optional<Error> error;
+    std::optional<storage::ApplyOutput> output;   // set after an apply
+    std::optional<std::int64_t> collected_up_to;  // set after a step of the collector
+    std::shared_ptr<const storage::mvcc::ReadView> view;
+    double seconds{};
+};
+
+class StateThread {
+  public:
+    using OnDone = std::function<void(StateStep)>;
+
+    StateThread(storage::StateMachine& machine, OnDone on_done);
+    ~StateThread();
+    StateThread(const StateThread&) = delete;
+    StateThread& operator=(const StateThread&) = delete;
+
+    // At most one is in flight (Effects::apply's contract).
+    void submit(std::vector<raft::Entry> entries);
+    // Applies what is queued, then ends the thread. Idempotent.
+    void stop();
+
+  private:
+    void run();
+    void apply(const std::vector<raft::Entry>& entries);
+    void collect();
+    void report(StateStep step);
+
+    storage::StateMachine& machine_;
+    OnDone on_done_;
+    BoundedQueue<std::vector<raft::Entry>> queue_;
+    std::int64_t collected_ = 0;
+    bool failed_ = false;
+    std::thread thread_;
+};
+
+}  // namespace cairn::server::net

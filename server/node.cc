@@ -1,0 +1,356 @@
+#include "server/node.h"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <optional>
+#include <random>
+#include <utility>
+
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "server/attributes.h"
+#include "server/flusher.h"
+#include "server/net/acceptor.h"
+#include "server/net/client_listener.h"
+#include "server/net/node_ports.h"
+#include "server/net/peer_hub.h"
+#include "server/net/task.h"
+#include "server/recovery.h"
+#include "server/trace_log.h"
+#include "server/url.h"
+
+namespace cairn::server {
+namespace {
+
+using namespace std::chrono_literals;
+using net::kTask;
+
+// Scans run here, so that they wait for the disk beside the reactor.
+constexpr std::size_t kReaderThreads = 1;
+// How long calls under way may take to end once the node was told to stop.
+constexpr auto kDrainTimeout = 5s;
+constexpr auto kDrainPoll = 10ms;
+
+std::uint64_t draw_boot() {
+    std::random_device source;
+    return (std::uint64_t{source()} << 32U) | source();
+}
+
+std::string hex(std::uint64_t id) { return fmt::format("{:x}", id); }
+
+std::vector<net::PeerAddress> other_members(const RecoveredNode& recovered) {
+    std::vector<net::PeerAddress> others;
+    for (const auto& member : recovered.members) {
+        const auto url = member.peer_urls_size() > 0 ? parse_url(member.peer_urls(0))
+                                                     : Result<Url>(Errc::kInvalidConfig);
+        if (member.id() != recovered.identity.member.value && url.has_value()) {
+            others.push_back({NodeId{member.id()}, url.value().host, url.value().port});
+        }
+    }
+    return others;
+}
+
+// Remembers that the transfer is over.
+class TransferWaiter : public net::CallOwner {
+  public:
+    explicit TransferWaiter(boost::asio::io_context& reactor) : timer(reactor) {}
+    void on_completion(std::uint64_t, const Completion&) override { timer.cancel(); }
+    void on_turn_end() override {}
+
+    boost::asio::steady_timer timer;
+};
+
+}  // namespace
+
+class Node::Impl {
+  public:
+    Impl(ServerConfig config, RecoveredNode recovered);
+    ~Impl();
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    Result<void> listen();
+    Result<void> run();
+
+  private:
+    static net::Task<> tick_loop(Impl* self);
+    static net::Task<> second_loop(Impl* self);
+    static net::Task<> wait_for_signal(Impl* self);
+    static net::Task<> hand_over(Impl* self);
+    static net::Task<> drain(Impl* self);
+
+    void start();
+    void stop_parts();
+    void on_halt(const Error& error);
+    [[nodiscard]] net::ScrapeFacts facts() const;
+    net::DriverPorts driver_ports();
+    net::PeerHub::Hooks hub_hooks();
+
+    ServerConfig config_;
+    DataDir dir_;
+    DataDirIdentity identity_;
+    std::vector<command::MemberInfo> members_;
+    std::unique_ptr<storage::KvEngine> engine_;  // outlives every view of it below
+
+    boost::asio::io_context reactor_{1};
+    boost::asio::thread_pool readers_{kReaderThreads};
+    net::Metrics metrics_;
+    api::Dispatcher dispatcher_;
+    std::unique_ptr<net::PeerHub> hub_;
+    std::unique_ptr<net::ReplicaDriver> driver_;
+    std::unique_ptr<net::NodePorts> ports_;
+    std::shared_ptr<net::ClientListener> clients_;
+    std::shared_ptr<AttributePublisher> publisher_;
+    std::unique_ptr<Flusher> flusher_;
+    std::vector<std::shared_ptr<net::Acceptor>> client_acceptors_;
+    std::vector<std::shared_ptr<net::Acceptor>> peer_acceptors_;
+    boost::asio::steady_timer tick_timer_{reactor_};
+    boost::asio::steady_timer second_timer_{reactor_};
+    boost::asio::steady_timer drain_timer_{reactor_};
+    boost::asio::signal_set signals_{reactor_, SIGTERM, SIGINT};
+    std::optional<Error> halted_;
+    bool stopping_ = false;
+};
+
+Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
+    : config_(std::move(config)),
+      dir_(std::move(recovered.dir)),
+      identity_(recovered.identity),
+      members_(recovered.members),
+      engine_(std::move(recovered.engine)),
+      dispatcher_({identity_.cluster, identity_.member},
+                  {config_.max_txn_ops, config_.max_request_bytes}) {
+    const net::PeerIdentity peer_identity{identity_.cluster, identity_.member};
+    hub_ = std::make_unique<net::PeerHub>(reactor_, peer_identity, other_members(recovered),
+                                          hub_hooks(), metrics_);
+    storage::StateMachine& machine = *recovered.machine;
+    driver_ = std::make_unique<net::ReplicaDriver>(
+        reactor_,
+        net::ReplicaDriver::Parts{std::move(recovered.replica), std::move(recovered.log),
+                                  std::move(recovered.machine)},
+        driver_ports(), metrics_);
+    wire::H2Limits limits;
+    // etcd: what the log takes, and room for the envelope of gRPC.
+    limits.message_bytes_max = config_.max_request_bytes + 512U * 1024U;
+    limits.concurrent_streams_max =
+        std::min(limits.concurrent_streams_max, config_.max_concurrent_streams);
+    limits.ping_interval_ms_min = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(config_.grpc_keepalive_min_time)
+            .count());
+    ports_ = std::make_unique<net::NodePorts>(net::NodePorts{
+        *driver_, dispatcher_, metrics_, readers_, [this] { return facts(); }, limits});
+    clients_ = std::make_shared<net::ClientListener>(reactor_, *ports_);
+    command::MemberInfo self;
+    self.set_id(identity_.member.value);
+    self.set_name(config_.name);
+    self.mutable_peer_urls()->Assign(config_.initial_advertise_peer_urls.begin(),
+                                     config_.initial_advertise_peer_urls.end());
+    self.mutable_client_urls()->Assign(config_.advertise_client_urls.begin(),
+                                       config_.advertise_client_urls.end());
+    publisher_ = std::make_shared<AttributePublisher>(*driver_, std::move(self));
+    flusher_ = std::make_unique<Flusher>(reactor_, *driver_, *engine_, machine, metrics_);
+}
+
+Node::Impl::~Impl() { stop_parts(); }
+
+net::DriverPorts Node::Impl::driver_ports() {
+    return {[this](std::vector<raft::Message>& messages) { hub_->send(messages); },
+            [this](const Error& error) { on_halt(error); },
+            [](const std::vector<TraceEvent>& events) { log_trace(events); }};
+}
+
+net::PeerHub::Hooks Node::Impl::hub_hooks() {
+    return {[this](raft::Message message) { driver_->post(Receive{std::move(message)}); },
+            [this](NodeId peer) { driver_->post(PeerLost{peer}); },
+            [](NodeId peer, const std::string& text) {
+                log_line(LogLevel::kInfo, "peer connection",
+                         {{"peer", hex(peer.value)}, {"state", text}});
+            }};
+}
+
+Result<void> Node::Impl::listen() {
+    for (const auto& address : config_.listen_client_urls) {
+        CAIRN_TRY(auto acceptor, net::Acceptor::listen(reactor_, address.host, address.port));
+        client_acceptors_.push_back(std::move(acceptor));
+    }
+    for (const auto& address : config_.listen_peer_urls) {
+        CAIRN_TRY(auto acceptor, net::Acceptor::listen(reactor_, address.host, address.port));
+        peer_acceptors_.push_back(std::move(acceptor));
+    }
+    return ok();
+}
+
+void Node::Impl::start() {
+    const auto on_problem = [](const std::string& text) {
+        log_line(LogLevel::kWarn, "accept failed", {{"error", text}});
+    };
+    for (const auto& acceptor : client_acceptors_) {
+        acceptor->start(
+            [this](boost::asio::ip::tcp::socket socket) { clients_->accept(std::move(socket)); },
+            on_problem);
+    }
+    for (const auto& acceptor : peer_acceptors_) {
+        acceptor->start(
+            [this](boost::asio::ip::tcp::socket socket) { hub_->accept(std::move(socket)); },
+            on_problem);
+    }
+    hub_->start();
+    net::spawn(reactor_.get_executor(), tick_loop(this), "ticker");
+    net::spawn(reactor_.get_executor(), second_loop(this), "second");
+    net::spawn(reactor_.get_executor(), wait_for_signal(this), "signals");
+    if (members_.size() == 1) {
+        // Nobody else could lead, so there is nothing to wait for.
+        for (std::uint32_t tick = 0; tick < 2 * config_.election_ticks(); ++tick) {
+            driver_->post(Tick{});
+        }
+    }
+}
+
+Result<void> Node::Impl::run() {
+    start();
+    reactor_.run();
+    stop_parts();
+    if (halted_.has_value()) {
+        return *halted_;
+    }
+    CAIRN_TRY(engine_->flush());
+    return ok();
+}
+
+void Node::Impl::stop_parts() {
+    for (const auto& acceptor : client_acceptors_) {
+        acceptor->stop();
+    }
+    for (const auto& acceptor : peer_acceptors_) {
+        acceptor->stop();
+    }
+    clients_->close();
+    hub_->stop();
+    flusher_->stop();
+    readers_.join();
+    driver_->stop();
+    reactor_.stop();
+}
+
+void Node::Impl::on_halt(const Error& error) {
+    log_line(LogLevel::kError, "member halts", {{"error", to_string(error)}});
+    halted_ = error;
+    reactor_.stop();
+}
+
+net::Task<> Node::Impl::tick_loop(Impl* self) {
+    const auto interval = self->config_.heartbeat_interval;
+    auto next = std::chrono::steady_clock::now() + interval;
+    while (true) {
+        self->tick_timer_.expires_at(next);
+        auto [error] = co_await self->tick_timer_.async_wait(kTask);
+        if (error) {
+            break;
+        }
+        self->driver_->tick();
+        self->publisher_->on_tick();
+        next += interval;
+        // After a pause of the whole process the missed ticks are not made up for: peers' answers
+        // that wait in the sockets must be read first.
+        if (const auto now = std::chrono::steady_clock::now(); next < now) {
+            next = now + interval;
+        }
+    }
+}
+
+net::Task<> Node::Impl::second_loop(Impl* self) {
+    while (true) {
+        self->second_timer_.expires_after(1s);
+        auto [error] = co_await self->second_timer_.async_wait(kTask);
+        if (error) {
+            break;
+        }
+        const auto since_start = std::chrono::steady_clock::now().time_since_epoch();
+        self->clients_->on_second(static_cast<std::uint64_t>(
+            std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count()));
+        self->metrics_.log_lines_dropped = log_lines_dropped();
+        self->flusher_->on_second();
+    }
+}
+
+net::Task<> Node::Impl::wait_for_signal(Impl* self) {
+    auto [error, number] = co_await self->signals_.async_wait(kTask);
+    if (error) {
+        co_return;
+    }
+    log_line(LogLevel::kInfo, "received a signal, shutting down",
+             {{"signal", number == SIGTERM ? "terminated" : "interrupt"}});
+    self->stopping_ = true;
+    for (const auto& acceptor : self->client_acceptors_) {
+        acceptor->stop();
+    }
+    co_await hand_over(self);
+    co_await drain(self);
+    self->reactor_.stop();
+}
+
+// A leader that leaves costs the cluster an election timeout; one that hands over, a round trip.
+net::Task<> Node::Impl::hand_over(Impl* self) {
+    if (!self->driver_->view().is_leader || self->members_.size() < 2) {
+        co_return;
+    }
+    const auto waiter = std::make_shared<TransferWaiter>(self->reactor_);
+    waiter->timer.expires_after(2 * self->config_.election_timeout);
+    self->driver_->transfer_leader(waiter, 0, NodeId{});
+    co_await waiter->timer.async_wait(kTask);
+}
+
+net::Task<> Node::Impl::drain(Impl* self) {
+    self->driver_->post(Shutdown{});
+    self->clients_->drain();
+    const auto deadline = std::chrono::steady_clock::now() + kDrainTimeout;
+    while (self->driver_->calls_open() > 0 && std::chrono::steady_clock::now() < deadline) {
+        self->drain_timer_.expires_after(kDrainPoll);
+        co_await self->drain_timer_.async_wait(kTask);
+    }
+    // One more pause, so that the last answers and the GOAWAYs reach the sockets.
+    self->drain_timer_.expires_after(5 * kDrainPoll);
+    co_await self->drain_timer_.async_wait(kTask);
+}
+
+net::ScrapeFacts Node::Impl::facts() const {
+    net::ScrapeFacts facts;
+    facts.node = driver_->view();
+    facts.revision = driver_->read_view()->revision();
+    facts.compacted = driver_->read_view()->compacted();
+    facts.db_bytes = engine_->bytes_used();
+    facts.wal_bytes_written = driver_->log_stats().bytes_written;
+    facts.wal_segments = driver_->log_stats().segments;
+    facts.open_calls = driver_->calls_open();
+    facts.peers_known = hub_->known();
+    facts.peers_connected = hub_->connected();
+    return facts;
+}
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Node::~Node() = default;
+
+Result<std::unique_ptr<Node>> Node::open(storage::FileSystem& files, ServerConfig config) {
+    const std::uint64_t boot = draw_boot();
+    CAIRN_TRY(auto recovered, recover_node(files, config, boot));
+    log_line(LogLevel::kInfo, "recovered",
+             {{"data-dir", config.data_dir},
+              {"cluster-id", hex(recovered.identity.cluster.value)},
+              {"member-id", hex(recovered.identity.member.value)},
+              {"first-start", recovered.first_start ? "true" : "false"},
+              {"log-entries", std::to_string(recovered.log_entries)},
+              {"torn-bytes", std::to_string(recovered.torn_bytes)},
+              {"members", std::to_string(recovered.members.size())}});
+    auto impl = std::make_unique<Impl>(std::move(config), std::move(recovered));
+    CAIRN_TRY(impl->listen());
+    return std::unique_ptr<Node>(new Node(std::move(impl)));
+}
+
+Result<void> Node::run() { return impl_->run(); }
+
+}  // namespace cairn::server

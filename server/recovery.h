@@ -1,0 +1,39 @@
+// What a member is made of, opened from its data directory or laid out in it for the first time.
+// Used by the Node at start, on one thread.
+// Never mends damage: what cannot be read whole is an error that names the place.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "proto/cairn/command.pb.h"
+#include "server/config.h"
+#include "server/data_dir.h"
+#include "server/replica/replica.h"
+#include "storage/engine.h"
+#include "storage/log_store.h"
+#include "storage/state_machine.h"
+
+namespace cairn::server {
+
+// In the order in which they must be destroyed last to first.
+struct RecoveredNode {
+    DataDir dir;
+    DataDirIdentity identity;
+    std::unique_ptr<storage::KvEngine> engine;
+    std::unique_ptr<storage::StateMachine> machine;
+    std::unique_ptr<storage::LogStore> log;
+    std::unique_ptr<Replica> replica;
+    std::vector<command::MemberInfo> members;  // all of them, this one too; sorted by id
+    std::uint64_t torn_bytes{};
+    std::uint64_t log_entries{};
+    bool first_start = false;
+};
+
+// `boot` is drawn at random by the caller, once a start.
+Result<RecoveredNode> recover_node(storage::FileSystem& files, const ServerConfig& config,
+                                   std::uint64_t boot);
+
+}  // namespace cairn::server

@@ -1,0 +1,78 @@
+#include "server/trace_log.h"
+
+#include <array>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "raft/ready.h"
+
+namespace cairn::server {
+namespace {
+
+constexpr std::array<std::string_view, raft::kRoleCount> kRoleNames{"follower", "pre-candidate",
+                                                                    "candidate", "leader"};
+
+std::string hex(NodeId id) { return fmt::format("{:x}", id.value); }
+
+std::string_view role_name(std::uint16_t role) {
+    return role < kRoleNames.size() ? kRoleNames[role] : "?";
+}
+
+// Events of one connection or election; those of every entry are not worth a line.
+void log_one(const TraceEvent& event) {
+    const auto term = [&] { return std::to_string(event.term.value); };
+    const auto index = [&] { return std::to_string(event.index.value); };
+    switch (static_cast<raft::TraceKind>(event.kind)) {
+        case raft::TraceKind::kBecame:
+            log_line(LogLevel::kInfo, "raft role changed",
+                     {{"role", std::string(role_name(event.detail))},
+                      {"term", term()},
+                      {"member", hex(event.node)}});
+            break;
+        case raft::TraceKind::kVoteGranted:
+        case raft::TraceKind::kVoteRefused:
+            log_line(LogLevel::kInfo,
+                     event.kind == static_cast<std::uint16_t>(raft::TraceKind::kVoteGranted)
+                         ? "raft vote granted"
+                         : "raft vote refused",
+                     {{"candidate", hex(event.peer)}, {"term", term()}});
+            break;
+        case raft::TraceKind::kTruncated:
+            log_line(LogLevel::kInfo, "raft log suffix replaced",
+                     {{"from-index", index()}, {"term", term()}});
+            break;
+        case raft::TraceKind::kQuorumLost:
+            log_line(LogLevel::kWarn, "raft quorum lost, leader steps down", {{"term", term()}});
+            break;
+        case raft::TraceKind::kTransferStarted:
+            log_line(LogLevel::kInfo, "leadership transfer started", {{"to", hex(event.peer)}});
+            break;
+        case raft::TraceKind::kTransferEnded:
+            log_line(LogLevel::kInfo, "leadership transfer ended",
+                     {{"moved", event.detail == 1 ? "true" : "false"}});
+            break;
+        case raft::TraceKind::kCompacted:
+            log_line(LogLevel::kDebug, "raft log compacted", {{"floor", index()}});
+            break;
+        case raft::TraceKind::kRefusedProposal:
+            log_line(LogLevel::kDebug, "proposal refused",
+                     {{"reason", std::string(errc_name(static_cast<Errc>(event.detail)))}});
+            break;
+        case raft::TraceKind::kIgnored:
+        case raft::TraceKind::kAppendRejected:
+        case raft::TraceKind::kCommitted: break;
+    }
+}
+
+}  // namespace
+
+void log_trace(const std::vector<TraceEvent>& events) {
+    for (const auto& event : events) {
+        log_one(event);
+    }
+}
+
+}  // namespace cairn::server

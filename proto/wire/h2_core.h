@@ -62,7 +62,7 @@ class H2Core {
     // The library's half, while it receives. (h2_receive.cc)
     void on_frame_begin(const FrameHead& head);
     void on_headers_begin(StreamId id, bool is_request);
-    // False: the block is too large, the stream is being reset.
+    // False: the block is too large or malformed, the stream is being reset.
     bool on_header(StreamId id, std::string_view name, std::string_view value);
     void on_headers_end(StreamId id, bool end_stream);
     void on_data(StreamId id, ByteView bytes);
@@ -79,6 +79,7 @@ class H2Core {
     void move_data(StreamId id, std::size_t size, std::string& out);
 
   private:
+    void refuse_headers(H2Stream& stream, H2Code code);
     void on_request_head(H2Stream& stream);
     void on_response_head(H2Stream& stream, bool end_stream);
     void take_messages(H2Stream& stream, ByteView bytes);

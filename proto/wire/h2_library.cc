@@ -51,7 +51,7 @@ struct FreeCallbacks {
 };
 using Callbacks = std::unique_ptr<nghttp2_session_callbacks, FreeCallbacks>;
 
-Result<Option> make_option(const H2Limits& limits) {
+Result<Option> make_option(Role role, const H2Limits& limits) {
     nghttp2_option* raw = nullptr;
     if (const int code = nghttp2_option_new(&raw); code != 0) {
         return library_error(code);
@@ -60,6 +60,11 @@ Result<Option> make_option(const H2Limits& limits) {
     // We credit received bytes ourselves: that is how a slow reader holds its peer back.
     nghttp2_option_set_no_auto_window_update(raw, 1);
     nghttp2_option_set_no_closed_streams(raw, 1);
+    if (role == Role::kServer) {
+        // The library's rules for requests refuse the :authority that etcd's Go client 3.4 sends
+        // for an endpoint with a scheme: "http://127.0.0.1:2379". The core has rules of its own.
+        nghttp2_option_set_no_http_messaging(raw, 1);
+    }
     nghttp2_option_set_max_outbound_ack(raw, limits.outbound_acks_max);
 #ifdef CAIRN_HAVE_NGHTTP2_CONTINUATIONS
     nghttp2_option_set_max_continuations(raw, limits.continuation_frames_max);
@@ -236,7 +241,7 @@ H2Library::~H2Library() = default;
 Result<void> H2Library::open(H2Core& core, Role role, const H2Limits& limits) {
     core_ = &core;
     CAIRN_TRY(const Callbacks callbacks, LibraryCallbacks::make());
-    CAIRN_TRY(const Option option, make_option(limits));
+    CAIRN_TRY(const Option option, make_option(role, limits));
     nghttp2_session* raw = nullptr;
     const int code = role == Role::kServer
                          ? nghttp2_session_server_new2(&raw, callbacks.get(), this, option.get())

@@ -1,5 +1,6 @@
 // The receiving half of H2Core: what the library calls while H2Session::feed runs.
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "proto/wire/gzip.h"
@@ -21,6 +22,22 @@ constexpr std::uint8_t kAckFlag = 0x1;
 
 GrpcCode code_of(Errc code) {
     return code == Errc::kMessageTooLarge ? GrpcCode::kResourceExhausted : GrpcCode::kInternal;
+}
+
+// RFC 9113 §8.2 and §8.3.1, as far as they guard what is kept of a header. What stands in
+// :authority is the client's business: gRPC does not use it.
+bool is_request_header(std::string_view name, std::string_view value) {
+    constexpr std::array<std::string_view, 4> kPseudoHeaders{":method", ":path", ":scheme",
+                                                             ":authority"};
+    constexpr std::array<std::string_view, 5> kOfOneConnection{
+        "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"};
+    const auto is_in = [name](const auto& names) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    const bool named = name.starts_with(':')
+                           ? is_in(kPseudoHeaders)
+                           : H2Library::is_header_name(name) && !is_in(kOfOneConnection);
+    return named && H2Library::is_header_value(value);
 }
 
 // A connection's client says the same with every call: comparing is cheaper than copying.
@@ -96,8 +113,11 @@ bool H2Core::on_header(StreamId id, std::string_view name, std::string_view valu
     }
     stream->header_list_bytes += name.size() + value.size() + kHeaderOverheadBytes;
     if (stream->header_list_bytes > limits_.header_list_bytes_max) {
-        stream->dead = true;
-        library_.submit_reset(id, H2Code::kFrameSizeError);
+        refuse_headers(*stream, H2Code::kFrameSizeError);
+        return false;
+    }
+    if (is_server() && !is_request_header(name, value)) {
+        refuse_headers(*stream, H2Code::kProtocolError);
         return false;
     }
     if (!is_server()) {
@@ -110,6 +130,11 @@ bool H2Core::on_header(StreamId id, std::string_view name, std::string_view valu
         stream->request.add(name, value);
     }
     return true;
+}
+
+void H2Core::refuse_headers(H2Stream& stream, H2Code code) {
+    stream.dead = true;
+    library_.submit_reset(stream.id, code);
 }
 
 void H2Core::on_headers_end(StreamId id, bool end_stream) {
@@ -136,6 +161,10 @@ void H2Core::on_headers_end(StreamId id, bool end_stream) {
 
 void H2Core::on_request_head(H2Stream& stream) {
     RequestHead& head = stream.request;
+    if (head.method == nullptr && head.path.empty()) {
+        refuse_headers(stream, H2Code::kProtocolError);
+        return;
+    }
     if (const std::optional<EarlyAbort> abort = head.refusal()) {
         stream.dead = true;
         stream.finished = true;

@@ -226,6 +226,56 @@ TEST_CASE("a request with broken headers ends its stream only", "[wire][end]") {
     CHECK(server.open_streams() == 1);
 }
 
+TEST_CASE("a request's authority may be a URL", "[wire][end]") {
+    H2Session server = make_session(Role::kServer);
+    const std::string block = header_block({{":method", "POST"},
+                                            {":scheme", "http"},
+                                            {":path", kPutPath},
+                                            {":authority", "http://127.0.0.1:2379"},
+                                            {"content-type", "application/grpc"},
+                                            {"te", "trailers"}});
+    CHECK(server
+              .feed(client_hello() +
+                    frame({.type = kHeaders, .flags = kEndHeaders, .stream = 1, .payload = block}))
+              .has_value());
+    const auto started = pick<RequestStarted>(events_of(server));
+    REQUIRE(started.size() == 1);
+    CHECK(started[0].method != nullptr);
+}
+
+TEST_CASE("malformed request headers end their stream only", "[wire][end]") {
+    const std::vector<std::pair<std::string, std::string>> rows{{"Upper", "x"},
+                                                                {":status", "200"},
+                                                                {"bad name", "x"},
+                                                                {"", "x"},
+                                                                {"token", "a\nb"},
+                                                                {"upgrade", "h2c"},
+                                                                {"token", std::string(1, '\0')},
+                                                                {"transfer-encoding", "chunked"}};
+    H2Session server = make_session(Role::kServer);
+    REQUIRE(server.feed(client_hello()).has_value());
+    StreamId stream = 1;
+    for (const auto& [name, value] : rows) {
+        const std::string block = header_block({{":method", "POST"},
+                                                {":scheme", "http"},
+                                                {":path", kPutPath},
+                                                {":authority", "x"},
+                                                {name, value},
+                                                {"content-type", "application/grpc"}});
+        CHECK(server
+                  .feed(frame(
+                      {.type = kHeaders, .flags = kEndHeaders, .stream = stream, .payload = block}))
+                  .has_value());
+        CHECK(pick<RequestStarted>(events_of(server)).empty());
+        const auto reset = find_frame(drain(server), kRstStream);
+        REQUIRE(reset.has_value());
+        CHECK(reset->stream == stream);
+        CHECK(reset->payload == u32(code_value(H2Code::kProtocolError)));
+        stream += 2;
+    }
+    CHECK(server.open_streams() == 0);
+}
+
 TEST_CASE("a request cut inside a message is answered Internal", "[wire][end]") {
     Link link;
     const StreamId id = start_call(link.client, kPutPath);

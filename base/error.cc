@@ -17,6 +17,7 @@ std::string_view errc_name(Errc code) {
         case Errc::kConnection: return "Connection";
         case Errc::kClosed: return "Closed";
         case Errc::kInternal: return "Internal";
+        case Errc::kNotInMemory: return "NotInMemory";
         case Errc::kNotLeader: return "NotLeader";
         case Errc::kNoLeader: return "NoLeader";
         case Errc::kLeaderChanged: return "LeaderChanged";

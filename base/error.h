@@ -25,6 +25,7 @@ enum class Errc : std::uint16_t {
     kConnection,          // refused, reset, closed, unreachable
     kClosed,              // used after close
     kInternal,            // a bug found at run time, recoverable
+    kNotInMemory,         // the answer needs the disk, and the caller may not wait for it
 
     // Refusals of the core and the replica.
     kNotLeader = 100,

@@ -1,8 +1,15 @@
 #include "server/data_dir.h"
 
-#include <array>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <charconv>
+#include <filesystem>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -39,6 +46,15 @@ std::optional<std::uint64_t> parse_number(std::optional<std::string_view> text, 
     return value;
 }
 
+std::string parent_of(const std::string& path) {
+    auto plain = std::filesystem::path(path).lexically_normal();
+    if (!plain.has_filename()) {
+        plain = plain.parent_path();  // it ended in '/'
+    }
+    const std::string parent = plain.parent_path().string();
+    return parent.empty() ? "." : parent;
+}
+
 }  // namespace
 
 std::string encode_identity(const DataDirIdentity& identity) {
@@ -73,7 +89,18 @@ DataDir::DataDir(storage::FileSystem& files, std::string path,
     : files_(&files), path_(std::move(path)), lock_(std::move(lock)) {}
 
 Result<DataDir> DataDir::open(storage::FileSystem& files, std::string path) {
+    std::vector<std::string> holders;  // of the directories that are made here
+    for (std::string dir = path;; dir = parent_of(dir)) {
+        CAIRN_TRY(const bool exists, files.exists(dir));
+        if (exists || dir == parent_of(dir)) {
+            break;
+        }
+        holders.push_back(parent_of(dir));
+    }
     CAIRN_TRY(files.make_dirs(path));
+    for (const auto& holder : holders) {
+        CAIRN_TRY(files.sync_dir(holder));
+    }
     CAIRN_TRY(auto lock, files.lock(path + "/LOCK"));
     return DataDir(files, std::move(path), std::move(lock));
 }
@@ -101,14 +128,48 @@ Result<void> DataDir::write_identity(const DataDirIdentity& identity) {
     CAIRN_TRY(file->write_at(0, encode_identity(identity)));
     CAIRN_TRY(file->sync());
     CAIRN_TRY(files_->rename(temporary, path));
-    return files_->sync_dir(path_);
+    CAIRN_TRY(files_->sync_dir(path_));
+    // The directory may have been made by a start that was killed before it could do this. One that
+    // lies where we may not look was made by somebody else, as was its place there.
+    const std::string parent = parent_of(path_);
+    if (::faccessat(AT_FDCWD, parent.c_str(), R_OK, AT_EACCESS) != 0 && errno == EACCES) {
+        return ok();
+    }
+    return files_->sync_dir(parent);
 }
 
-Result<void> DataDir::clear() {
-    for (const auto& dir : std::array{log_path(), engine_path()}) {
-        CAIRN_TRY(files_->remove_all(dir));
+Result<void> DataDir::check_space(std::uint64_t bytes) {
+    const std::string path = path_ + "/PROBE.tmp";
+    CAIRN_TRY(const bool stale, files_->exists(path));
+    if (stale) {
+        CAIRN_TRY(files_->remove(path));
     }
-    return files_->sync_dir(path_);
+    CAIRN_TRY(auto file, files_->open(path, storage::OpenMode::kCreate));
+    Result<void> written = file->preallocate(bytes);
+    if (written.has_value()) {
+        written = file->sync();
+    }
+    file.reset();
+    CAIRN_TRY(files_->remove(path));
+    return written;
+}
+
+std::string restrict_data_dir(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
+        (status.st_mode & 0077U) == 0) {
+        return "";
+    }
+    std::error_code unreadable;
+    const bool is_one = std::filesystem::exists(path + "/IDENTITY", unreadable) ||
+                        std::filesystem::is_empty(path, unreadable);
+    if (!unreadable && is_one && status.st_uid == ::geteuid() && ::chmod(path.c_str(), 0700) == 0) {
+        return "";
+    }
+    return fmt::format(
+        "check file permission: directory \"{}\" exists, but its permission is {:04o}; 0700 is "
+        "recommended to prevent possible unprivileged access to the data",
+        path, status.st_mode & 07777U);
 }
 
 }  // namespace cairn::server

@@ -1,6 +1,6 @@
 // The data directory: its lock, its identity file, and where things lie in it.
-// Used by the Node at start, before any thread; through FileSystem.
-// Never starts over what already belongs to a member: a mismatch is an error that names both.
+// Used by the Node at start, before any thread; through FileSystem, but for permissions.
+// Never removes what it did not write.
 #pragma once
 
 #include <memory>
@@ -36,8 +36,8 @@ class DataDir {
     // Durable when it returns: from now on the directory belongs to this member. Written last in a
     // first start, so that a crash before it starts over.
     Result<void> write_identity(const DataDirIdentity& identity);
-    // Removes what a first start that did not finish has left.
-    Result<void> clear();
+    // Whether the disk takes `bytes` more: writes them to a file that is removed again. kNoSpace.
+    Result<void> check_space(std::uint64_t bytes);
 
   private:
     DataDir(storage::FileSystem& files, std::string path, std::unique_ptr<storage::FileLock> lock);
@@ -46,6 +46,10 @@ class DataDir {
     std::string path_;
     std::unique_ptr<storage::FileLock> lock_;
 };
+
+// Takes a data directory's permissions from everybody but its owner, when it is surely one (empty,
+// or a member's) and ours. The answer is a warning for the log, empty when all is well.
+std::string restrict_data_dir(const std::string& path);
 
 // The content of the identity file, and back. Pure.
 std::string encode_identity(const DataDirIdentity& identity);

@@ -16,6 +16,13 @@ Flusher::Flusher(boost::asio::io_context& reactor, net::ReplicaDriver& driver,
                  net::Metrics& metrics)
     : reactor_(reactor), driver_(driver), engine_(engine), machine_(machine), metrics_(metrics) {}
 
+void Flusher::start(Index flushed) {
+    flushed_ = flushed;
+    if (flushed != Index{}) {
+        driver_.post(StateFlushed{flushed});
+    }
+}
+
 bool Flusher::is_due() const {
     const bool nothing_new = driver_.view().applied == flushed_;
     return !running_ && !nothing_new &&

@@ -24,6 +24,8 @@ class Flusher {
     Flusher(boost::asio::io_context& reactor, net::ReplicaDriver& driver, storage::KvEngine& engine,
             const storage::StateMachine& machine, net::Metrics& metrics);
 
+    // Tells the replica what was flushed before this start, so that the log's floor can follow.
+    void start(Index flushed);
     // Flushes at 64 MiB of unflushed data, 64 MiB of log written since the last flush, or five
     // minutes with something to flush.
     void on_second();

@@ -9,7 +9,6 @@
 
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -19,6 +18,7 @@
 #include "server/net/client_listener.h"
 #include "server/net/node_ports.h"
 #include "server/net/peer_hub.h"
+#include "server/net/read_pool.h"
 #include "server/net/task.h"
 #include "server/recovery.h"
 #include "server/trace_log.h"
@@ -30,8 +30,6 @@ namespace {
 using namespace std::chrono_literals;
 using net::kTask;
 
-// Scans run here, so that they wait for the disk beside the reactor.
-constexpr std::size_t kReaderThreads = 1;
 // How long calls under way may take to end once the node was told to stop.
 constexpr auto kDrainTimeout = 5s;
 constexpr auto kDrainPoll = 10ms;
@@ -46,11 +44,24 @@ std::string hex(std::uint64_t id) { return fmt::format("{:x}", id); }
 std::vector<net::PeerAddress> other_members(const RecoveredNode& recovered) {
     std::vector<net::PeerAddress> others;
     for (const auto& member : recovered.members) {
-        const auto url = member.peer_urls_size() > 0 ? parse_url(member.peer_urls(0))
-                                                     : Result<Url>(Errc::kInvalidConfig);
-        if (member.id() != recovered.identity.member.value && url.has_value()) {
-            others.push_back({NodeId{member.id()}, url.value().host, url.value().port});
+        if (member.id() == recovered.identity.member.value) {
+            continue;
         }
+        std::vector<net::PeerEndpoint> found;
+        for (const auto& text : member.peer_urls()) {
+            if (const auto url = parse_url(text); url.has_value()) {
+                found.push_back({url.value().host, url.value().port});
+            }
+        }
+        if (found.empty()) {
+            log_line(LogLevel::kWarn, "member has no peer URL that can be dialled",
+                     {{"member", hex(member.id())}});
+            continue;
+        }
+        others.push_back({NodeId{member.id()},
+                          found.front().host,
+                          found.front().port,
+                          {found.begin() + 1, found.end()}});
     }
     return others;
 }
@@ -98,7 +109,7 @@ class Node::Impl {
     std::unique_ptr<storage::KvEngine> engine_;  // outlives every view of it below
 
     boost::asio::io_context reactor_{1};
-    boost::asio::thread_pool readers_{kReaderThreads};
+    net::ReadPool readers_;
     net::Metrics metrics_;
     api::Dispatcher dispatcher_;
     std::unique_ptr<net::PeerHub> hub_;
@@ -114,7 +125,6 @@ class Node::Impl {
     boost::asio::steady_timer drain_timer_{reactor_};
     boost::asio::signal_set signals_{reactor_, SIGTERM, SIGINT};
     std::optional<Error> halted_;
-    bool stopping_ = false;
 };
 
 Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
@@ -200,6 +210,8 @@ void Node::Impl::start() {
             on_problem);
     }
     hub_->start();
+    // Nothing was applied since the engine was opened: what is there is what was flushed.
+    flusher_->start(driver_->read_view()->applied().index);
     net::spawn(reactor_.get_executor(), tick_loop(this), "ticker");
     net::spawn(reactor_.get_executor(), second_loop(this), "second");
     net::spawn(reactor_.get_executor(), wait_for_signal(this), "signals");
@@ -232,7 +244,7 @@ void Node::Impl::stop_parts() {
     clients_->close();
     hub_->stop();
     flusher_->stop();
-    readers_.join();
+    readers_.stop();
     driver_->stop();
     reactor_.stop();
 }
@@ -285,7 +297,8 @@ net::Task<> Node::Impl::wait_for_signal(Impl* self) {
     }
     log_line(LogLevel::kInfo, "received a signal, shutting down",
              {{"signal", number == SIGTERM ? "terminated" : "interrupt"}});
-    self->stopping_ = true;
+    // A second signal ends the process at once.
+    self->signals_.clear();
     for (const auto& acceptor : self->client_acceptors_) {
         acceptor->stop();
     }
@@ -301,21 +314,26 @@ net::Task<> Node::Impl::hand_over(Impl* self) {
     }
     const auto waiter = std::make_shared<TransferWaiter>(self->reactor_);
     waiter->timer.expires_after(2 * self->config_.election_timeout);
-    self->driver_->transfer_leader(waiter, 0, NodeId{});
+    const CallId call = self->driver_->transfer_leader(waiter, 0, NodeId{});
     co_await waiter->timer.async_wait(kTask);
+    self->driver_->cancel(call);
 }
 
 net::Task<> Node::Impl::drain(Impl* self) {
     self->driver_->post(Shutdown{});
     self->clients_->drain();
-    const auto deadline = std::chrono::steady_clock::now() + kDrainTimeout;
-    while (self->driver_->calls_open() > 0 && std::chrono::steady_clock::now() < deadline) {
+    // Every connection ends by itself once its last answer has left and its client has seen the
+    // GOAWAY; a client that does not answer that is not waited for any longer than half the time.
+    const auto begin = std::chrono::steady_clock::now();
+    bool insisted = false;
+    while (self->clients_->open() > 0 && std::chrono::steady_clock::now() < begin + kDrainTimeout) {
         self->drain_timer_.expires_after(kDrainPoll);
         co_await self->drain_timer_.async_wait(kTask);
+        if (!insisted && std::chrono::steady_clock::now() > begin + kDrainTimeout / 2) {
+            insisted = true;
+            self->clients_->drain();
+        }
     }
-    // One more pause, so that the last answers and the GOAWAYs reach the sockets.
-    self->drain_timer_.expires_after(5 * kDrainPoll);
-    co_await self->drain_timer_.async_wait(kTask);
 }
 
 net::ScrapeFacts Node::Impl::facts() const {

@@ -1,6 +1,7 @@
 // What a member is made of, opened from its data directory or laid out in it for the first time.
 // Used by the Node at start, on one thread.
-// Never mends damage: what cannot be read whole is an error that names the place.
+// Never mends damage, and never removes data: what cannot be read whole, or has lost its identity,
+// is an error that names the place.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,6 @@ struct RecoveredNode {
 
 // `boot` is drawn at random by the caller, once a start.
 Result<RecoveredNode> recover_node(storage::FileSystem& files, const ServerConfig& config,
-                                   std::uint64_t boot);
+                                   std::uint64_t boot, const storage::LogOptions& log_options = {});
 
 }  // namespace cairn::server

@@ -1,5 +1,6 @@
 #include "server/run.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -14,8 +15,10 @@
 
 #include "base/log.h"
 #include "server/config.h"
+#include "server/data_dir.h"
 #include "server/flags.h"
 #include "server/flags_help.h"
+#include "server/net/descriptors.h"
 #include "server/net/version.h"
 #include "server/node.h"
 
@@ -59,6 +62,9 @@ int serve(const ServerConfig& config, storage::FileSystem& files) {
     for (const auto& warning : config.warnings) {
         log_line(LogLevel::kWarn, warning);
     }
+    if (const std::string warning = restrict_data_dir(config.data_dir); !warning.empty()) {
+        log_line(LogLevel::kWarn, warning);
+    }
     auto node = Node::open(files, config);
     if (node.has_error()) {
         log_line(LogLevel::kError, "cannot start", {{"error", to_string(node.error())}});
@@ -82,6 +88,9 @@ int serve(const ServerConfig& config, storage::FileSystem& files) {
 int run_cairnd(int argc, char** argv, storage::FileSystem& files) {
     // A peer that closes while we write is an error code, not the end of the process.
     std::signal(SIGPIPE, SIG_IGN);
+    // Whatever is made, by libraries too, is the owner's alone.
+    ::umask(0077);
+    net::raise_descriptor_limit();
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     const auto line = parse_command_line(arguments, read_environment());
     if (line.has_error()) {

@@ -90,6 +90,11 @@ class EngineReader {
                                                                  ByteView key) const = 0;
     [[nodiscard]] virtual std::unique_ptr<Iterator> iterate(ColumnFamily family, ByteView lower,
                                                             ByteView upper) const = 0;
+    // A reader of the same moment that answers kNotInMemory (an iterator's status, too) where this
+    // one would wait for a disk; keeps this one alive. Null: this one never waits.
+    [[nodiscard]] virtual std::shared_ptr<const EngineReader> memory_only() const {
+        return nullptr;
+    }
 };
 
 // What a checkpoint directory holds (§1.2 of the design: snapshots).

@@ -94,6 +94,10 @@ class LogStore::Impl {
         });
     }
 
+    Result<void> prepare() {
+        return once_failed([&] { return writer_.prepare(); });
+    }
+
     [[nodiscard]] LogStats stats() const {
         return {.appends = appends_,
                 .syncs = writer_.syncs(),
@@ -195,6 +199,8 @@ Result<void> LogStore::append(std::span<const raft::PersistBatch> batches) {
 }
 
 Result<void> LogStore::seal() { return impl_->seal(); }
+
+Result<void> LogStore::prepare() { return impl_->prepare(); }
 
 LogStats LogStore::stats() const { return impl_->stats(); }
 

@@ -48,6 +48,11 @@ class LogStore {
     // tear. Does nothing when the newest batch is already such a seal.
     Result<void> seal();
 
+    // Does a bounded part of what a later append would have to do: writes zeros to the file that
+    // becomes the next segment, so much that it is whole when this one is half full. To be called
+    // after appends, when their outcome has been reported. Errors as of append.
+    Result<void> prepare();
+
     [[nodiscard]] LogStats stats() const;
 
   private:

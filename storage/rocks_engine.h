@@ -16,6 +16,8 @@ struct RocksOptions {
     std::uint64_t block_cache_bytes = std::uint64_t{128} << 20U;
     // Of one family; a full one flushes all together. The caller flushes earlier, by its own rule.
     std::uint64_t memtable_bytes = std::uint64_t{64} << 20U;
+    // Table files kept open; the others are opened again for each use. -1: all are kept.
+    std::int32_t open_files_max = -1;
 };
 
 // Opens or creates the engine in `dir` (its parent must exist). The caller holds the lock on the

@@ -4,6 +4,14 @@
 #include <utility>
 
 namespace cairn::storage::wal {
+namespace {
+
+// The least and the most that one step adds to a spare: a sync costs more than a few zeros, and the
+// next append waits for the step.
+constexpr std::uint64_t kSpareStepMin = 1024U * 1024U;
+constexpr std::uint64_t kSpareStepMax = 8U * 1024U * 1024U;
+
+}  // namespace
 
 Writer::Writer(FileSystem& files, std::string dir, const LogOptions& options)
     : files_(files), dir_(std::move(dir)), options_(options) {}
@@ -100,9 +108,10 @@ Result<void> Writer::begin_segment(const SegmentState& state, std::uint64_t firs
     if (needed > bytes) {
         bytes = needed;
         CAIRN_TRY(spare, make_spare(bytes));
-    } else if (spares_.empty()) {
-        CAIRN_TRY(spare, make_spare(bytes));
     } else {
+        if (spares_.empty()) {
+            CAIRN_TRY(grow_spare(bytes));
+        }
         spare = spares_.front();
         spares_.erase(spares_.begin());
     }
@@ -113,6 +122,34 @@ Result<void> Writer::begin_segment(const SegmentState& state, std::uint64_t firs
     end_.segments.push_back({id, bytes, state.last.index});
     end_.offset = 0;
     return write_here(BatchKind::kSegment, segment_buffer_);
+}
+
+// Two bytes of the spare for each of the segment.
+Result<void> Writer::prepare() {
+    const std::uint64_t due = std::min(2 * end_.offset, options_.segment_bytes);
+    if (!spares_.empty() || growing_bytes_ >= due) {
+        return ok();
+    }
+    const std::uint64_t step = std::clamp(due - growing_bytes_, kSpareStepMin, kSpareStepMax);
+    return grow_spare(std::min(growing_bytes_ + step, options_.segment_bytes));
+}
+
+// Whole, it is a spare as any other. A crash leaves a shorter file, which resume removes.
+Result<void> Writer::grow_spare(std::uint64_t bytes) {
+    if (growing_ == nullptr) {
+        growing_id_ = next_spare_++;
+        CAIRN_TRY(growing_, files_.open(spare_path(growing_id_), OpenMode::kCreate));
+    }
+    CAIRN_TRY(growing_->preallocate(bytes));
+    ++syncs_;
+    CAIRN_TRY(growing_->sync());
+    growing_bytes_ = bytes;
+    if (bytes == options_.segment_bytes) {
+        spares_.push_back(growing_id_);
+        growing_.reset();
+        growing_bytes_ = 0;
+    }
+    return ok();
 }
 
 Result<std::uint64_t> Writer::make_spare(std::uint64_t bytes) {

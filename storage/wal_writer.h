@@ -29,6 +29,9 @@ class Writer {
     // state before it, for the first batch of a new segment.
     Result<void> write(BatchKind kind, BatchBuffer& buffer, const SegmentState& state);
 
+    // Makes a part of the next segment, if none is ready and the part is due.
+    Result<void> prepare();
+
     // The log was truncated: its last index became `last`, for a moment.
     void truncated(Index last);
     // Recycles or deletes the segments that hold nothing above `floor`, oldest first.
@@ -44,6 +47,7 @@ class Writer {
     Result<void> clean_spares(const std::vector<std::uint64_t>& spares);
     Result<void> begin_segment(const SegmentState& state, std::uint64_t first_batch_bytes);
     Result<std::uint64_t> make_spare(std::uint64_t bytes);
+    Result<void> grow_spare(std::uint64_t bytes);
     Result<void> write_here(BatchKind kind, BatchBuffer& buffer);
     Result<void> sync_file();
     [[nodiscard]] std::string segment_path(std::uint64_t id) const;
@@ -57,6 +61,9 @@ class Writer {
     std::unique_ptr<File> file_;         // the last of end_.segments
     std::vector<std::uint64_t> spares_;  // each segment_bytes long
     std::uint64_t next_spare_ = 1;
+    std::unique_ptr<File> growing_;  // a spare under way, not among spares_; shorter than a segment
+    std::uint64_t growing_id_ = 0;
+    std::uint64_t growing_bytes_ = 0;
     BatchBuffer segment_buffer_;
     std::uint64_t syncs_ = 0;
     std::uint64_t bytes_written_ = 0;

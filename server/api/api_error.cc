@@ -29,6 +29,7 @@ ApiError api_error(Errc code) {
         case Errc::kConnection: return {kUnavailable, "cairn: connection failed"};
         case Errc::kClosed: return {kUnavailable, "cairn: closed"};
         case Errc::kInternal: return {kInternal, "cairn: internal error"};
+        case Errc::kNotInMemory: return {kInternal, "cairn: not in memory"};
         // The core and the replica.
         case Errc::kNotLeader: return {kFailedPrecondition, "etcdserver: not leader"};
         case Errc::kNoLeader: return {kUnavailable, "etcdserver: no leader"};

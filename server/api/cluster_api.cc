@@ -10,6 +10,7 @@ Result<Intent> on_member_list(const Call& call, const CallContext& context) {
     CAIRN_TRY(admit(call, context.node, Learner::kRefused));
     return Intent{Read{.kind = ReadKind::kMemberList,
                        .linearizable = request.linearizable(),
+                       .point = true,
                        .request = call.request}};
 }
 

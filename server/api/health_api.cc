@@ -11,7 +11,8 @@ Result<Intent> on_health_check(const Call& call, const CallContext& context) {
     if (!request.service().empty()) {
         return Errc::kUnknownService;
     }
-    return Intent{Read{.kind = ReadKind::kHealth, .linearizable = false, .request = call.request}};
+    return Intent{Read{
+        .kind = ReadKind::kHealth, .linearizable = false, .point = true, .request = call.request}};
 }
 
 void append_health(const NodeView& node, std::string& reply) {

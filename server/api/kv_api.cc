@@ -19,6 +19,7 @@ Result<Intent> on_range(const Call& call, const CallContext& context) {
     CAIRN_TRY(validate_range(request));
     return Intent{Read{.kind = ReadKind::kRange,
                        .linearizable = !request.serializable(),
+                       .point = request.range_end().empty(),
                        .request = call.request}};
 }
 

@@ -24,7 +24,8 @@ Result<Intent> on_status(const Call& call, const CallContext& context) {
     etcdserverpb::StatusRequest request;
     CAIRN_TRY(parse_request(call.request.view(), request));
     CAIRN_TRY(admit(call, context.node, Learner::kServed));
-    return Intent{Read{.kind = ReadKind::kStatus, .linearizable = false, .request = call.request}};
+    return Intent{Read{
+        .kind = ReadKind::kStatus, .linearizable = false, .point = true, .request = call.request}};
 }
 
 Result<Intent> on_hash(const Call& call, const CallContext& context) {
@@ -48,8 +49,10 @@ Result<Intent> on_alarm(const Call& call, const CallContext& context) {
     CAIRN_TRY(admit(call, context.node, Learner::kRefused));
     CAIRN_TRY(validate_alarm(request));
     if (request.action() == etcdserverpb::AlarmRequest::GET) {
-        return Intent{
-            Read{.kind = ReadKind::kAlarmList, .linearizable = true, .request = call.request}};
+        return Intent{Read{.kind = ReadKind::kAlarmList,
+                           .linearizable = true,
+                           .point = true,
+                           .request = call.request}};
     }
     CAIRN_TRY(validate_request_size(call.request.size(), context.limits));
     return Intent{Propose{.kind = command::ALARM, .request = call.request}};

@@ -90,19 +90,24 @@ Result<void> append_body(const Read& read, const View& view, const ReadFacts& fa
 }  // namespace detail
 
 // `View` is storage::mvcc::ReadView or has its members: revision, range, read_txn, hash_kv,
-// members, alarms. Errors: those of the view, as the reply's status.
+// members, alarms. Errors: those of the view.
 template <class View>
-Reply answer_read(const Read& read, const View& view, const ReadFacts& facts) {
+Result<Reply> try_answer_read(const Read& read, const View& view, const ReadFacts& facts) {
     std::string reply;
     if (read.kind != ReadKind::kHealth) {
         // Replies about members carry no revision in etcd.
         const std::int64_t revision = read.kind == ReadKind::kMemberList ? 0 : view.revision();
         append_header({facts.identity, revision, facts.node.term}, reply);
     }
-    if (Result<void> body = detail::append_body(read, view, facts, reply); !body) {
-        return format_error(body.error());
-    }
-    return {.status = {}, .body = Bytes::copy_of(reply)};
+    CAIRN_TRY(detail::append_body(read, view, facts, reply));
+    return Reply{.status = {}, .body = Bytes::copy_of(reply)};
+}
+
+// The same with an error as the reply's status.
+template <class View>
+Reply answer_read(const Read& read, const View& view, const ReadFacts& facts) {
+    Result<Reply> reply = try_answer_read(read, view, facts);
+    return reply ? std::move(reply).value() : format_error(reply.error());
 }
 
 }  // namespace cairn::server::api

@@ -1,9 +1,12 @@
 #include "server/net/acceptor.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "base/assert.h"
 
 namespace cairn::server::net {
 namespace {
@@ -17,6 +20,14 @@ Error listen_error(const std::string& host, std::uint16_t port,
 
 }  // namespace
 
+tcp::endpoint choose_endpoint(const std::vector<tcp::endpoint>& found) {
+    CAIRN_ASSERT(!found.empty());
+    const auto v4 = std::find_if(found.begin(), found.end(), [](const tcp::endpoint& endpoint) {
+        return endpoint.address().is_v4();
+    });
+    return v4 != found.end() ? *v4 : found.front();
+}
+
 Acceptor::Acceptor(boost::asio::io_context& reactor) : acceptor_(reactor), pause_(reactor) {}
 
 Result<std::shared_ptr<Acceptor>> Acceptor::listen(boost::asio::io_context& reactor,
@@ -27,7 +38,7 @@ Result<std::shared_ptr<Acceptor>> Acceptor::listen(boost::asio::io_context& reac
     if (error || found.empty()) {
         return listen_error(host, port, error);
     }
-    const tcp::endpoint endpoint = found.begin()->endpoint();
+    const tcp::endpoint endpoint = choose_endpoint({found.begin(), found.end()});
     std::shared_ptr<Acceptor> self(new Acceptor(reactor));
     tcp::acceptor& acceptor = self->acceptor_;
     acceptor.open(endpoint.protocol(), error);
@@ -68,7 +79,9 @@ Task<> Acceptor::run(std::shared_ptr<Acceptor> self) {
         if (!self->acceptor_.is_open()) {
             break;
         }
-        self->on_problem_(error.message());
+        if (const std::string text = error.message(); self->said_.admit(text)) {
+            self->on_problem_(text);
+        }
         self->pause_.expires_after(std::chrono::milliseconds(100));
         co_await self->pause_.async_wait(kTask);
     }

@@ -5,14 +5,18 @@
 #include <chrono>
 #include <utility>
 
+#include "base/log.h"
 #include "proto/wire/preface.h"
+#include "server/net/accepted_socket.h"
 #include "server/net/client_session.h"
+#include "server/net/descriptors.h"
 #include "server/net/http1_session.h"
 
 namespace cairn::server::net {
 namespace {
 
 constexpr std::chrono::seconds kSniffTimeout{10};
+constexpr std::chrono::seconds kFullSaidEvery{1};
 
 // Closes the socket it was armed for, unless it ends first.
 class Watchdog : public std::enable_shared_from_this<Watchdog> {
@@ -42,10 +46,29 @@ class Watchdog : public std::enable_shared_from_this<Watchdog> {
 }  // namespace
 
 ClientListener::ClientListener(boost::asio::io_context& reactor, NodePorts& node)
-    : reactor_(reactor), node_(node) {}
+    : reactor_(reactor),
+      node_(node),
+      connections_max_(share_descriptors(descriptor_limit()).clients),
+      said_(kFullSaidEvery) {}
+
+bool ClientListener::is_full() {
+    if (connections_.size() + sniffing_ >= connections_max_) {
+        forget_ended();
+    }
+    return connections_.size() + sniffing_ >= connections_max_;
+}
 
 void ClientListener::accept(boost::asio::ip::tcp::socket socket) {
+    if (is_full()) {
+        ++node_.metrics.connections_refused;
+        if (const std::string text = "too many client connections"; said_.admit(text)) {
+            log_line(LogLevel::kWarn, text, {{"limit", std::to_string(connections_max_)}});
+        }
+        return;
+    }
     ++node_.metrics.client_connections_opened;
+    ++sniffing_;
+    guard_accepted(socket);
     spawn(reactor_.get_executor(), sniff(shared_from_this(), std::move(socket)), "client sniff");
 }
 
@@ -65,6 +88,7 @@ Task<> ClientListener::sniff(std::shared_ptr<ClientListener> self,
         guess = wire::looks_like_http2(first);
     }
     watchdog->disarm();
+    --self->sniffing_;
     if (guess == wire::Http2Guess::kNeedMore || self->draining_) {
         ++self->node_.metrics.client_connections_closed;
     } else {

@@ -8,6 +8,7 @@
 
 #include "server/api/api_error.h"
 #include "server/api/read_answer.h"
+#include "server/net/read_pool.h"
 
 namespace cairn::server::net {
 namespace {
@@ -19,19 +20,12 @@ api::Reply internal(const char* what) {
     return {wire::GrpcStatus{wire::GrpcCode::kInternal, what}, {}};
 }
 
-// A read that touches one key costs less than a hop to another thread.
-bool is_point_read(const Read& read) {
-    if (read.kind == ReadKind::kStatus || read.kind == ReadKind::kHealth ||
-        read.kind == ReadKind::kMemberList || read.kind == ReadKind::kAlarmList) {
-        return true;
-    }
-    if (read.kind != ReadKind::kRange) {
-        return false;
-    }
-    etcdserverpb::RangeRequest request;
-    return api::parse_request(read.request.view(), request).has_value() &&
-           request.range_end().empty();
-}
+// What a session's reads may still have to send before further reads wait, and how many of them
+// may run beside the reactor: a client that asks without reading is held back.
+constexpr std::size_t kUnsentBytesMax = 4U * 1024U * 1024U;
+constexpr std::size_t kReadsElsewhereMax = 16;
+// Longer than anybody waits, and far from where time points end.
+constexpr std::chrono::hours kTimeoutMax{24 * 365};
 
 api::ReadFacts read_facts(NodePorts& node) {
     api::ReadFacts facts;
@@ -75,13 +69,10 @@ void ClientSession::close() {
     boost::system::error_code ignored;
     socket_.close(ignored);
     deadline_timer_.cancel();
-    for (const auto& [stream, call] : calls_) {
-        if (call.waiting) {
-            node_.driver.cancel(call.waiting);
-        }
+    for (auto& [stream, call] : calls_) {
+        release(stream, call);
     }
     calls_.clear();
-    deadlines_.clear();
 }
 
 void ClientSession::on_second(std::uint64_t now_ms) {
@@ -103,9 +94,7 @@ Task<> ClientSession::read_loop(std::shared_ptr<ClientSession> self) {
     }
     // What the session still has to say (a GOAWAY with the reason) goes out before the close.
     self->read_ended_ = true;
-    if (!self->writing_) {
-        self->close();
-    }
+    self->flush();
 }
 
 bool ClientSession::feed(ByteView bytes) {
@@ -118,31 +107,36 @@ bool ClientSession::feed(ByteView bytes) {
     return fed.has_value() && !session_.is_done();
 }
 
+// One write at a time; what comes meanwhile goes with the next one.
 void ClientSession::flush() {
-    if (!writing_ && !closed_ && session_.wants_write()) {
-        writing_ = true;
-        spawn(socket_.get_executor(), write_loop(shared_from_this()), "client writer");
+    if (writing_ || closed_) {
+        return;
     }
+    output_.clear();
+    session_.take_output(output_, kWriteBytes);
+    if (output_.empty()) {
+        if (read_ended_ || session_.is_done()) {
+            close();
+        }
+        return;
+    }
+    writing_ = true;
+    boost::asio::async_write(
+        socket_, boost::asio::buffer(output_),
+        [self = shared_from_this()](const boost::system::error_code& error, std::size_t count) {
+            self->on_written(error, count);
+        });
 }
 
-Task<> ClientSession::write_loop(std::shared_ptr<ClientSession> self) {
-    while (!self->closed_) {
-        self->output_.clear();
-        self->session_.take_output(self->output_, kWriteBytes);
-        if (self->output_.empty()) {
-            break;
-        }
-        auto [error, count] = co_await boost::asio::async_write(
-            self->socket_, boost::asio::buffer(self->output_), kTask);
-        self->node_.metrics.client_bytes_sent += count;
-        if (error) {
-            self->close();
-        }
+void ClientSession::on_written(const boost::system::error_code& error, std::size_t count) {
+    writing_ = false;
+    node_.metrics.client_bytes_sent += count;
+    if (error) {
+        close();
+        return;
     }
-    self->writing_ = false;
-    if (self->read_ended_ || self->session_.is_done()) {
-        self->close();
-    }
+    run_held_reads();
+    flush();
 }
 
 void ClientSession::on_event(wire::RequestStarted& event) {
@@ -160,11 +154,10 @@ void ClientSession::on_event(wire::RequestStarted& event) {
         return;
     }
     if (event.timeout_ns.has_value()) {
-        const auto at = Clock::now() + std::chrono::nanoseconds(*event.timeout_ns);
-        call.deadline = deadlines_.emplace(at, event.stream);
-        if (*call.deadline == deadlines_.begin()) {
-            arm_deadline();
-        }
+        const auto timeout = std::min<std::chrono::nanoseconds>(
+            std::chrono::nanoseconds(*event.timeout_ns), kTimeoutMax);
+        call.deadline = deadlines_.emplace(Clock::now() + timeout, event.stream);
+        arm_deadline();
     }
 }
 
@@ -248,40 +241,76 @@ void ClientSession::on_completion(std::uint64_t token, const Completion& complet
 
 void ClientSession::on_turn_end() { flush(); }
 
+bool ClientSession::may_read() const {
+    return session_.queued_bytes() < kUnsentBytesMax && reads_elsewhere_ < kReadsElsewhereMax;
+}
+
 void ClientSession::run_read(wire::StreamId stream, Call& call) {
-    if (!is_point_read(call.read)) {
+    if (!may_read()) {
+        held_.insert(stream);
+    } else if (call.read.point) {
+        run_point_read(stream, call);
+    } else {
         run_read_elsewhere(stream, call);
-        return;
     }
+}
+
+// In the order of their streams, which is the order in which the client began them.
+void ClientSession::run_held_reads() {
+    while (!held_.empty() && may_read()) {
+        const wire::StreamId stream = *held_.begin();
+        held_.erase(held_.begin());
+        run_read(stream, calls_.at(stream));
+    }
+}
+
+// A read that touches one key costs less than a hop to another thread.
+void ClientSession::run_point_read(wire::StreamId stream, Call& call) {
     api::ReadFacts facts = read_facts(node_);
     if (call.read.kind == ReadKind::kStatus) {
         const ScrapeFacts scrape = node_.facts();
         facts.size.allocated_bytes = static_cast<std::int64_t>(scrape.db_bytes);
         facts.size.used_bytes = static_cast<std::int64_t>(scrape.db_bytes);
     }
-    finish(stream, call, api::answer_read(call.read, *node_.driver.read_view(), facts));
+    auto reply = api::try_answer_read(call.read, node_.driver.read_view()->in_memory(), facts);
+    if (reply.has_value()) {
+        finish(stream, call, std::move(reply).value());
+    } else if (reply.error().code == Errc::kNotInMemory) {
+        run_read_elsewhere(stream, call);
+    } else {
+        finish(stream, call, api::format_error(reply.error()));
+    }
 }
 
 // A scan may take long and may wait for the disk: not on the thread that sends heartbeats.
-void ClientSession::run_read_elsewhere(wire::StreamId stream, const Call& call) {
+void ClientSession::run_read_elsewhere(wire::StreamId stream, Call& call) {
+    call.wanted = ReadPool::want();
     auto work = [self = shared_from_this(), stream, read = call.read,
-                 view = node_.driver.read_view(), facts = read_facts(node_)]() mutable {
-        api::Reply reply = api::answer_read(read, *view, facts);
-        view.reset();
-        auto back = [self, stream, moved = std::move(reply)]() mutable {
-            self->on_read_done(stream, std::move(moved));
+                 facts = read_facts(node_)](bool wanted) mutable {
+        api::Reply reply;
+        if (wanted) {
+            reply = api::answer_read(read, *self->node_.driver.newest_view(), facts);
+        }
+        const auto executor = self->socket_.get_executor();
+        auto back = [moved_self = std::move(self), stream, moved = std::move(reply)]() mutable {
+            moved_self->on_read_done(stream, std::move(moved));
         };
-        boost::asio::post(self->socket_.get_executor(), std::move(back));
+        boost::asio::post(executor, std::move(back));
     };
-    boost::asio::post(node_.readers, std::move(work));
+    if (!node_.readers.submit(call.wanted, std::move(work))) {
+        finish(stream, call, api::format_error(Errc::kTooManyRequests));
+        return;
+    }
+    ++reads_elsewhere_;
 }
 
 void ClientSession::on_read_done(wire::StreamId stream, api::Reply reply) {
     const auto found = calls_.find(stream);
     if (found != calls_.end()) {
         finish(stream, found->second, std::move(reply));
-        flush();
     }
+    run_held_reads();
+    flush();
 }
 
 void ClientSession::finish(wire::StreamId stream, Call& call, api::Reply reply) {
@@ -293,10 +322,23 @@ void ClientSession::finish(wire::StreamId stream, Call& call, api::Reply reply) 
         session_.send_message(stream, std::move(reply.body));
     }
     session_.send_trailers(stream, std::move(reply.status));
+    release(stream, call);
+    calls_.erase(stream);
+}
+
+void ClientSession::release(wire::StreamId stream, Call& call) {
+    if (call.waiting) {
+        node_.driver.cancel(call.waiting);
+    }
+    if (call.wanted != nullptr) {
+        // A read that has begun runs to its end; one that waits does not run at all.
+        *call.wanted = false;
+        --reads_elsewhere_;
+    }
     if (call.deadline.has_value()) {
         deadlines_.erase(*call.deadline);
     }
-    calls_.erase(stream);
+    held_.erase(stream);
 }
 
 void ClientSession::forget(wire::StreamId stream) {
@@ -307,20 +349,18 @@ void ClientSession::forget(wire::StreamId stream) {
     Call& call = found->second;
     auto& counters = node_.metrics.methods[static_cast<std::size_t>(call.request.method)];
     ++counters.handled[static_cast<std::size_t>(wire::GrpcCode::kCancelled)];
-    if (call.waiting) {
-        node_.driver.cancel(call.waiting);
-    }
-    if (call.deadline.has_value()) {
-        deadlines_.erase(*call.deadline);
-    }
+    release(stream, call);
     calls_.erase(found);
 }
 
+// Re-armed only for an earlier deadline: most calls end long before theirs, and a timer that fires
+// early finds nothing to do and waits for the next.
 void ClientSession::arm_deadline() {
-    if (deadlines_.empty()) {
+    if (deadlines_.empty() || deadlines_.begin()->first >= armed_for_) {
         return;
     }
-    deadline_timer_.expires_at(deadlines_.begin()->first);
+    armed_for_ = deadlines_.begin()->first;
+    deadline_timer_.expires_at(armed_for_);
     deadline_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
         const auto self = weak.lock();
         if (!error && self != nullptr) {
@@ -330,15 +370,12 @@ void ClientSession::arm_deadline() {
 }
 
 void ClientSession::on_deadline() {
+    armed_for_ = Clock::time_point::max();
     const auto now = Clock::now();
     while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
         const wire::StreamId stream = deadlines_.begin()->second;
-        Call& call = calls_.at(stream);
-        if (call.waiting) {
-            node_.driver.cancel(call.waiting);
-        }
         finish(
-            stream, call,
+            stream, calls_.at(stream),
             {wire::GrpcStatus{wire::GrpcCode::kDeadlineExceeded, "context deadline exceeded"}, {}});
     }
     arm_deadline();

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -49,8 +50,9 @@ class ClientSession : public ClientConnection,
     struct Call {
         api::Call request;
         bool has_message = false;
-        CallId waiting;  // for the replica; none when not
-        Read read;       // what to do once it is granted
+        CallId waiting;           // for the replica; none when not
+        Read read;                // what to do once it is granted
+        ReadPool::Wanted wanted;  // of a read that the pool runs
         std::optional<Deadlines::iterator> deadline;
     };
 
@@ -58,7 +60,6 @@ class ClientSession : public ClientConnection,
                   ByteView first);
 
     static Task<> read_loop(std::shared_ptr<ClientSession> self);
-    static Task<> write_loop(std::shared_ptr<ClientSession> self);
     // Feeds the session and acts on what came; false when the connection has ended.
     bool feed(ByteView bytes);
 
@@ -73,21 +74,30 @@ class ClientSession : public ClientConnection,
     void dispatch(wire::StreamId stream, Call& call);
     void begin(wire::StreamId stream, Call& call, Read read);
     void run_read(wire::StreamId stream, Call& call);
-    void run_read_elsewhere(wire::StreamId stream, const Call& call);
+    void run_point_read(wire::StreamId stream, Call& call);
+    void run_read_elsewhere(wire::StreamId stream, Call& call);
+    void run_held_reads();
+    [[nodiscard]] bool may_read() const;
     void on_read_done(wire::StreamId stream, api::Reply reply);
     void finish(wire::StreamId stream, Call& call, api::Reply reply);
     void forget(wire::StreamId stream);
+    // The call has ended, one way or the other: nobody waits for anything on its behalf.
+    void release(wire::StreamId stream, Call& call);
 
     void arm_deadline();
     void on_deadline();
     void flush();
+    void on_written(const boost::system::error_code& error, std::size_t count);
 
     boost::asio::ip::tcp::socket socket_;
     NodePorts& node_;
     wire::H2Session session_;
     boost::asio::steady_timer deadline_timer_;
     Deadlines deadlines_;
-    std::unordered_map<wire::StreamId, Call> calls_;  // bounded by concurrent_streams_max
+    Clock::time_point armed_for_ = Clock::time_point::max();  // what deadline_timer_ waits for
+    std::unordered_map<wire::StreamId, Call> calls_;          // bounded by concurrent_streams_max
+    std::set<wire::StreamId> held_;  // reads that wait until earlier answers have left
+    std::size_t reads_elsewhere_ = 0;
     std::vector<wire::StreamEvent> events_;
     std::array<char, 16U * 1024U> buffer_{};
     std::string first_;

@@ -60,8 +60,10 @@ void Http1Session::start() {
 
 void Http1Session::drain() {
     draining_ = true;
-    // An idle connection waits in a read that nothing will end.
-    close();
+    // An idle connection waits in a read that nothing will end; an answer under way is the last.
+    if (reading_) {
+        close();
+    }
 }
 
 void Http1Session::close() {
@@ -87,8 +89,10 @@ Task<> Http1Session::run(std::shared_ptr<Http1Session> self) {
         parser.header_limit(kHeaderBytesMax);
         parser.body_limit(kBodyBytesMax);
         self->arm_deadline();
+        self->reading_ = true;
         auto [read_error, read_bytes] =
             co_await http::async_read(self->socket_, self->buffer_, parser, kTask);
+        self->reading_ = false;
         if (read_error) {
             break;
         }
@@ -96,8 +100,8 @@ Task<> Http1Session::run(std::shared_ptr<Http1Session> self) {
         const Request request = parser.release();
         HttpReply reply = method_not_allowed_page();
         if (request.method() == http::verb::get) {
-            reply = co_await answer(
-                self, parse_target({request.target().data(), request.target().size()}));
+            HttpTarget target = parse_target({request.target().data(), request.target().size()});
+            reply = co_await answer(self, std::move(target));
         }
         http::response<http::string_body> response(static_cast<http::status>(reply.status),
                                                    request.version());
@@ -105,7 +109,7 @@ Task<> Http1Session::run(std::shared_ptr<Http1Session> self) {
         if (!reply.allow.empty()) {
             response.set(http::field::allow, reply.allow);
         }
-        response.keep_alive(request.keep_alive());
+        response.keep_alive(request.keep_alive() && !self->draining_);
         response.body() = std::move(reply.body);
         response.prepare_payload();
         auto [write_error, written] = co_await http::async_write(self->socket_, response, kTask);

@@ -51,6 +51,7 @@ class Http1Session : public ClientConnection, public std::enable_shared_from_thi
     boost::asio::steady_timer deadline_;
     boost::beast::flat_buffer buffer_;
     bool draining_ = false;
+    bool reading_ = false;  // waits for its client
 };
 
 }  // namespace cairn::server::net

@@ -71,6 +71,21 @@ void LogThread::run() {
             done.stats = log_.stats();
             on_done_(std::move(done));
         }
+        if (!failed_) {
+            prepare();
+        }
+    }
+}
+
+// Room for what comes is made behind the answer to what came.
+void LogThread::prepare() {
+    const Result<void> prepared = log_.prepare();
+    if (prepared.has_error()) {
+        failed_ = true;
+        LogWrite done;
+        done.error = prepared.error();
+        done.stats = log_.stats();
+        on_done_(std::move(done));
     }
 }
 

@@ -46,6 +46,7 @@ class LogThread {
 
     void run();
     [[nodiscard]] Result<void> write(const std::vector<raft::PersistBatch>& batches);
+    void prepare();
 
     storage::LogStore& log_;
     OnDone on_done_;

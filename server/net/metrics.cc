@@ -235,6 +235,9 @@ std::string Metrics::text(const ScrapeFacts& facts) const {
                  "The total number of bytes sent to grpc clients.", client_bytes_sent);
     page.gauge("cairn_client_connections", "Open client connections.",
                as_double(client_connections_opened - client_connections_closed));
+    page.counter("cairn_connections_refused_total",
+                 "Connections of clients and peers closed at once because there were too many.",
+                 connections_refused);
     page.counter("cairn_peer_received_bytes_total", "Bytes received from peers.",
                  peer_bytes_received);
     page.counter("cairn_peer_sent_bytes_total", "Bytes sent to peers.", peer_bytes_sent);

@@ -60,6 +60,7 @@ class Metrics {
     std::uint64_t client_bytes_sent{};
     std::uint64_t client_connections_opened{};
     std::uint64_t client_connections_closed{};
+    std::uint64_t connections_refused{};
     std::uint64_t peer_bytes_received{};
     std::uint64_t peer_bytes_sent{};
     std::uint64_t peer_messages_dropped{};

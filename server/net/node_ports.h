@@ -6,12 +6,11 @@
 #include <cstdint>
 #include <functional>
 
-#include <boost/asio/thread_pool.hpp>
-
 #include "base/ids.h"
 #include "proto/wire/h2_limits.h"
 #include "server/api/dispatcher.h"
 #include "server/net/metrics.h"
+#include "server/net/read_pool.h"
 #include "server/net/replica_driver.h"
 
 namespace cairn::server::net {
@@ -20,7 +19,7 @@ struct NodePorts {
     ReplicaDriver& driver;
     const api::Dispatcher& dispatcher;
     Metrics& metrics;
-    boost::asio::thread_pool& readers;  // reads that may wait for the disk
+    ReadPool& readers;
     std::function<ScrapeFacts()> facts;
     wire::H2Limits limits;
 };

@@ -1,20 +1,41 @@
 #include "server/net/peer_hub.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "server/net/descriptors.h"
+
 namespace cairn::server::net {
+namespace {
+
+// What a session has to say, strangers included.
+constexpr std::chrono::minutes kSaidEvery{1};
+
+}  // namespace
 
 PeerHub::PeerHub(boost::asio::io_context& reactor, PeerIdentity identity,
                  const std::vector<PeerAddress>& others, const Hooks& hooks, Metrics& metrics)
-    : identity_(identity), metrics_(metrics) {
+    : identity_(identity),
+      metrics_(metrics),
+      sessions_max_(share_descriptors(descriptor_limit()).peers),
+      said_(kSaidEvery) {
     for (const auto& other : others) {
         const PeerLink::Hooks link_hooks{hooks.on_lost, hooks.on_log};
         links_.emplace(other.id,
                        std::make_shared<PeerLink>(reactor, other, identity, link_hooks, metrics));
     }
     session_hooks_ = std::make_shared<const PeerSession::Hooks>(PeerSession::Hooks{
-        [this](NodeId id) { return links_.contains(id); }, hooks.on_message, hooks.on_log});
+        [this](NodeId id) { return links_.contains(id); },
+        [this](const std::shared_ptr<PeerSession>& session) { on_greeted(session); },
+        hooks.on_message,
+        [this, on_log = hooks.on_log](NodeId from, const std::string& text) {
+            if (said_.admit(fmt::format("{:x} {}", from.value, text))) {
+                on_log(from, text);
+            }
+        }});
 }
 
 void PeerHub::start() {
@@ -37,10 +58,23 @@ void PeerHub::stop() {
 
 void PeerHub::accept(boost::asio::ip::tcp::socket socket) {
     std::erase_if(sessions_, [](const auto& weak) { return weak.expired(); });
+    if (sessions_.size() >= sessions_max_) {
+        ++metrics_.connections_refused;
+        return;
+    }
     const auto session =
         std::make_shared<PeerSession>(std::move(socket), identity_, session_hooks_, metrics_);
     sessions_.push_back(session);
     session->start();
+}
+
+// A member that comes again has given up its former connection, whose end may not be known here.
+void PeerHub::on_greeted(const std::shared_ptr<PeerSession>& session) {
+    auto& known = greeted_[session->from()];
+    if (const auto older = known.lock(); older != nullptr) {
+        older->close();
+    }
+    known = session;
 }
 
 void PeerHub::send(const std::vector<raft::Message>& messages) {

@@ -1,8 +1,9 @@
 // All connections with other members, both ways.
 // Owned by the Node; on the reactor's thread.
-// Never interprets a message.
+// Never interprets a message, and never keeps two connections from the same member.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -10,6 +11,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "server/net/log_limit.h"
 #include "server/net/peer_link.h"
 #include "server/net/peer_session.h"
 
@@ -27,7 +29,8 @@ class PeerHub {
 
     void start();
     void stop();
-    // Takes over a connection that another member opened.
+    // Takes over a connection that another member opened. Closed at once, and counted, when there
+    // are too many.
     void accept(boost::asio::ip::tcp::socket socket);
     // Queues and sends one turn's messages.
     void send(const std::vector<raft::Message>& messages);
@@ -36,11 +39,16 @@ class PeerHub {
     [[nodiscard]] std::size_t connected() const;
 
   private:
+    void on_greeted(const std::shared_ptr<PeerSession>& session);
+
     PeerIdentity identity_;
     Metrics& metrics_;
     std::map<NodeId, std::shared_ptr<PeerLink>> links_;
     std::shared_ptr<const PeerSession::Hooks> session_hooks_;
     std::vector<std::weak_ptr<PeerSession>> sessions_;
+    std::map<NodeId, std::weak_ptr<PeerSession>> greeted_;  // of sessions_; keys as of links_
+    const std::size_t sessions_max_;
+    LogLimit said_;
 };
 
 }  // namespace cairn::server::net

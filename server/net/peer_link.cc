@@ -7,7 +7,7 @@
 #include <utility>
 
 #include <boost/asio/connect.hpp>
-#include <boost/asio/read.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
@@ -22,12 +22,16 @@ namespace {
 using boost::asio::ip::tcp;
 using namespace std::chrono_literals;
 
-constexpr std::size_t kQueuedBytesMax = 64U * 1024U * 1024U;
+// A link that had much to send gives its memory back.
+constexpr std::size_t kKeptBytesMax = 1024U * 1024U;
 constexpr auto kDialTimeout = 2s;
 using UserTimeout = boost::asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
 constexpr int kUserTimeoutMs = 5000;
 constexpr auto kBackoffFirst = 20ms;
 constexpr auto kBackoffLast = 1000ms;
+// A connection that was open this long was a good one.
+constexpr auto kLasting = 1s;
+constexpr auto kSaidEvery = 1min;
 
 // The member's bytes stay small: one greeting each way.
 constexpr std::size_t kGreetingFrameMax = peer::kHelloBytesMax;
@@ -45,7 +49,8 @@ PeerLink::PeerLink(boost::asio::io_context& reactor, PeerAddress address, PeerId
       socket_(reactor),
       resolver_(reactor),
       deadline_(reactor),
-      pause_(reactor) {}
+      pause_(reactor),
+      said_(kSaidEvery) {}
 
 void PeerLink::start() { spawn(reactor_.get_executor(), run(shared_from_this()), "peer link"); }
 
@@ -68,52 +73,52 @@ void PeerLink::drop_connection() {
 }
 
 void PeerLink::send(const raft::Message& message) {
-    if (!connected_ || queued_.size() > kQueuedBytesMax) {
-        ++metrics_.peer_messages_dropped;
-        if (connected_) {
-            // The core would wait for answers to what is lost here.
-            say("send queue full, connection dropped");
-            drop_connection();
-        }
+    const std::size_t used = std::min(queued_.size() + writing_.size(), kPeerQueueBytesMax);
+    if (connected_ && peer::append_message_frame(message, kPeerQueueBytesMax - used, queued_)) {
         return;
     }
-    std::string payload;
-    peer::encode_message(message, payload);
-    peer::append_frame(payload, queued_);
+    ++metrics_.peer_messages_dropped;
+    if (connected_) {
+        say("send queue full, connection dropped");
+        drop_connection();
+    }
 }
 
 void PeerLink::flush() {
-    if (connected_ && !write_running_ && !queued_.empty()) {
-        write_running_ = true;
-        spawn(reactor_.get_executor(), write_loop(shared_from_this(), connection_), "peer writer");
+    if (!connected_ || !writing_.empty() || queued_.empty()) {
+        return;
     }
+    std::swap(writing_, queued_);
+    boost::asio::async_write(socket_, boost::asio::buffer(writing_),
+                             [self = shared_from_this(), connection = connection_](
+                                 const boost::system::error_code& error, std::size_t count) {
+                                 self->on_written(connection, error, count);
+                             });
 }
 
-Task<> PeerLink::write_loop(std::shared_ptr<PeerLink> self, std::uint64_t connection) {
-    while (self->connection_ == connection && !self->queued_.empty()) {
-        self->writing_.clear();
-        std::swap(self->writing_, self->queued_);
-        auto [error, count] = co_await boost::asio::async_write(
-            self->socket_, boost::asio::buffer(self->writing_), kTask);
-        self->metrics_.peer_bytes_sent += count;
-        if (error && self->connection_ == connection) {
-            self->say(fmt::format("write failed: {}", error.message()));
-            self->drop_connection();
-        }
+void PeerLink::on_written(std::uint64_t connection, const boost::system::error_code& error,
+                          std::size_t count) {
+    metrics_.peer_bytes_sent += count;
+    writing_.clear();
+    if (writing_.capacity() > kKeptBytesMax) {
+        writing_ = std::string();
     }
-    self->write_running_ = false;
-    self->flush();  // a newer connection may have queued meanwhile
+    if (error && connection_ == connection) {
+        say(fmt::format("write failed: {}", error.message()));
+        drop_connection();
+    }
+    flush();  // what was queued meanwhile, perhaps for a newer connection
 }
 
 Task<> PeerLink::run(std::shared_ptr<PeerLink> self) {
     while (!self->stopped_) {
         const bool let_in = co_await connect(self);
         if (let_in) {
-            self->failures_ = 0;
-            self->last_problem_.clear();
             self->connected_ = true;
             self->say("connected");
             co_await watch(self);
+        } else {
+            ++self->dials_failed_;
         }
         self->drop_connection();
         if (self->stopped_) {
@@ -126,25 +131,46 @@ Task<> PeerLink::run(std::shared_ptr<PeerLink> self) {
 
 Task<bool> PeerLink::connect(std::shared_ptr<PeerLink> self) {
     self->arm_deadline(kDialTimeout);
-    auto [resolve_error, endpoints] = co_await self->resolver_.async_resolve(
-        self->address_.host, std::to_string(self->address_.port), kTask);
-    if (resolve_error) {
-        self->say(fmt::format("cannot resolve: {}", resolve_error.message()));
-        co_return false;
+    bool let_in = co_await dial(self);
+    if (let_in) {
+        boost::system::error_code ignored;
+        self->socket_.set_option(tcp::no_delay(true), ignored);
+        // A peer that vanished without a word must be found out before the send buffer hides it.
+        self->socket_.set_option(UserTimeout(kUserTimeoutMs), ignored);
+        let_in = co_await greet(self);
     }
-    auto [connect_error, endpoint] =
-        co_await boost::asio::async_connect(self->socket_, endpoints, kTask);
-    if (connect_error || self->stopped_) {
-        self->say(fmt::format("cannot connect: {}", connect_error.message()));
-        co_return false;
-    }
-    boost::system::error_code ignored;
-    self->socket_.set_option(tcp::no_delay(true), ignored);
-    // A peer that vanished without a word must be found out before the send buffer hides it.
-    self->socket_.set_option(UserTimeout(kUserTimeoutMs), ignored);
-    const bool let_in = co_await greet(self);
     self->deadline_.cancel();
     co_return let_in;
+}
+
+Task<bool> PeerLink::dial(std::shared_ptr<PeerLink> self) {
+    const PeerEndpoint target = self->target();
+    std::vector<tcp::endpoint> endpoints;
+    boost::system::error_code not_literal;
+    const auto literal = boost::asio::ip::make_address(target.host, not_literal);
+    if (!not_literal) {
+        endpoints.emplace_back(literal, target.port);
+    } else {
+        const std::string port = std::to_string(target.port);
+        auto [error, found] = co_await self->resolver_.async_resolve(target.host, port, kTask);
+        if (error) {
+            self->say(fmt::format("cannot resolve {}: {}", target.host, error.message()));
+            co_return false;
+        }
+        for (const auto& entry : found) {
+            endpoints.push_back(entry.endpoint());
+        }
+    }
+    if (self->stopped_) {
+        co_return false;
+    }
+    auto [error, connected] = co_await boost::asio::async_connect(self->socket_, endpoints, kTask);
+    if (error || self->stopped_) {
+        self->say(
+            fmt::format("cannot connect to {}:{}: {}", target.host, target.port, error.message()));
+        co_return false;
+    }
+    co_return true;
 }
 
 Task<bool> PeerLink::greet(std::shared_ptr<PeerLink> self) {
@@ -173,27 +199,42 @@ Task<bool> PeerLink::greet(std::shared_ptr<PeerLink> self) {
             self->say(to_string(payload.error()));
             co_return false;
         }
-        if (!payload.value().has_value()) {
-            continue;
+        if (payload.value().has_value()) {
+            co_return self->check_reply(*payload.value());
         }
-        const auto reply = peer::decode_hello_reply(*payload.value());
-        if (reply.has_error() || !reply.value().accepted) {
-            self->say("refused: " +
-                      (reply.has_error() ? to_string(reply.error()) : reply.value().reason));
-            co_return false;
-        }
-        co_return reply.value().cluster == self->identity_.cluster;
     }
+}
+
+bool PeerLink::check_reply(ByteView payload) {
+    const auto reply = peer::decode_hello_reply(payload);
+    const Result<void> verdict =
+        reply.has_error() ? Result<void>(reply.error())
+                          : peer::check_hello_reply(reply.value(), identity_.cluster, address_.id);
+    if (verdict.has_error()) {
+        say(verdict.error().detail);
+    }
+    return verdict.has_value();
 }
 
 // The other side never speaks after its greeting, so a read that ends is a connection that ended.
 Task<> PeerLink::watch(std::shared_ptr<PeerLink> self) {
+    const auto begin = std::chrono::steady_clock::now();
     std::array<char, 1> byte{};
     auto [error, count] = co_await self->socket_.async_read_some(boost::asio::buffer(byte), kTask);
-    if (!self->stopped_ && self->connected_) {
+    // One that is closed at once is a failure as good as one that is refused.
+    if (std::chrono::steady_clock::now() - begin >= kLasting) {
+        self->failures_ = 0;
+        self->said_.clear();
+    }
+    if (self->connected_) {
         self->say(error ? fmt::format("connection lost: {}", error.message())
                         : std::string("connection lost: the peer spoke out of turn"));
     }
+}
+
+PeerEndpoint PeerLink::target() const {
+    const std::size_t turn = dials_failed_ % (1 + address_.alternatives.size());
+    return turn == 0 ? PeerEndpoint{address_.host, address_.port} : address_.alternatives[turn - 1];
 }
 
 void PeerLink::arm_deadline(std::chrono::milliseconds after) {
@@ -217,8 +258,7 @@ std::chrono::milliseconds PeerLink::next_backoff() {
 }
 
 void PeerLink::say(const std::string& text) {
-    if (text != last_problem_ && !stopped_) {
-        last_problem_ = text;
+    if (!stopped_ && said_.admit(text)) {
         hooks_.on_log(address_.id, text);
     }
 }

@@ -4,27 +4,37 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/bytes.h"
 #include "base/ids.h"
 #include "base/prng.h"
 #include "raft/message.h"
+#include "server/net/log_limit.h"
 #include "server/net/metrics.h"
 #include "server/net/task.h"
 
 namespace cairn::server::net {
 
-// Another member and one of its peer addresses.
+struct PeerEndpoint {
+    std::string host;
+    std::uint16_t port{};
+};
+
+// Another member and its peer addresses, which are dialled in turn.
 struct PeerAddress {
     NodeId id;
     std::string host;
     std::uint16_t port{};
+    std::vector<PeerEndpoint> alternatives{};
 };
 
 // Who this member is, for greetings.
@@ -32,6 +42,9 @@ struct PeerIdentity {
     ClusterId cluster;
     NodeId self;
 };
+
+// Frames queued or being written to one member, together.
+inline constexpr std::size_t kPeerQueueBytesMax = 64U * 1024U * 1024U;
 
 class PeerLink : public std::enable_shared_from_this<PeerLink> {
   public:
@@ -46,7 +59,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
     void start();
     void stop();
-    // Queues the message; dropped (and counted) while not connected or over the queue's bound.
+    // Queues the message. Dropped, and counted, while not connected; over kPeerQueueBytesMax the
+    // connection is dropped with it, since the core would wait for answers to what is lost.
     void send(const raft::Message& message);
     // Sends what was queued since the last call.
     void flush();
@@ -55,13 +69,18 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
   private:
     static Task<> run(std::shared_ptr<PeerLink> self);
-    static Task<> write_loop(std::shared_ptr<PeerLink> self, std::uint64_t connection);
     // Dials and greets; true when the other side let us in.
     static Task<bool> connect(std::shared_ptr<PeerLink> self);
+    static Task<bool> dial(std::shared_ptr<PeerLink> self);
     static Task<bool> greet(std::shared_ptr<PeerLink> self);
     // Returns when the connection is gone.
     static Task<> watch(std::shared_ptr<PeerLink> self);
 
+    [[nodiscard]] PeerEndpoint target() const;
+    // A whole answer to the greeting ends the greeting: true when it lets us in.
+    [[nodiscard]] bool check_reply(ByteView payload);
+    void on_written(std::uint64_t connection, const boost::system::error_code& error,
+                    std::size_t count);
     void arm_deadline(std::chrono::milliseconds after);
     void drop_connection();
     [[nodiscard]] std::chrono::milliseconds next_backoff();
@@ -78,12 +97,12 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     boost::asio::ip::tcp::resolver resolver_;
     boost::asio::steady_timer deadline_;  // closes the socket: there is no other cancellation
     boost::asio::steady_timer pause_;     // between two dials
-    std::string queued_;                  // frames not yet handed to the writer
-    std::string writing_;
-    std::string last_problem_;      // said once, not at each attempt
-    std::uint64_t connection_ = 0;  // counts connections, so that an old writer ends
-    std::uint32_t failures_ = 0;
-    bool write_running_ = false;
+    std::string queued_;                  // frames not yet being written
+    std::string writing_;                 // the write under way, empty when there is none
+    LogLimit said_;                       // since the last connection that lasted
+    std::uint64_t connection_ = 0;        // counts connections, so that an old write ends
+    std::size_t dials_failed_ = 0;        // chooses the address
+    std::uint32_t failures_ = 0;          // since the last connection that lasted
     bool connected_ = false;
     bool stopped_ = false;
 };

@@ -5,6 +5,7 @@
 
 #include <boost/asio/write.hpp>
 
+#include "server/net/accepted_socket.h"
 #include "server/peer/peer_codec.h"
 #include "server/peer/peer_hello.h"
 
@@ -40,13 +41,14 @@ void PeerSession::close() {
 Task<> PeerSession::run(std::shared_ptr<PeerSession> self) {
     boost::system::error_code ignored;
     self->socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+    guard_accepted(self->socket_);
     self->arm_deadline();
     const bool welcomed = co_await welcome(self);
     self->deadline_.cancel();
     if (welcomed) {
         self->buffer_.resize(kReadBytes);
         bool open = true;
-        while (open && self->deliver()) {
+        while (open && self->socket_.is_open() && self->deliver()) {
             open = co_await read_more(self);
         }
     }
@@ -61,25 +63,37 @@ Task<bool> PeerSession::read_more(std::shared_ptr<PeerSession> self) {
     co_return !error;
 }
 
-Task<bool> PeerSession::welcome(std::shared_ptr<PeerSession> self) {
+Task<std::string> PeerSession::read_greeting(std::shared_ptr<PeerSession> self) {
     std::string greeting;
-    while (greeting.empty()) {
+    while (true) {
         const bool open = co_await read_more(self);
         const auto payload = self->reader_.next();
         if (payload.has_error() || (!open && !payload.value().has_value())) {
-            co_return false;  // not a peer at all: a port scan, a client on the wrong port
+            break;  // not a peer at all: a port scan, a client on the wrong port
         }
         if (payload.value().has_value()) {
             greeting = std::string(*payload.value());
+            break;
         }
     }
+    co_return greeting;
+}
+
+Task<bool> PeerSession::welcome(std::shared_ptr<PeerSession> self) {
+    const std::string greeting = co_await read_greeting(self);
     const auto hello = peer::decode_hello(greeting);
-    if (hello.has_error()) {
+    if (greeting.empty() || hello.has_error()) {
         co_return false;
     }
+    self->from_ = hello.value().from;
     const auto verdict =
         peer::check_hello(hello.value(), self->identity_.cluster, self->identity_.self,
                           self->hooks_->is_member(hello.value().from));
+    if (verdict.has_error()) {
+        self->say("refused: " + verdict.error().detail);
+    } else {
+        self->hooks_->on_greeted(self);
+    }
     const peer::HelloReply reply{
         verdict.has_value(), verdict.has_error() ? verdict.error().detail : std::string(),
         peer::kPeerProtocol, self->identity_.cluster, self->identity_.self};
@@ -87,10 +101,6 @@ Task<bool> PeerSession::welcome(std::shared_ptr<PeerSession> self) {
     peer::append_frame(peer::encode_hello_reply(reply), frame);
     auto [error, written] =
         co_await boost::asio::async_write(self->socket_, boost::asio::buffer(frame), kTask);
-    self->from_ = hello.value().from;
-    if (verdict.has_error()) {
-        self->say("refused: " + verdict.error().detail);
-    }
     self->reader_ = peer::FrameReader();
     co_return !error && verdict.has_value();
 }

@@ -22,6 +22,8 @@ class PeerSession : public std::enable_shared_from_this<PeerSession> {
   public:
     struct Hooks {
         std::function<bool(NodeId)> is_member;
+        // Let in: from() is its member.
+        std::function<void(const std::shared_ptr<PeerSession>&)> on_greeted;
         std::function<void(raft::Message)> on_message;
         std::function<void(NodeId, const std::string&)> on_log;
     };
@@ -30,10 +32,13 @@ class PeerSession : public std::enable_shared_from_this<PeerSession> {
 
     void start();
     void close();
+    [[nodiscard]] NodeId from() const { return from_; }
 
   private:
     static Task<> run(std::shared_ptr<PeerSession> self);
     static Task<bool> welcome(std::shared_ptr<PeerSession> self);
+    // The first frame; empty when there was none.
+    static Task<std::string> read_greeting(std::shared_ptr<PeerSession> self);
     // Reads once more; false when the connection has ended.
     static Task<bool> read_more(std::shared_ptr<PeerSession> self);
     // Passes on everything complete; false when the stream is broken.

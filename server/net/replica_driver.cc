@@ -8,6 +8,11 @@
 #include "base/assert.h"
 
 namespace cairn::server::net {
+namespace {
+
+constexpr double kSlowApplySeconds = 0.1;  // as etcd's warning
+
+}  // namespace
 
 ReplicaDriver::ReplicaDriver(boost::asio::io_context& reactor, Parts parts, DriverPorts ports,
                              Metrics& metrics)
@@ -107,7 +112,8 @@ void ReplicaDriver::cancel(CallId call) {
 }
 
 void ReplicaDriver::tick() {
-    if (!wrote_since_tick_) {
+    // Never while a write is on its way: the seal would hold up the one behind it.
+    if (!wrote_since_tick_ && submitted_ == persisted_) {
         log_thread_->seal();
     }
     wrote_since_tick_ = false;
@@ -115,11 +121,16 @@ void ReplicaDriver::tick() {
 }
 
 // One turn for all the events of one pass of the reactor: the post lands behind every handler that
-// is ready now. This is the group commit; there is no timer.
+// is ready now. This is the group commit; there is no timer. What the log's and the state's threads
+// hand back is gathered already, so those take their turn at once.
 void ReplicaDriver::schedule_turn() {
     if (!turn_scheduled_ && !halted_) {
         turn_scheduled_ = true;
-        boost::asio::post(reactor_, [this] { turn(); });
+        boost::asio::post(reactor_, [this] {
+            if (turn_scheduled_) {
+                turn();
+            }
+        });
     }
 }
 
@@ -144,11 +155,12 @@ void ReplicaDriver::carry_out() {
         ports_.send(effects_.send);
     }
     if (effects_.persist.has_value()) {
-        wrote_since_tick_ = true;
+        submitted_ = effects_.persist->seq;
         log_thread_->submit(*std::move(effects_.persist));
     }
     if (!effects_.apply.empty()) {
-        state_thread_->submit(std::exchange(effects_.apply, {}));
+        state_thread_->submit(
+            {std::exchange(effects_.apply, {}), std::exchange(retired_views_, {})});
     }
     complete(effects_.completions);
 }
@@ -181,22 +193,31 @@ void ReplicaDriver::on_log_write(LogWrite done) {
         return;
     }
     metrics_.wal_fsync_seconds.Observe(done.seconds);
-    post(LogPersisted{done.seq});
+    persisted_ = done.seq;
+    wrote_since_tick_ = true;
+    replica_->step(LogPersisted{done.seq});
+    turn();
 }
 
 void ReplicaDriver::on_state_step(StateStep step) {
-    read_view_ = std::move(step.view);
+    std::swap(read_view_, step.view);
+    if (step.output.has_value()) {
+        // Not dropped here, where the engine's lock could be waited for.
+        retired_views_.push_back(std::move(step.view));
+    }
     if (step.error.has_value()) {
         post(StorageFailed{*std::move(step.error)});
         return;
     }
     if (step.collected_up_to.has_value()) {
-        post(GarbageCollected{*step.collected_up_to});
+        replica_->step(GarbageCollected{*step.collected_up_to});
     }
     if (step.output.has_value()) {
         metrics_.apply_seconds.Observe(step.seconds);
-        post(StateApplied{*std::move(step.output)});
+        metrics_.slow_applies += step.seconds > kSlowApplySeconds ? 1U : 0U;
+        replica_->step(StateApplied{*std::move(step.output)});
     }
+    turn();
 }
 
 void ReplicaDriver::halt(const Error& error) {

@@ -66,6 +66,10 @@ class ReplicaDriver {
     [[nodiscard]] const std::shared_ptr<const storage::mvcc::ReadView>& read_view() const {
         return read_view_;
     }
+    // The same, as fresh as can be. Any thread.
+    [[nodiscard]] std::shared_ptr<const storage::mvcc::ReadView> newest_view() const {
+        return machine_->view();
+    }
     [[nodiscard]] const storage::LogStats& log_stats() const { return log_stats_; }
     [[nodiscard]] std::size_t calls_open() const { return calls_open_; }
 
@@ -106,6 +110,9 @@ class ReplicaDriver {
     bool turn_scheduled_ = false;
     bool halted_ = false;
     bool wrote_since_tick_ = false;
+    PersistSeq submitted_;  // to the log's thread
+    PersistSeq persisted_;
+    std::vector<std::shared_ptr<const storage::mvcc::ReadView>> retired_views_;
 
     std::vector<Call> calls_;
     std::vector<std::uint32_t> free_calls_;

@@ -32,9 +32,7 @@ StateThread::StateThread(storage::StateMachine& machine, OnDone on_done)
 
 StateThread::~StateThread() { stop(); }
 
-void StateThread::submit(std::vector<raft::Entry> entries) {
-    static_cast<void>(queue_.push(std::move(entries), 0));
-}
+void StateThread::submit(StateWork work) { static_cast<void>(queue_.push(std::move(work), 0)); }
 
 void StateThread::stop() {
     queue_.close();
@@ -44,7 +42,7 @@ void StateThread::stop() {
 }
 
 void StateThread::run() {
-    std::vector<std::vector<raft::Entry>> work;
+    std::vector<StateWork> work;
     while (true) {
         const bool idle_work = !failed_ && machine_.has_garbage();
         if (idle_work ? !queue_.try_take_all(work) : !queue_.take_all(work)) {
@@ -53,8 +51,8 @@ void StateThread::run() {
         if (failed_) {
             continue;
         }
-        for (const auto& entries : work) {
-            apply(entries);
+        for (const auto& item : work) {
+            apply(item.entries);
         }
         if (work.empty() && idle_work) {
             collect();

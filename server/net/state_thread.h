@@ -25,6 +25,13 @@ struct StateStep {
     double seconds{};
 };
 
+// What the reactor hands over at once.
+struct StateWork {
+    std::vector<raft::Entry> entries;
+    // Dropped on the state thread; all readers of them have ended or hold their own.
+    std::vector<std::shared_ptr<const storage::mvcc::ReadView>> retired_views;
+};
+
 class StateThread {
   public:
     using OnDone = std::function<void(StateStep)>;
@@ -35,7 +42,7 @@ class StateThread {
     StateThread& operator=(const StateThread&) = delete;
 
     // At most one is in flight (Effects::apply's contract).
-    void submit(std::vector<raft::Entry> entries);
+    void submit(StateWork work);
     // Applies what is queued, then ends the thread. Idempotent.
     void stop();
 
@@ -47,7 +54,7 @@ class StateThread {
 
     storage::StateMachine& machine_;
     OnDone on_done_;
-    BoundedQueue<std::vector<raft::Entry>> queue_;
+    BoundedQueue<StateWork> queue_;
     std::int64_t collected_ = 0;
     bool failed_ = false;
     std::thread thread_;

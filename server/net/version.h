@@ -11,7 +11,7 @@ namespace cairn::server::net {
 // What clients gate on (Kubernetes: Status.version; Patroni: /version).
 using api::kEtcdVersion;
 inline constexpr std::string_view kEtcdClusterVersion = "3.5.0";
-// The program's own; set by the build.
-inline constexpr std::string_view kCairnVersion = CAIRN_VERSION;
+// The program's own.
+extern const std::string_view kCairnVersion;
 
 }  // namespace cairn::server::net

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "proto/cairn/peer.pb.h"
+#include "server/peer/peer_frame.h"
 
 namespace cairn::server::peer {
 namespace {
@@ -183,16 +184,36 @@ Result<raft::MessageBody> decode_body(const pb::Message& in) {
     return malformed("an unknown body");
 }
 
-}  // namespace
-
-void encode_message(const raft::Message& message, std::string& out) {
+pb::Message to_proto(const raft::Message& message) {
     pb::Message encoded;
     encoded.set_from(message.from.value);
     encoded.set_to(message.to.value);
     encoded.set_term(message.term.value);
     std::visit(BodyEncoder{encoded}, message.body);
+    return encoded;
+}
+
+void append(const pb::Message& encoded, std::string& out) {
     const bool written = encoded.AppendToString(&out);
     CAIRN_ASSERT(written);
+}
+
+}  // namespace
+
+void encode_message(const raft::Message& message, std::string& out) {
+    append(to_proto(message), out);
+}
+
+bool append_message_frame(const raft::Message& message, std::size_t room, std::string& out) {
+    const pb::Message encoded = to_proto(message);
+    const std::size_t bytes = encoded.ByteSizeLong();
+    if (bytes > kFrameBytesMax || kFrameHeaderBytes + bytes > room) {
+        return false;
+    }
+    const std::size_t begin = begin_frame(out);
+    append(encoded, out);
+    finish_frame(begin, out);
+    return true;
 }
 
 Result<raft::Message> decode_message(ByteView bytes) {

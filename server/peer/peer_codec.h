@@ -2,6 +2,7 @@
 // Pure functions; any thread. Never accepts what a correct peer could not have sent.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "base/bytes.h"
@@ -12,6 +13,9 @@ namespace cairn::server::peer {
 
 // Appends the serialized message to `out`.
 void encode_message(const raft::Message& message, std::string& out);
+// Appends the message as one frame, unless that would take more than `room` bytes: then nothing,
+// and false.
+bool append_message_frame(const raft::Message& message, std::size_t room, std::string& out);
 // kMalformed for bytes that do not parse, an unknown kind, an unset body or terms that fall.
 Result<raft::Message> decode_message(ByteView bytes);
 

@@ -1,12 +1,13 @@
 #include "server/peer/peer_frame.h"
 
-#include <array>
-
 #include "base/assert.h"
 #include "base/checksum.h"
 
 namespace cairn::server::peer {
 namespace {
+
+// A reader that had a large frame gives its memory back.
+constexpr std::size_t kKeptBytesMax = 4U * 1024U * 1024U;
 
 void put_u32(std::uint32_t value, char* out) {
     for (unsigned i = 0; i < 4; ++i) {
@@ -29,12 +30,22 @@ std::uint32_t frame_checksum(ByteView payload) {
 }  // namespace
 
 void append_frame(ByteView payload, std::string& out) {
-    CAIRN_ASSERT(payload.size() <= kFrameBytesMax);
-    std::array<char, kFrameHeaderBytes> header{};
-    put_u32(static_cast<std::uint32_t>(payload.size()), header.data());
-    put_u32(frame_checksum(payload), header.data() + 4);
-    out.append(header.data(), header.size());
+    const std::size_t begin = begin_frame(out);
     out.append(payload);
+    finish_frame(begin, out);
+}
+
+std::size_t begin_frame(std::string& out) {
+    const std::size_t begin = out.size();
+    out.append(kFrameHeaderBytes, '\0');
+    return begin;
+}
+
+void finish_frame(std::size_t begin, std::string& out) {
+    const ByteView payload = ByteView(out).substr(begin + kFrameHeaderBytes);
+    CAIRN_ASSERT(payload.size() <= kFrameBytesMax);
+    put_u32(static_cast<std::uint32_t>(payload.size()), out.data() + begin);
+    put_u32(frame_checksum(payload), out.data() + begin + 4);
 }
 
 void FrameReader::drop_consumed() {
@@ -42,6 +53,9 @@ void FrameReader::drop_consumed() {
     if (consumed_ == buffer_.size()) {
         buffer_.clear();
         consumed_ = 0;
+        if (buffer_.capacity() > kKeptBytesMax) {
+            buffer_ = std::string();
+        }
     } else if (consumed_ > buffer_.size() / 2) {
         buffer_.erase(0, consumed_);
         consumed_ = 0;

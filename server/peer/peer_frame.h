@@ -18,6 +18,10 @@ inline constexpr std::size_t kFrameBytesMax = 64U * 1024U * 1024U;
 
 // Appends the frame of `payload` to `out`. The payload must not exceed kFrameBytesMax (asserted).
 void append_frame(ByteView payload, std::string& out);
+// The same for a payload that is written straight to `out`: between the two calls, the second of
+// which gets what the first returned.
+std::size_t begin_frame(std::string& out);
+void finish_frame(std::size_t begin, std::string& out);
 
 // Cuts a stream of bytes into payloads.
 class FrameReader {

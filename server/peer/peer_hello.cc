@@ -73,4 +73,20 @@ Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, boo
     return ok();
 }
 
+Result<void> check_hello_reply(const HelloReply& reply, ClusterId cluster, NodeId peer) {
+    if (!reply.accepted) {
+        return Error{Errc::kProtocol, "refused: " + reply.reason};
+    }
+    if (reply.cluster != cluster) {
+        return Error{Errc::kClusterIdMismatch,
+                     fmt::format("a member of cluster {:x} answers, this is cluster {:x}",
+                                 reply.cluster.value, cluster.value)};
+    }
+    if (reply.from != peer) {
+        return Error{Errc::kProtocol, fmt::format("member {:x} answers, {:x} was dialled",
+                                                  reply.from.value, peer.value)};
+    }
+    return ok();
+}
+
 }  // namespace cairn::server::peer

@@ -42,5 +42,8 @@ Result<HelloReply> decode_hello_reply(ByteView bytes);
 // Whether `hello` may talk to member `self` of `cluster`; else kProtocol or kClusterIdMismatch with
 // a reason that names both sides. `known` says whether its sender is a member.
 Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, bool known);
+// Whether `reply` lets us talk to member `peer` of `cluster`, the one that was dialled; else
+// kProtocol or kClusterIdMismatch with a reason.
+Result<void> check_hello_reply(const HelloReply& reply, ClusterId cluster, NodeId peer);
 
 }  // namespace cairn::server::peer

@@ -39,6 +39,8 @@ enum class ReadKind : std::uint8_t {
 struct Read {
     ReadKind kind = ReadKind::kRange;
     bool linearizable = false;
+    // Looks at one key or at the member itself: cheaper to run at once than to hand on.
+    bool point = false;
     Bytes request;
 };
 

@@ -12,7 +12,19 @@ namespace cairn::storage::mvcc {
 
 ReadView::ReadView(std::shared_ptr<const EngineReader> reader, raft::EntryId applied,
                    std::int64_t revision, std::int64_t compacted)
-    : reader_(std::move(reader)), applied_(applied), revision_(revision), compacted_(compacted) {}
+    : reader_(std::move(reader)),
+      memory_reader_(reader_->memory_only()),
+      applied_(applied),
+      revision_(revision),
+      compacted_(compacted) {}
+
+ReadView ReadView::in_memory() const {
+    ReadView view(*this);
+    if (view.memory_reader_ != nullptr) {
+        view.reader_ = std::move(view.memory_reader_);
+    }
+    return view;
+}
 
 Result<void> ReadView::range(const etcdserverpb::RangeRequest& request, std::string& body) const {
     return run_range(*reader_, {revision_, compacted_}, request, body);

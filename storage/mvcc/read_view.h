@@ -22,6 +22,10 @@ class ReadView {
     ReadView(std::shared_ptr<const EngineReader> reader, raft::EntryId applied,
              std::int64_t revision, std::int64_t compacted);
 
+    // The same moment, for threads that may not wait for a disk: reads that would have to end with
+    // kNotInMemory. Keeps what it needs of this view alive.
+    [[nodiscard]] ReadView in_memory() const;
+
     [[nodiscard]] raft::EntryId applied() const { return applied_; }
     // The store's revision at this moment; 1 for an empty store.
     [[nodiscard]] std::int64_t revision() const { return revision_; }
@@ -50,6 +54,7 @@ class ReadView {
 
   private:
     std::shared_ptr<const EngineReader> reader_;
+    std::shared_ptr<const EngineReader> memory_reader_;  // null: reader_ never waits
     raft::EntryId applied_;
     std::int64_t revision_;
     std::int64_t compacted_;

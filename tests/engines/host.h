@@ -8,8 +8,8 @@
 
 #include "catch.h"
 
-#include "programs.h"
 #include "storage/rocks_engine.h"
+#include "unit/storage/programs.h"
 
 namespace cairn::storage::test {
 

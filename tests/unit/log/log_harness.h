@@ -53,6 +53,7 @@ inline LogRun run_steps(SimFs& files, const std::vector<LogStep>& steps) {
     }
     run.opened = true;
     LogStore& log = *opened.value().log;
+    std::uint64_t number = 0;
     for (const LogStep& step : steps) {
         const Result<void> result = step.batches.empty() ? log.seal() : log.append(step.batches);
         if (result.has_error()) {
@@ -62,6 +63,13 @@ inline LogRun run_steps(SimFs& files, const std::vector<LogStep>& steps) {
         }
         for (const raft::PersistBatch& batch : step.batches) {
             run.acknowledged.apply(batch);
+        }
+        // Now and then, so that segments begin with a spare and without one.
+        if (++number % 2 == 0) {
+            if (const auto prepared = log.prepare(); prepared.has_error()) {
+                run.error = prepared.error();
+                return run;
+            }
         }
     }
     run.completed = true;

@@ -165,4 +165,45 @@ TEST_CASE("a floor beyond the log empties it", "[log]") {
     REQUIRE(opened.recovered.entries.size() == 2);
 }
 
+TEST_CASE("the next segment is made ready in parts while this one fills", "[log]") {
+    constexpr std::uint64_t kMiB = 1024U * 1024U;
+    constexpr LogOptions kOptions{.segment_bytes = 4 * kMiB, .recycle_max = 2};
+    TempDir temp;
+    PosixFs files;
+    LogModel model;
+    auto opened = open_ok(files, temp.path(), kOptions);
+    const std::string spare = temp.path() + "/0000000000000002.spare";
+    const auto spare_bytes = [&]() -> std::uint64_t {
+        return files.exists(spare).value()
+                   ? files.open(spare, OpenMode::kRead).value()->size().value()
+                   : 0;
+    };
+    std::uint64_t before = 0;
+    std::uint64_t steps = 0;
+    for (std::uint64_t index = 1; opened.log->stats().segments == 1; ++index) {
+        const auto syncs = opened.log->stats().syncs;
+        append_ok(*opened.log, model, {entries_batch(1, index, 1, 200'000)});
+        if (opened.log->stats().segments == 2) {
+            // The segment's first batch and this one: the file was there.
+            CHECK(opened.log->stats().syncs - syncs == 2);
+            break;
+        }
+        CHECK(opened.log->stats().syncs - syncs == 1);
+        REQUIRE(opened.log->prepare().has_value());
+        const std::uint64_t now = spare_bytes();
+        CHECK(now - before <= kMiB);
+        steps += static_cast<std::uint64_t>(now > before);
+        before = now;
+    }
+    CHECK(steps == 4);
+    CHECK(before == 4 * kMiB);
+    CHECK_FALSE(files.exists(spare).value());
+    REQUIRE(opened.log->prepare().has_value());
+    opened.log.reset();
+    // A spare that was not finished is no spare.
+    CHECK(files.list(temp.path()).value().size() == 2 + 1);
+    CHECK(open_ok(files, temp.path(), kOptions).recovered == model.recovered());
+    CHECK(files.list(temp.path()).value().size() == 2);
+}
+
 }  // namespace cairn::storage

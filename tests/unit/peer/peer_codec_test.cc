@@ -140,6 +140,19 @@ TEST_CASE("frames are cut from any chunking", "[peer][frame]") {
     REQUIRE(found == payloads);
 }
 
+TEST_CASE("a message is framed in place, or not at all without room", "[peer][frame]") {
+    for (const auto& one : one_of_each()) {
+        std::string expected = "before";
+        append_frame(encoded(one), expected);
+        const std::size_t needed = expected.size() - 6;
+        std::string out = "before";
+        REQUIRE_FALSE(append_message_frame(one, needed - 1, out));
+        REQUIRE(out == "before");
+        REQUIRE(append_message_frame(one, needed, out));
+        REQUIRE(out == expected);
+    }
+}
+
 TEST_CASE("a frame over the cap or with a flipped bit ends the stream", "[peer][frame]") {
     std::string stream;
     append_frame("hello", stream);
@@ -170,6 +183,19 @@ TEST_CASE("a hello is let in only by its own cluster", "[peer][hello]") {
     REQUIRE(decode_hello_reply(encode_hello_reply(reply)).value() == reply);
     REQUIRE(decode_hello(std::string(2000, 'x')).error().code == Errc::kMalformed);
     REQUIRE(decode_hello("\xff").error().code == Errc::kMalformed);
+}
+
+TEST_CASE("only the member that was dialled may answer", "[peer][hello]") {
+    const HelloReply good{true, "", kPeerProtocol, ClusterId{0xc1}, NodeId{2}};
+    CHECK(check_hello_reply(good, ClusterId{0xc1}, NodeId{2}).has_value());
+    HelloReply refused = good;
+    refused.accepted = false;
+    refused.reason = "why";
+    CHECK(check_hello_reply(refused, ClusterId{0xc1}, NodeId{2}).error().detail == "refused: why");
+    CHECK(check_hello_reply(good, ClusterId{0xc2}, NodeId{2}).error().detail ==
+          "a member of cluster c1 answers, this is cluster c2");
+    CHECK(check_hello_reply(good, ClusterId{0xc1}, NodeId{3}).error().detail ==
+          "member 2 answers, 3 was dialled");
 }
 
 }  // namespace cairn::server::peer

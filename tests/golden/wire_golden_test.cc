@@ -1,0 +1,127 @@
+// The bytes of docs/formats/command.md and peer.md.
+#include <string>
+#include <vector>
+
+#include "catch.h"
+
+#include "golden_bytes.h"
+#include "proto/etcd/rpc_kv.pb.h"
+#include "server/peer/peer_codec.h"
+#include "server/peer/peer_frame.h"
+#include "server/peer/peer_hello.h"
+#include "storage/command.h"
+
+namespace cairn {
+namespace {
+
+using test::GoldenBytes;
+
+storage::Command sample_command() {
+    etcdserverpb::PutRequest put;
+    put.set_key("k");
+    put.set_value("v");
+    storage::Command command;
+    command.kind = command::PUT;
+    command.id = {NodeId{0x1122334455667788}, 0x0102030405060708, 9};
+    command.decided_in = Term{5};
+    command.auth_revision = 6;
+    command.user = "root";
+    command.request = Bytes::copy_of(put.SerializeAsString());
+    return command;
+}
+
+struct NamedBody {
+    const char* name;
+    raft::MessageBody body;
+};
+
+// One of each kind, in the order of raft::MessageKind, every field set.
+std::vector<NamedBody> one_of_each() {
+    const raft::EntryId last{Term{6}, Index{41}};
+    const ProposalId id{NodeId{0xa1}, 0x1122334455667788, 9};
+    return {
+        {"pre-vote", raft::PreVote{last}},
+        {"pre-vote-reply", raft::PreVoteReply{true}},
+        {"vote", raft::Vote{last, true}},
+        {"vote-reply", raft::VoteReply{true}},
+        {"append",
+         raft::Append{last,
+                      Index{40},
+                      {{{Term{6}, Index{42}}, raft::EntryKind::kNoop, Bytes()},
+                       {{Term{7}, Index{43}}, raft::EntryKind::kCommand, Bytes::copy_of("put")},
+                       {{Term{7}, Index{44}}, raft::EntryKind::kConfig, Bytes::copy_of("conf")}}}},
+        {"append-reply", raft::AppendReply{true, Index{44}, Index{43}, last}},
+        {"heartbeat", raft::Heartbeat{Index{40}, 3, Index{12}}},
+        {"heartbeat-reply", raft::HeartbeatReply{3}},
+        {"timeout-now", raft::TimeoutNow{}},
+        {"forward-proposals", raft::ForwardProposals{{{id, Bytes::copy_of("payload")}}}},
+        {"forward-refused", raft::ForwardRefused{{{id, Errc::kTooManyRequests}}}},
+        {"read-index-request", raft::ReadIndexRequest{5}},
+        {"read-index-reply", raft::ReadIndexReply{5, true, Index{44}}},
+    };
+}
+
+}  // namespace
+
+TEST_CASE("command.md: the envelope has its golden bytes", "[golden][command]") {
+    GoldenBytes golden("command.md");
+    const storage::Command command = sample_command();
+    const Bytes encoded = storage::encode_command(command);
+    golden.expect("put", encoded.view());
+    golden.expect_all_used();
+    const auto back = storage::decode_command(encoded).value();
+    CHECK(back.kind == command::PUT);
+    CHECK(back.id == command.id);
+    CHECK(back.decided_in == command.decided_in);
+    CHECK(back.auth_revision == 6);
+    CHECK(back.user == "root");
+    CHECK(back.request == command.request);
+    CHECK(storage::decode_command_id(encoded.view()).value() == command.id);
+}
+
+TEST_CASE("command.md: another version, an unknown kind and a cut are refused",
+          "[golden][command]") {
+    const Bytes good = storage::encode_command(sample_command());
+    const auto with = [&good](std::size_t at, char value) {
+        std::string text(good.view());
+        text[at] = value;
+        return storage::decode_command(Bytes::copy_of(text)).error().code;
+    };
+    CHECK(with(0, 2) == Errc::kUnsupportedVersion);
+    CHECK(with(1, 0) == Errc::kUnsupportedVersion);
+    CHECK(with(1, 7) == Errc::kUnsupportedVersion);
+    const std::size_t head = good.size() - sample_command().request.size();
+    for (std::size_t size = 0; size < head; ++size) {
+        CHECK(storage::decode_command(good.slice(0, size)).error().code == Errc::kMalformed);
+    }
+    CHECK(storage::decode_command(good.slice(0, head)).value().request.empty());
+}
+
+TEST_CASE("peer.md: frames, greetings and messages have their golden bytes", "[golden][peer]") {
+    using namespace server::peer;
+    GoldenBytes golden("peer.md");
+    const Hello hello{kPeerProtocol, ClusterId{0xc1}, NodeId{0xa1}, NodeId{0xb2}, "0.1.0"};
+    golden.expect("hello", encode_hello(hello));
+    const HelloReply reply{false, "why", kPeerProtocol, ClusterId{0xc1}, NodeId{0xb2}};
+    golden.expect("hello-reply", encode_hello_reply(reply));
+    CHECK(decode_hello(encode_hello(hello)).value() == hello);
+    CHECK(decode_hello_reply(encode_hello_reply(reply)).value() == reply);
+
+    std::string frame;
+    append_frame("hello", frame);
+    golden.expect("frame", frame);
+
+    const auto bodies = one_of_each();
+    REQUIRE(bodies.size() == raft::kMessageKindCount);
+    for (std::size_t kind = 0; kind < bodies.size(); ++kind) {
+        REQUIRE(bodies[kind].body.index() == kind);
+        const raft::Message message{NodeId{0xa1}, NodeId{0xb2}, Term{7}, bodies[kind].body};
+        std::string encoded;
+        encode_message(message, encoded);
+        golden.expect(bodies[kind].name, encoded);
+        CHECK(decode_message(encoded).value() == message);
+    }
+    golden.expect_all_used();
+}
+
+}  // namespace cairn

@@ -1,0 +1,280 @@
+"""cairnd as people start and stop it: alone, twice, with signals, flags and variables, and what it
+serves beside gRPC."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from nodes import (CAIRND, ELECTION_TIMEOUT, Cluster, Node, clean_environment, run_to_end,
+                   wait_until)
+
+CAIRN = os.environ.get("CAIRN", "")
+EXIT_FAILURE, EXIT_USAGE = 1, 2
+HANDOVER_LIMIT = 0.8 * ELECTION_TIMEOUT  # no follower campaigns of itself before a whole one
+STOP_LIMIT = 10.0
+
+
+def cairn(endpoints: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([CAIRN, "--endpoints", endpoints, *arguments], text=True, check=False,
+                          capture_output=True, env=clean_environment(), timeout=30)
+
+
+def metric(node: Node, name: str) -> float:
+    for line in node.get("/metrics")[2].splitlines():
+        if line.startswith(f"{name} "):
+            return float(line.split(" ")[1])
+    raise AssertionError(f"no metric {name}")
+
+
+def leads(node: Node) -> bool:
+    try:
+        return metric(node, "etcd_server_is_leader") == 1
+    except OSError:
+        return False
+
+
+def kill(node: Node) -> None:
+    if node.process is not None:
+        node.end(signal.SIGKILL)
+
+
+class Base(unittest.TestCase):
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="cairn-process-")
+        self.addCleanup(scratch.cleanup)
+        self.folder = scratch.name
+
+    def cluster(self, size: int) -> Cluster:
+        cluster = Cluster(size)
+        self.addCleanup(cluster.__exit__)
+        return cluster
+
+    def node(self, name: str = "default", more: list[str] | None = None) -> Node:
+        node = Node(self.folder, name, more)
+        self.addCleanup(kill, node)
+        return node
+
+    def put(self, endpoints: str, key: str, value: str) -> None:
+        done = cairn(endpoints, "put", key, value)
+        self.assertEqual((done.returncode, done.stdout), (0, "OK\n"), done.stderr)
+
+    def check_value(self, endpoints: str, key: str, value: str) -> None:
+        done = cairn(endpoints, "get", key)
+        self.assertEqual((done.returncode, done.stdout), (0, f"{key}\n{value}\n"), done.stderr)
+
+
+class LoneNode(Base):
+    """Nothing given but the data directory and where to listen. One node for all tests."""
+
+    lone: Node
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="cairn-process-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.lone = Node(scratch.name, "default")
+        cls.addClassCleanup(kill, cls.lone)
+        cls.lone.start()
+        cls.lone.wait_until_it_serves()
+
+    def test_restart(self) -> None:
+        self.put(self.lone.endpoint, "k", "v")
+        self.assertEqual(self.lone.end(), 0)
+        self.lone.start()
+        self.lone.wait_until_it_serves()
+        self.check_value(self.lone.endpoint, "k", "v")
+        self.lone.end(signal.SIGKILL)
+        self.lone.start()
+        self.lone.wait_until_it_serves()
+        self.check_value(self.lone.endpoint, "k", "v")
+
+    def test_second_process_on_the_same_data(self) -> None:
+        second = self.node("second")
+        second.data = self.lone.data
+        done = run_to_end(*second.flags())
+        self.assertEqual(done.returncode, EXIT_FAILURE)
+        self.assertIn(self.lone.data, done.stderr)
+        self.assertIn("another process", done.stderr)
+        self.put(self.lone.endpoint, "k", "the first goes on")
+
+    def test_port_in_use(self) -> None:
+        second = self.node("second")
+        second.client_port = self.lone.client_port
+        done = run_to_end(*second.flags())
+        self.assertEqual(done.returncode, EXIT_FAILURE)
+        self.assertIn(str(self.lone.client_port), done.stderr)
+        self.assertIn("Address already in use", done.stderr)
+
+    def test_http(self) -> None:
+        self.assertEqual(self.lone.get("/health")[::2], (200, '{"health":"true","reason":""}'))
+        self.assertEqual(self.lone.get("/livez")[::2], (200, "ok\n"))
+        self.assertEqual(self.lone.get("/readyz")[::2], (200, "ok\n"))
+        self.assertEqual(self.lone.get("/livez?verbose")[::2],
+                         (200, "[+]serializable_read ok\nok\n"))
+        self.assertEqual(self.lone.get("/nothing")[0], 404)
+        status, kind, body = self.lone.get("/version")
+        self.assertEqual((status, kind), (200, "application/json"))
+        version = json.loads(body)
+        self.assertEqual((version["etcdserver"], version["etcdcluster"]), ("3.5.30", "3.5.0"))
+        self.assertTrue(self.lone.get("/metrics")[1].startswith("text/plain"))
+        self.assertEqual(metric(self.lone, "etcd_server_has_leader"), 1)
+        self.assertEqual(metric(self.lone, "etcd_server_is_leader"), 1)
+
+    def test_grpc_health(self) -> None:
+        if shutil.which("curl") is None:
+            self.skipTest("no curl")
+        done = subprocess.run(
+            ["curl", "--silent", "--http2-prior-knowledge", "--include",
+             "--header", "content-type: application/grpc", "--header", "te: trailers",
+             "--data-binary", "@-", f"http://{self.lone.endpoint}/grpc.health.v1.Health/Check"],
+            input=bytes(5), capture_output=True, check=True, timeout=30)
+        self.assertIn(b"\x00\x00\x00\x00\x02\x08\x01", done.stdout)  # SERVING
+        self.assertIn(b"grpc-status: 0", done.stdout)
+
+
+class Flags(Base):
+    def test_unknown_flag(self) -> None:
+        done = run_to_end("--no-such-flag=1")
+        self.assertEqual(done.returncode, EXIT_USAGE)
+        self.assertIn("no-such-flag", done.stderr)
+
+    def test_flag_of_a_later_feature(self) -> None:
+        done = run_to_end("--auto-compaction-retention=1h", cwd=self.folder)
+        self.assertEqual(done.returncode, EXIT_USAGE)
+        self.assertIn("--auto-compaction-retention=1h: not supported yet", done.stderr)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_help_and_version(self) -> None:
+        done = run_to_end("--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("--initial-cluster-token", done.stdout)
+        done = run_to_end("--version")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"cairnd Version: \d+\.\d+\.\d+\netcd API Version: 3\.5\.30")
+
+    def test_variables(self) -> None:
+        """Flag before CAIRN_ before ETCD_, which alone names the data directory here."""
+        node = self.node("by-flag")
+        data_dir = f"{self.folder}/by-etcd.data"
+        node.environment = {
+            "CAIRN_NAME": "by-cairn", "ETCD_NAME": "by-etcd",
+            "CAIRN_LOG_FORMAT": "json", "ETCD_LOG_FORMAT": "console",
+            "ETCD_DATA_DIR": data_dir,
+        }
+        everything = node.flags()
+        node.flags = lambda: [flag for flag in everything if not flag.startswith("--data-dir")]
+        node.start()
+        node.wait_until_it_serves()
+
+        def name() -> str:
+            listed = json.loads(cairn(node.endpoint, "member", "list", "-w", "json").stdout)
+            return listed["members"][0].get("name", "")
+
+        wait_until(lambda: name() != "", 30, "the member has published its name")
+        self.assertEqual(name(), "by-flag")
+        for line in node.log().splitlines():
+            self.assertIsInstance(json.loads(line), dict)
+        self.assertTrue(os.path.isdir(data_dir))
+
+
+class Three(Base):
+    def test_sigterm_of_the_leader(self) -> None:
+        cluster = self.cluster(3)
+        cluster.__enter__()
+        self.put(cluster.endpoints, "before", "1")
+        wait_until(lambda: any(map(leads, cluster.nodes)), 30, "somebody leads")
+        leader = next(filter(leads, cluster.nodes))
+        others = [node for node in cluster.nodes if node is not leader]
+        writer = Writer(",".join(node.endpoint for node in others))
+        assert leader.process is not None
+        begin = time.monotonic()
+        leader.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: any(map(leads, others)), 30, "another one leads")
+        handed_over = time.monotonic() - begin
+        self.assertEqual(leader.process.wait(STOP_LIMIT), 0)
+        leader.process = None
+        writes, errors = writer.stop()
+        print(f"a new leader after {handed_over * 1000:.0f} ms", flush=True)
+        self.assertLess(handed_over, HANDOVER_LIMIT)
+        self.assertEqual(errors, [])
+        self.assertGreater(writes, 0)
+        # It comes back on its data and learns what it missed.
+        leader.start()
+        leader.wait_until_it_serves()
+        self.check_value(leader.endpoint, "written", str(writes))
+        self.check_value(leader.endpoint, "before", "1")
+
+    def test_without_a_quorum(self) -> None:
+        cluster = self.cluster(3)
+        node = cluster.nodes[0]
+        node.start()
+        self.addCleanup(kill, node)
+
+        def answers() -> bool:
+            try:
+                return node.get("/livez")[0] == 200
+            except OSError:
+                return False
+
+        wait_until(answers, 30, "it lives")
+        self.assertEqual(node.get("/health")[::2],
+                         (503, '{"health":"false","reason":"RAFT NO LEADER"}\n'))
+        self.assertEqual(node.get("/readyz")[0], 503)
+        self.assertEqual(metric(node, "etcd_server_has_leader"), 0)
+        self.assertEqual(node.end(), 0)
+
+    def test_a_peer_of_another_cluster(self) -> None:
+        """Two members of one token make a quorum; the third, of another token, stays outside."""
+        cluster = self.cluster(3)
+        stranger = cluster.nodes[2]
+        stranger.more.append("--initial-cluster-token=another")
+        for node in cluster.nodes:
+            node.start()
+        for node in cluster.nodes[:2]:
+            node.wait_until_it_serves()
+        self.put(cluster.nodes[0].endpoint, "k", "v")
+        refusal = "of the peer is not this cluster's"
+        for node in cluster.nodes:
+            wait_until(lambda: refusal in node.log(), 30, f"{node.name} logs the refusal")
+        self.assertFalse(stranger.serves())
+        self.assertEqual(metric(stranger, "etcd_server_has_leader"), 0)
+        self.check_value(cluster.nodes[1].endpoint, "k", "v")
+
+
+class Writer:
+    """Writes 1, 2, 3, … to one key, one at a time, until it is stopped."""
+
+    def __init__(self, endpoints: str):
+        self.stopping = threading.Event()
+        self.count = 0
+        self.errors: list[str] = []
+        self.thread = threading.Thread(target=self.run, args=(endpoints,))
+        self.thread.start()
+
+    def run(self, endpoints: str) -> None:
+        while not self.stopping.is_set():
+            done = cairn(endpoints, "put", "written", str(self.count + 1))
+            if done.returncode == 0:
+                self.count += 1
+            else:
+                self.errors.append(done.stderr)
+                return
+
+    def stop(self) -> tuple[int, list[str]]:
+        self.stopping.set()
+        self.thread.join()
+        return self.count, self.errors
+
+
+if __name__ == "__main__":
+    if not (CAIRND and CAIRN):
+        raise SystemExit("CAIRND and CAIRN must name the programs")
+    unittest.main()

@@ -1,0 +1,62 @@
+// Load: clients that write and read a few keys and write down all that they did and saw.
+// Owned by a test; each client on a thread of its own, all else from one other thread.
+// Must never forget a call: what got no answer is in the history as open.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "sim/check_linear.h"
+
+namespace cairn::process {
+
+// Nanoseconds of the monotonic clock, in the history's type.
+sim::Time now();
+
+struct LoadOptions {
+    std::size_t writers = 4;
+    std::size_t readers = 2;
+    std::uint64_t seed = 1;
+    // Of the first client; those of two loads whose histories are joined must not overlap.
+    std::uint64_t client_id_first = 1;
+    std::chrono::microseconds pause_max{20'000};  // between two calls of a client
+    std::chrono::milliseconds request_timeout{1'000};
+};
+
+class Load {
+  public:
+    // Starts at once.
+    Load(std::vector<std::string> endpoints, const LoadOptions& options);
+    ~Load();
+    Load(const Load&) = delete;
+    Load& operator=(const Load&) = delete;
+
+    // When the first write was acknowledged of those that began at `begin` or later.
+    std::optional<sim::Time> wait_for_write_since(sim::Time begin, std::chrono::seconds limit);
+    std::size_t writes_acknowledged();
+    // How calls failed, and how often.
+    std::map<std::string, std::size_t> errors();
+    // Ends all clients; call once.
+    std::vector<sim::HistoryOp> stop();
+
+  private:
+    class Worker;
+    void record(sim::HistoryOp op, const std::string& error);
+
+    std::mutex mutex_;                     // over the next three
+    std::vector<sim::HistoryOp> history_;  // by time of return
+    std::size_t writes_acknowledged_ = 0;
+    std::map<std::string, std::size_t> errors_;
+    std::atomic<bool> stopping_ = false;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace cairn::process

@@ -1,0 +1,307 @@
+#include "process/process_cluster.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/prng.h"
+
+namespace cairn::process {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPoll = 5ms;
+constexpr auto kStartLimit = 60s;
+constexpr auto kExitLimit = 30s;
+constexpr std::size_t kLastBytes = 3000;
+
+bool is_free(std::uint16_t port) {
+    const int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const bool bound =
+        bind(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    close(probe);
+    return bound;
+}
+
+// Below the range from which outgoing connections draw theirs, which could take the port of a node
+// while it is down.
+std::vector<std::uint16_t> free_ports(std::size_t count) {
+    Prng prng(static_cast<std::uint64_t>(getpid()) ^
+              static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()));
+    std::set<std::uint16_t> ports;
+    while (ports.size() < count) {
+        const auto port = static_cast<std::uint16_t>(10'000 + prng.next() % 20'000);
+        if (is_free(port)) {
+            ports.insert(port);
+        }
+    }
+    return {ports.begin(), ports.end()};
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+    std::vector<char*> result;
+    for (auto& text : texts) {
+        result.push_back(text.data());
+    }
+    result.push_back(nullptr);
+    return result;
+}
+
+std::vector<std::string> environment_with(const ProcessCluster::Environment& more) {
+    std::vector<std::string> all;
+    for (char** item = environ; *item != nullptr; ++item) {
+        const std::string text(*item);
+        if (!text.starts_with("CAIRN_") && !text.starts_with("ETCD_")) {
+            all.push_back(text);
+        }
+    }
+    for (const auto& [name, value] : more) {
+        all.push_back(name + "=" + value);
+    }
+    return all;
+}
+
+}  // namespace
+
+bool wait_until(const std::function<bool()>& condition, std::chrono::seconds limit) {
+    const auto end = Clock::now() + limit;
+    while (!condition()) {
+        if (Clock::now() > end) {
+            return false;
+        }
+        std::this_thread::sleep_for(kPoll);
+    }
+    return true;
+}
+
+ProcessCluster::ProcessCluster(std::size_t size, std::string server, std::vector<std::string> flags)
+    : server_(std::move(server)), flags_(std::move(flags)) {
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "cairn-process-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) {
+        throw Failure{"cannot make a temporary folder " + pattern};
+    }
+    folder_ = pattern;
+    const auto ports = free_ports(2 * size);
+    for (std::size_t node = 0; node < size; ++node) {
+        nodes_.push_back(Node{.client_port = ports[2 * node], .peer_port = ports[2 * node + 1]});
+    }
+}
+
+ProcessCluster::~ProcessCluster() {
+    for (const auto& node : nodes_) {
+        if (node.pid > 0) {
+            kill(node.pid, SIGKILL);
+            waitpid(node.pid, nullptr, 0);
+        }
+    }
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+}
+
+void ProcessCluster::use(std::string server, Environment environment) {
+    server_ = std::move(server);
+    environment_ = std::move(environment);
+    staging_ = false;
+}
+
+void ProcessCluster::use_power_cut(std::string server, bool ignore_syncs) {
+    use(std::move(server), {{"POWER_CUT_SYNC", ignore_syncs ? "ignored" : "honest"}});
+    staging_ = true;
+}
+
+std::string ProcessCluster::data_dir(std::size_t node) const {
+    return fmt::format("{}/n{}.data", folder_, node);
+}
+
+std::string ProcessCluster::log_path(std::size_t node) const {
+    return fmt::format("{}/n{}.log", folder_, node);
+}
+
+std::vector<std::string> ProcessCluster::arguments(std::size_t node) const {
+    std::string members;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+        members +=
+            fmt::format("{}n{}=http://127.0.0.1:{}", i == 0 ? "" : ",", i, nodes_[i].peer_port);
+    }
+    const auto client = fmt::format("http://127.0.0.1:{}", nodes_[node].client_port);
+    const auto peer = fmt::format("http://127.0.0.1:{}", nodes_[node].peer_port);
+    std::vector<std::string> all{server_,
+                                 fmt::format("--name=n{}", node),
+                                 "--data-dir=" + data_dir(node),
+                                 "--listen-client-urls=" + client,
+                                 "--advertise-client-urls=" + client,
+                                 "--listen-peer-urls=" + peer,
+                                 "--initial-advertise-peer-urls=" + peer,
+                                 "--initial-cluster=" + members};
+    all.insert(all.end(), flags_.begin(), flags_.end());
+    return all;
+}
+
+void ProcessCluster::start(std::size_t node) {
+    auto texts = arguments(node);
+    auto variables = environment_;
+    if (staging_) {
+        variables["POWER_CUT_STAGING"] = fmt::format("{}/n{}.staging", folder_, node);
+    }
+    auto environment_texts = environment_with(variables);
+    const auto argv = pointers(texts);
+    const auto envp = pointers(environment_texts);
+    const int log = open(log_path(node).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        // Only what a signal handler might do too: this is a copy of one thread of many.
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(log, STDOUT_FILENO);
+        dup2(log, STDERR_FILENO);
+        execve(argv[0], argv.data(), envp.data());
+        _exit(127);
+    }
+    close(log);
+    if (pid < 0) {
+        throw Failure{"fork failed"};
+    }
+    nodes_[node].pid = pid;
+    nodes_[node].exit_code.reset();
+}
+
+void ProcessCluster::start_all() {
+    for (std::size_t node = 0; node < size(); ++node) {
+        start(node);
+    }
+}
+
+void ProcessCluster::send_signal(std::size_t node, int signal) const {
+    if (nodes_[node].pid > 0) {
+        kill(nodes_[node].pid, signal);
+    }
+}
+
+void ProcessCluster::reap(std::size_t node, bool block) {
+    int status = 0;
+    Node& it = nodes_[node];
+    if (it.pid > 0 && waitpid(it.pid, &status, block ? 0 : WNOHANG) == it.pid) {
+        it.pid = -1;
+        it.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    }
+}
+
+bool ProcessCluster::is_running(std::size_t node) {
+    reap(node, false);
+    return nodes_[node].pid > 0;
+}
+
+int ProcessCluster::wait_for_exit(std::size_t node) {
+    if (!wait_until([&] { return !is_running(node); }, kExitLimit)) {
+        throw Failure{fmt::format("node {} does not end", node)};
+    }
+    return nodes_[node].exit_code.value_or(0);
+}
+
+void ProcessCluster::kill_all() {
+    for (std::size_t node = 0; node < size(); ++node) {
+        send_signal(node, SIGKILL);
+    }
+    for (std::size_t node = 0; node < size(); ++node) {
+        reap(node, true);
+    }
+}
+
+std::optional<std::size_t> ProcessCluster::agreed_leader() {
+    std::set<std::uint64_t> leaders;
+    std::optional<std::size_t> result;
+    for (std::size_t node = 0; node < size(); ++node) {
+        if (!is_running(node)) {
+            continue;
+        }
+        const auto status = client_of(node).status();
+        if (!status) {
+            return std::nullopt;
+        }
+        leaders.insert(status->leader);
+        if (status->leader == status->header.member_id) {
+            result = node;
+        }
+    }
+    return leaders.size() == 1 ? result : std::nullopt;
+}
+
+std::size_t ProcessCluster::wait_for_leader() {
+    std::optional<std::size_t> leader;
+    const auto found = [&] {
+        leader = agreed_leader();
+        return leader.has_value();
+    };
+    if (!wait_until(found, kStartLimit)) {
+        throw Failure{"the nodes agree on no leader"};
+    }
+    return *leader;
+}
+
+void ProcessCluster::wait_until_all_serve() {
+    for (std::size_t node = 0; node < size(); ++node) {
+        const auto serves = [&] {
+            if (!is_running(node)) {
+                throw Failure{fmt::format("node {} ended with code {}", node,
+                                          nodes_[node].exit_code.value_or(0))};
+            }
+            return client_of(node).get("x").has_value();
+        };
+        if (!wait_until(serves, kStartLimit)) {
+            throw Failure{fmt::format("node {} does not serve", node)};
+        }
+    }
+}
+
+std::vector<std::string> ProcessCluster::endpoints() const {
+    std::vector<std::string> result;
+    for (const auto& node : nodes_) {
+        result.push_back(fmt::format("127.0.0.1:{}", node.client_port));
+    }
+    return result;
+}
+
+client::Client ProcessCluster::client_of(std::size_t node) const {
+    auto client = client::Client::connect(
+        {.endpoints = {endpoints()[node]}, .dial_timeout = 500ms, .request_timeout = 2s});
+    return std::move(*client);
+}
+
+std::string ProcessCluster::log_of(std::size_t node) const {
+    std::ifstream file(log_path(node));
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+std::string ProcessCluster::last_lines() const {
+    std::string text;
+    for (std::size_t node = 0; node < size(); ++node) {
+        const auto log = log_of(node);
+        text += fmt::format("--- the end of node {}'s log\n{}\n", node,
+                            log.substr(log.size() - std::min(log.size(), kLastBytes)));
+    }
+    return text;
+}
+
+}  // namespace cairn::process

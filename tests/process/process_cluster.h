@@ -1,0 +1,93 @@
+// ProcessCluster: cairnd processes on this machine, with ports and data of their own.
+// Owned by a test's main thread, on which alone it may be used: its children die with that thread.
+// Must never leave a process behind.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/client.h"
+
+namespace cairn::process {
+
+using Clock = std::chrono::steady_clock;
+
+inline constexpr std::chrono::milliseconds kElectionTimeout{1000};  // cairnd's default
+
+// Ends the test with a message and the last lines of every node's log.
+struct Failure {
+    std::string text;
+};
+
+// Polls until `condition` holds; false after `limit`.
+bool wait_until(const std::function<bool()>& condition, std::chrono::seconds limit);
+
+class ProcessCluster {
+  public:
+    using Environment = std::map<std::string, std::string>;
+
+    // Lays out `size` nodes in a new temporary folder; starts none. `flags` are those that every
+    // node has beside its own.
+    ProcessCluster(std::size_t size, std::string server, std::vector<std::string> flags = {});
+    // Kills what runs; removes the folder.
+    ~ProcessCluster();
+    ProcessCluster(const ProcessCluster&) = delete;
+    ProcessCluster& operator=(const ProcessCluster&) = delete;
+
+    // The program that start() runs from now on, and what is added to its environment.
+    void use(std::string server, Environment environment = {});
+    // The power-cut build, in its environment the folder that it needs; see power_cut_main.cc.
+    void use_power_cut(std::string server, bool ignore_syncs);
+
+    void start(std::size_t node);
+    void start_all();
+    void send_signal(std::size_t node, int signal) const;
+    // Of a node that was told to end; throws Failure when it does not. Negative: by that signal.
+    int wait_for_exit(std::size_t node);
+    // SIGKILL to all at once, then waits for each.
+    void kill_all();
+    [[nodiscard]] bool is_running(std::size_t node);
+    // -1 when it does not run.
+    [[nodiscard]] pid_t pid(std::size_t node) const { return nodes_[node].pid; }
+
+    // The node that leads and that all running nodes agree on; throws Failure when none does.
+    std::size_t wait_for_leader();
+    // Each answers a linearizable read; throws Failure when one ends or does not.
+    void wait_until_all_serve();
+
+    [[nodiscard]] std::size_t size() const { return nodes_.size(); }
+    [[nodiscard]] std::vector<std::string> endpoints() const;
+    [[nodiscard]] client::Client client_of(std::size_t node) const;
+    [[nodiscard]] std::string log_of(std::size_t node) const;
+    [[nodiscard]] std::string last_lines() const;
+
+  private:
+    struct Node {
+        std::uint16_t client_port{};
+        std::uint16_t peer_port{};
+        pid_t pid = -1;                  // -1: not running
+        std::optional<int> exit_code{};  // of its last run
+    };
+
+    [[nodiscard]] std::vector<std::string> arguments(std::size_t node) const;
+    [[nodiscard]] std::string data_dir(std::size_t node) const;
+    [[nodiscard]] std::string log_path(std::size_t node) const;
+    [[nodiscard]] std::optional<std::size_t> agreed_leader();
+    void reap(std::size_t node, bool block);
+
+    std::string folder_;
+    std::string server_;
+    const std::vector<std::string> flags_;
+    Environment environment_;
+    bool staging_ = false;
+    std::vector<Node> nodes_;
+};
+
+}  // namespace cairn::process

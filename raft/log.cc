@@ -137,6 +137,7 @@ void Log::compact(Index index) {
 }
 
 void Log::take_unsaved(std::vector<Entry>& out) {
+    out.reserve(out.size() + static_cast<std::size_t>(last() + 1 - marks_.unsaved_from));
     for (Index index = marks_.unsaved_from; index <= last(); ++index) {
         out.push_back(at(index));
     }

@@ -10,6 +10,25 @@ namespace {
 
 constexpr std::size_t kIdOffset = 2;  // behind version and kind
 constexpr std::size_t kUserBytesMax = 65535;
+// Version, kind, id, term, auth revision and the user's length.
+constexpr std::size_t kFixedBytes = kIdOffset + 3 * 8 + 8 + 8 + 2;
+
+// Writes one thing behind the other into a buffer that has room for all.
+class Writer {
+  public:
+    explicit Writer(char* out) : out_(out) {}
+
+    void u8(std::uint64_t value) { *out_++ = static_cast<char>(value); }
+    void u64_be(std::uint64_t value) {
+        for (unsigned shift = 64; shift > 0; shift -= 8) {
+            u8(value >> (shift - 8));
+        }
+    }
+    void bytes(ByteView view) { out_ = std::copy(view.begin(), view.end(), out_); }
+
+  private:
+    char* out_;
+};
 
 bool take_id(ByteView& in, ProposalId& id) {
     return take_u64_be(in, id.member.value) && take_u64_be(in, id.boot) &&
@@ -20,19 +39,22 @@ bool take_id(ByteView& in, ProposalId& id) {
 
 Bytes encode_command(const Command& command) {
     CAIRN_ASSERT(command.kind != command::UNKNOWN && command.user.size() <= kUserBytesMax);
-    std::string head;
-    head.reserve(44 + command.user.size());
-    head.push_back(static_cast<char>(kCommandVersion));
-    head.push_back(static_cast<char>(command.kind));
-    append_u64_be(head, command.id.member.value);
-    append_u64_be(head, command.id.boot);
-    append_u64_be(head, command.id.sequence);
-    append_u64_be(head, command.decided_in.value);
-    append_u64_be(head, command.auth_revision);
-    head.push_back(static_cast<char>(command.user.size() >> 8U));
-    head.push_back(static_cast<char>(command.user.size()));
-    head += command.user;
-    return Bytes::concat(head, command.request.view());
+    const ByteView request = command.request.view();
+    // One buffer, written once: this is what a put costs in allocations.
+    return Bytes::build(kFixedBytes + command.user.size() + request.size(), [&](char* out) {
+        Writer writer(out);
+        writer.u8(kCommandVersion);
+        writer.u8(static_cast<std::uint64_t>(command.kind));
+        writer.u64_be(command.id.member.value);
+        writer.u64_be(command.id.boot);
+        writer.u64_be(command.id.sequence);
+        writer.u64_be(command.decided_in.value);
+        writer.u64_be(command.auth_revision);
+        writer.u8(command.user.size() >> 8U);
+        writer.u8(command.user.size());
+        writer.bytes(command.user);
+        writer.bytes(request);
+    });
 }
 
 Result<Command> decode_command(const Bytes& payload) {

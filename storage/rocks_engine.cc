@@ -204,6 +204,22 @@ std::shared_ptr<const EngineReader> RocksSnapshot::memory_only() const {
     return std::make_shared<RocksMemoryOnly>(shared_from_this());
 }
 
+// Puts operations on one family in the order of their keys, those on one key as they came. The
+// result is the same, and an insert into a memtable begins near where the last one ended
+// (family_options). A range does not commute with the keys in it: such operations stay as they are.
+void sort_by_key(std::vector<const WriteOp*>& ops) {
+    const auto before = [](const WriteOp* a, const WriteOp* b) {
+        const int order = a->key.compare(b->key);
+        return order != 0 ? order < 0 : a < b;
+    };
+    const bool movable = std::none_of(ops.begin(), ops.end(), [](const WriteOp* op) {
+        return op->kind == WriteKind::kDeleteRange;
+    });
+    if (movable && !std::is_sorted(ops.begin(), ops.end(), before)) {
+        std::sort(ops.begin(), ops.end(), before);
+    }
+}
+
 class RocksEngine final : public KvEngine {
   public:
     explicit RocksEngine(std::unique_ptr<Database> database) : database_(std::move(database)) {}
@@ -224,9 +240,17 @@ class RocksEngine final : public KvEngine {
     Result<void> write(const WriteBatch& batch) override {
         count_nothing();
         batch_.Clear();
-        arrange(batch);
-        for (const WriteOp* op : order_) {
-            CAIRN_TRY(result_of(add(*op)));
+        for (auto& ops : by_family_) {
+            ops.clear();
+        }
+        for (const WriteOp& op : batch.ops()) {
+            by_family_[static_cast<std::size_t>(op.family)].push_back(&op);
+        }
+        for (auto& ops : by_family_) {
+            sort_by_key(ops);
+            for (const WriteOp* op : ops) {
+                CAIRN_TRY(result_of(add(*op)));
+            }
         }
         rocksdb::WriteOptions options;
         options.disableWAL = true;
@@ -288,28 +312,6 @@ class RocksEngine final : public KvEngine {
     }
 
   private:
-    // The operations by family and key, those on one key as they come: the same state, and each
-    // insert into a memtable begins where the one before ended (family_options). A range
-    // does not commute with the keys in it, so such a batch stays as it is.
-    void arrange(const WriteBatch& batch) {
-        order_.clear();
-        bool movable = true;
-        for (const WriteOp& op : batch.ops()) {
-            order_.push_back(&op);
-            movable = movable && op.kind != WriteKind::kDeleteRange;
-        }
-        if (!movable) {
-            return;
-        }
-        std::sort(order_.begin(), order_.end(), [](const WriteOp* a, const WriteOp* b) {
-            if (a->family != b->family) {
-                return a->family < b->family;
-            }
-            const int order = a->key.compare(b->key);
-            return order != 0 ? order < 0 : a < b;
-        });
-    }
-
     rocksdb::Status add(const WriteOp& op) {
         auto* family = database_->family(op.family);
         switch (op.kind) {
@@ -327,7 +329,8 @@ class RocksEngine final : public KvEngine {
     std::unique_ptr<Database> database_;
     // The writer's, kept for its memory; each key is checksummed on its way into the memtable.
     rocksdb::WriteBatch batch_{0, 0, 8, 0};
-    std::vector<const WriteOp*> order_;
+    // Of the batch being written; kept for its memory, too.
+    std::array<std::vector<const WriteOp*>, kColumnFamilyCount> by_family_;
     std::atomic<std::uint64_t> written_bytes_{0};
     std::atomic<std::uint64_t> flushed_bytes_{0};
 };
@@ -359,6 +362,8 @@ rocksdb::DBOptions db_options(const RocksOptions& options) {
     db.max_bgerror_resume_count = 0;
     db.max_background_jobs = 2;
     db.max_open_files = options.open_files_max;
+    // RocksDB would start that many threads for each family, however few its files.
+    db.max_file_opening_threads = 1;
     db.bytes_per_sync = std::uint64_t{1} << 20U;
     db.keep_log_file_num = 4;
     db.max_log_file_size = std::size_t{16} << 20U;
@@ -393,7 +398,7 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
     result.periodic_compaction_seconds = 24 * 60 * 60;
     if (family == ColumnFamily::kKeys || family == ColumnFamily::kLatest ||
         family == ColumnFamily::kHistory) {
-        // An insert begins where the last one ended; RocksEngine::arrange makes that near. (kRevlog
+        // An insert begins where the last one ended; sort_by_key makes that near. (kRevlog
         // grows at its end, where RocksDB looks first anyway.)
         result.memtable_insert_with_hint_prefix_extractor.reset(
             rocksdb::NewCappedPrefixTransform(0));

@@ -1,6 +1,7 @@
 #include "storage/wal_reader.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -10,6 +11,15 @@
 
 namespace cairn::storage::wal {
 namespace {
+
+// How much of a segment is in memory at once, unless a batch is longer: segments are mostly zeros
+// behind their end, and a buffer for all of one would cost more than reading it.
+constexpr std::uint64_t kWindowBytes = std::uint64_t{256} << 10U;
+
+bool all_zero(ByteView bytes) {
+    return bytes.empty() ||
+           (bytes.front() == '\0' && bytes.substr(1) == bytes.substr(0, bytes.size() - 1));
+}
 
 // What lies behind the place where the next batch should have been.
 struct TailScan {
@@ -26,7 +36,10 @@ class LogReader {
     Result<ReadLog> read(std::span<const std::uint64_t> ids);
 
   private:
-    Result<void> load(std::uint64_t id);
+    Result<void> open(std::uint64_t id);
+    // The `count` bytes of the segment from `offset`, fewer only at its end. Borrowed until the
+    // next call.
+    Result<ByteView> view(std::uint64_t offset, std::uint64_t count);
     Result<void> read_segment();
     // Takes the batch at offset_ when it is the one expected there; false when it is not.
     Result<bool> take_batch();
@@ -40,8 +53,8 @@ class LogReader {
         return entries_[static_cast<std::size_t>(index - first_)].id.term;
     }
     Result<void> check_no_proof(const TailScan& scan, bool headless) const;
-    [[nodiscard]] TailScan scan_tail() const;
-    [[nodiscard]] std::uint64_t torn_bytes(const TailScan& scan) const;
+    Result<TailScan> scan_tail();
+    Result<std::uint64_t> torn_bytes(const TailScan& scan);
     Result<ReadLog> finish();
     [[nodiscard]] Error corrupt(std::uint64_t offset, const std::string& what) const;
     [[nodiscard]] Error corrupt_at(const std::string& path, std::uint64_t offset,
@@ -53,10 +66,12 @@ class LogReader {
     // The segment being read.
     std::uint64_t id_ = 0;
     std::string path_;
-    std::string bytes_;
-    std::uint64_t offset_ = 0;
-    std::uint64_t newest_offset_ = 0;  // of the batch taken last
-    std::string good_path_;            // the last segment that holds batches; ends at end_.offset
+    std::unique_ptr<File> file_;
+    std::uint64_t size_ = 0;
+    std::string window_;  // what stands at window_offset_
+    std::uint64_t window_offset_ = 0;
+    std::uint64_t offset_ = 0;  // where the next batch is expected
+    std::string good_path_;     // the last segment that holds batches; ends at end_.offset
 
     bool started_ = false;  // a segment's first batch was read
     std::vector<raft::Entry> entries_;
@@ -88,22 +103,35 @@ Result<ReadLog> LogReader::read(std::span<const std::uint64_t> ids) {
             // The next segment is made only after the first batch of this one is durable.
             return corrupt(0, "a segment stands behind one that has no first batch");
         }
-        CAIRN_TRY(load(ids[i]));
+        CAIRN_TRY(open(ids[i]));
         CAIRN_TRY(read_segment());
     }
     return finish();
 }
 
-Result<void> LogReader::load(std::uint64_t id) {
-    CAIRN_TRY(const std::unique_ptr<File> file, files_.open(path_, OpenMode::kRead));
-    CAIRN_TRY(const std::uint64_t size, file->size());
-    CAIRN_TRY(bytes_, file->read_at(0, static_cast<std::size_t>(size)));
-    if (bytes_.size() != size) {
-        return Error{Errc::kIo, path_ + ": read ended before the end of the file"};
-    }
+Result<void> LogReader::open(std::uint64_t id) {
+    CAIRN_TRY(file_, files_.open(path_, OpenMode::kRead));
+    CAIRN_TRY(size_, file_->size());
+    window_.clear();
     id_ = id;
     offset_ = 0;
     return ok();
+}
+
+Result<ByteView> LogReader::view(std::uint64_t offset, std::uint64_t count) {
+    count = offset < size_ ? std::min(count, size_ - offset) : 0;
+    const bool inside =
+        offset >= window_offset_ && offset + count <= window_offset_ + window_.size();
+    if (!inside) {
+        window_.clear();  // before the next one is allocated
+        const std::uint64_t wanted = std::min(std::max(count, kWindowBytes), size_ - offset);
+        CAIRN_TRY(window_, file_->read_at(offset, static_cast<std::size_t>(wanted)));
+        window_offset_ = offset;
+        if (window_.size() != wanted) {
+            return Error{Errc::kIo, path_ + ": read ended before the end of the file"};
+        }
+    }
+    return ByteView(window_).substr(offset - window_offset_, count);
 }
 
 Result<void> LogReader::read_segment() {
@@ -114,7 +142,7 @@ Result<void> LogReader::read_segment() {
             break;
         }
     }
-    const TailScan scan = scan_tail();
+    CAIRN_TRY(const TailScan scan, scan_tail());
     const bool headless = end_.segments.size() == segments_before;
     CAIRN_TRY(check_no_proof(scan, headless));
     if (headless) {
@@ -124,16 +152,15 @@ Result<void> LogReader::read_segment() {
         end_.headless.push_back(id_);
         return ok();
     }
-    torn_bytes_ = torn_bytes(scan);
+    CAIRN_TRY(torn_bytes_, torn_bytes(scan));
     end_.offset = offset_;
-    end_.newest_batch.assign(bytes_, newest_offset_, offset_ - newest_offset_);
     good_path_ = path_;
     return ok();
 }
 
 Result<bool> LogReader::take_batch() {
-    const ByteView rest = ByteView(bytes_).substr(std::min<std::uint64_t>(offset_, bytes_.size()));
-    const std::optional<BatchHeader> header = decode_header(rest, offset_);
+    CAIRN_TRY(const ByteView block, view(offset_, kBlockBytes));
+    const std::optional<BatchHeader> header = decode_header(block, offset_);
     if (!header || header->segment != id_) {
         return false;
     }
@@ -148,15 +175,15 @@ Result<bool> LogReader::take_batch() {
                                  header->version, kVersion)};
     }
     const std::uint64_t bytes = padded_bytes(header->payload_bytes);
-    if (bytes > rest.size() ||
-        !body_intact(*header, rest.substr(kHeaderBytes, bytes - kHeaderBytes))) {
+    CAIRN_TRY(const ByteView batch, view(offset_, bytes));
+    if (batch.size() < bytes || !body_intact(*header, batch.substr(kHeaderBytes))) {
         return false;
     }
-    CAIRN_TRY(take_payload(*header, rest.substr(kHeaderBytes, header->payload_bytes)));
+    end_.newest_batch = batch;
+    CAIRN_TRY(take_payload(*header, batch.substr(kHeaderBytes, header->payload_bytes)));
     end_.next_number = header->number + 1;
     end_.chain = header->header_sum;
     end_.sealed = header->kind == BatchKind::kSeal;
-    newest_offset_ = offset_;
     offset_ += bytes;
     return true;
 }
@@ -198,7 +225,7 @@ Result<void> LogReader::take_segment_state(ByteView payload) {
         first_ = state_.last.index + 1;
         started_ = true;
     }
-    end_.segments.push_back({id_, bytes_.size(), state_.last.index});
+    end_.segments.push_back({id_, size_, state_.last.index});
     return ok();
 }
 
@@ -266,16 +293,14 @@ Result<void> LogReader::apply_entries(std::vector<raft::Entry> entries) {
 
 // §1.3 of the design: batch N+1 is written only after the sync of N returned. So a bad batch N is
 // a torn tail only when nothing of a later batch can be found; one whole header is enough to find.
-TailScan LogReader::scan_tail() const {
+Result<TailScan> LogReader::scan_tail() {
     TailScan scan;
-    const ByteView bytes = bytes_;
-    for (std::uint64_t at = offset_; at < bytes.size(); at += kBlockBytes) {
-        const ByteView block = bytes.substr(at, kBlockBytes);
-        const std::size_t last = block.find_last_not_of('\0');
-        if (last == ByteView::npos) {
+    for (std::uint64_t at = offset_; at < size_; at += kBlockBytes) {
+        CAIRN_TRY(const ByteView block, view(at, kBlockBytes));
+        if (all_zero(block)) {
             continue;
         }
-        scan.nonzero_bytes = at + last + 1 - offset_;
+        scan.nonzero_bytes = at + block.find_last_not_of('\0') + 1 - offset_;
         const std::optional<BatchHeader> header = decode_header(block, at);
         if (!header) {
             continue;
@@ -305,11 +330,11 @@ Result<void> LogReader::check_no_proof(const TailScan& scan, bool headless) cons
                                   end_.next_number, path_, *scan.proof_offset));
 }
 
-std::uint64_t LogReader::torn_bytes(const TailScan& scan) const {
-    const ByteView rest = ByteView(bytes_).substr(std::min<std::uint64_t>(offset_, bytes_.size()));
-    const std::optional<BatchHeader> header = decode_header(rest, offset_);
+Result<std::uint64_t> LogReader::torn_bytes(const TailScan& scan) {
+    CAIRN_TRY(const ByteView block, view(offset_, kBlockBytes));
+    const std::optional<BatchHeader> header = decode_header(block, offset_);
     if (header && header->segment == id_) {
-        return std::min<std::uint64_t>(padded_bytes(header->payload_bytes), rest.size());
+        return std::min(padded_bytes(header->payload_bytes), size_ - offset_);
     }
     // In a recycled file the old content cannot be told from a tear that lost its header.
     return scan.stale ? 0 : scan.nonzero_bytes;

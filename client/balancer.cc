@@ -1,6 +1,7 @@
 #include "client/balancer.h"
 
 #include <cstddef>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -15,28 +16,55 @@ namespace cairn::client {
 namespace {
 
 constexpr std::chrono::milliseconds kRoundPause{25};
+constexpr std::chrono::seconds kAvoidTime{1};
 
 }  // namespace
 
+struct BalancedCall {
+    BalancerCall call;
+    AnswerDone done;
+    TimePoint started;
+    std::vector<bool> tried;  // endpoints of this round
+    std::size_t endpoint = 0;
+    CallRef sent_as;       // on the channel of that endpoint
+    bool reached = false;  // some server took a request of this call
+
+    void finish(Result<Bytes> answer) {
+        const AnswerDone last = std::exchange(done, nullptr);
+        last(std::move(answer));
+    }
+};
+
 class Balancer::Impl : public std::enable_shared_from_this<Impl> {
   public:
+    using CallPtr = std::shared_ptr<BalancedCall>;
+
     Impl(IoThread& io, std::vector<Endpoint> endpoints, const ChannelOptions& options)
-        : io_(io.context()), options_(options) {
+        : io_(io.context()), options_(options), avoid_until_(endpoints.size()) {
         CAIRN_ASSERT(!endpoints.empty());
         for (Endpoint& endpoint : endpoints) {
             channels_.emplace_back(io, std::move(endpoint), options);
         }
     }
 
-    void call(BalancerCall call, AnswerDone done) {
-        boost::asio::post(io_, [self = shared_from_this(), call = std::move(call),
-                                done = std::move(done)]() mutable {
-            const auto attempt = std::make_shared<Attempt>();
-            attempt->call = std::move(call);
-            attempt->done = std::move(done);
-            attempt->started = std::chrono::steady_clock::now();
-            attempt->channel = self->preferred_;
-            self->send(attempt);
+    void start(const CallPtr& call) {
+        boost::asio::post(io_, [self = shared_from_this(), call] {
+            call->started = std::chrono::steady_clock::now();
+            call->tried.assign(self->avoid_until_.size(), false);
+            self->send(call);
+        });
+    }
+
+    void cancel(const CallPtr& call) {
+        boost::asio::post(io_, [self = shared_from_this(), call] {
+            if (call->done == nullptr || self->closed_) {
+                return;
+            }
+            if (self->pausing_.erase(call) > 0) {
+                call->finish(Error{GrpcCode::kCancelled, "context canceled", false});
+            } else {
+                self->channels_[call->endpoint].cancel(call->sent_as);
+            }
         });
     }
 
@@ -44,72 +72,95 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
         boost::asio::post(io_, [self = shared_from_this()] {
             self->closed_ = true;
             self->channels_.clear();  // gives out what is under way, as Cancelled
-            for (const AttemptPtr& attempt : std::exchange(self->pausing_, {})) {
-                self->send(attempt);
+            for (const CallPtr& call : std::exchange(self->pausing_, {})) {
+                self->send(call);
             }
         });
     }
 
   private:
-    struct Attempt {
-        BalancerCall call;
-        AnswerDone done;
-        TimePoint started;
-        std::size_t channel = 0;
-        std::size_t failures = 0;
-        bool reached = false;  // some server took a request of this call
-    };
-    using AttemptPtr = std::shared_ptr<Attempt>;
-
-    void send(const AttemptPtr& attempt) {
+    void send(const CallPtr& call) {
         if (closed_) {
-            attempt->done(Error{GrpcCode::kCancelled, "the client is closed", false});
+            call->finish(Error{GrpcCode::kCancelled, "the client is closed", false});
             return;
         }
-        CallRequest request{attempt->call.method, attempt->call.message, attempt->call.deadline};
-        channels_[attempt->channel].call(std::move(request),
-                                         [self = shared_from_this(), attempt](CallResult result) {
-                                             self->on_result(attempt, std::move(result));
-                                         });
+        call->endpoint = choose(*call);
+        call->tried[call->endpoint] = true;
+        CallRequest request{call->call.method, call->call.message, call->call.deadline};
+        call->sent_as = channels_[call->endpoint].call(
+            std::move(request), [self = shared_from_this(), call](CallResult result) {
+                self->on_result(call, std::move(result));
+            });
     }
 
-    void on_result(const AttemptPtr& attempt, CallResult result) {
-        if (result.status.is_ok()) {
-            preferred_ = attempt->channel;
-            attempt->done(std::move(result.message));
-            return;
-        }
-        attempt->reached = attempt->reached || result.sent;
+    // The next one in turn that this round has not tried; those to be avoided last.
+    std::size_t choose(const BalancedCall& call) {
+        const std::size_t count = channels_.size();
         const TimePoint now = std::chrono::steady_clock::now();
-        const bool tired = !attempt->reached && now - attempt->started >= options_.dial_timeout;
-        if (closed_ || tired || !may_repeat(attempt->call.kind, result) ||
-            now + kRoundPause >= attempt->call.deadline) {
-            attempt->done(error_of(attempt->call.kind, result));
+        std::optional<std::size_t> chosen;
+        for (std::size_t step = 0; step < count; ++step) {
+            const std::size_t candidate = (next_ + step) % count;
+            if (call.tried[candidate]) {
+                continue;
+            }
+            const bool good = avoid_until_[candidate] <= now;
+            if (good || !chosen) {
+                chosen = candidate;
+            }
+            if (good) {
+                break;
+            }
+        }
+        CAIRN_ASSERT(chosen.has_value());
+        next_ = (*chosen + 1) % count;
+        return *chosen;
+    }
+
+    void on_result(const CallPtr& call, CallResult result) {
+        const TimePoint now = std::chrono::steady_clock::now();
+        note_health(call->endpoint, result.status.code, now);
+        if (result.status.is_ok()) {
+            call->finish(std::move(result.message));
             return;
         }
-        attempt->channel = (attempt->channel + 1) % channels_.size();
-        ++attempt->failures;
-        if (attempt->failures % channels_.size() == 0) {
-            pausing_.insert(attempt);
-            spawn(io_.get_executor(), send_later(shared_from_this(), attempt), "client retry");
+        call->reached = call->reached || result.sent;
+        const bool tired = !call->reached && now - call->started >= options_.dial_timeout;
+        if (closed_ || tired || !may_repeat(call->call.kind, result) ||
+            now + kRoundPause >= call->call.deadline) {
+            call->finish(error_of(call->call.kind, result));
+            return;
+        }
+        if (call->tried == std::vector<bool>(call->tried.size(), true)) {
+            call->tried.assign(call->tried.size(), false);
+            pausing_.insert(call);
+            spawn(io_.get_executor(), send_later(shared_from_this(), call), "client retry");
         } else {
-            send(attempt);
+            send(call);
         }
     }
 
-    static Task<> send_later(std::shared_ptr<Impl> self, AttemptPtr attempt) {
+    void note_health(std::size_t endpoint, GrpcCode code, TimePoint now) {
+        if (code == GrpcCode::kUnavailable || code == GrpcCode::kDeadlineExceeded) {
+            avoid_until_[endpoint] = now + kAvoidTime;
+        } else if (code == GrpcCode::kOk) {
+            avoid_until_[endpoint] = {};
+        }
+    }
+
+    static Task<> send_later(std::shared_ptr<Impl> self, CallPtr call) {
         boost::asio::steady_timer timer(self->io_, kRoundPause);
         [[maybe_unused]] const auto [error] = co_await timer.async_wait(kTask);
-        if (self->pausing_.erase(attempt) > 0) {
-            self->send(attempt);
+        if (self->pausing_.erase(call) > 0) {
+            self->send(call);
         }
     }
 
     boost::asio::io_context& io_;
     const ChannelOptions options_;
-    std::vector<Channel> channels_;  // one for each endpoint, in their order
-    std::size_t preferred_ = 0;      // answered last
-    std::set<AttemptPtr> pausing_;   // between two rounds
+    std::vector<Channel> channels_;       // one for each endpoint, in their order
+    std::vector<TimePoint> avoid_until_;  // likewise
+    std::size_t next_ = 0;                // where the next call begins
+    std::set<CallPtr> pausing_;           // between two rounds
     bool closed_ = false;
 };
 
@@ -119,7 +170,18 @@ Balancer::Balancer(IoThread& io, std::vector<Endpoint> endpoints, const ChannelO
 Balancer::~Balancer() { impl_->close(); }
 
 void Balancer::call(BalancerCall call, AnswerDone done) {
-    impl_->call(std::move(call), std::move(done));
+    start(prepare(std::move(call), std::move(done)));
 }
+
+std::shared_ptr<BalancedCall> Balancer::prepare(BalancerCall call, AnswerDone done) {
+    const auto prepared = std::make_shared<BalancedCall>();
+    prepared->call = std::move(call);
+    prepared->done = std::move(done);
+    return prepared;
+}
+
+void Balancer::start(const std::shared_ptr<BalancedCall>& call) { impl_->start(call); }
+
+void Balancer::cancel(const std::shared_ptr<BalancedCall>& call) { impl_->cancel(call); }
 
 }  // namespace cairn::client

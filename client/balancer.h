@@ -1,4 +1,4 @@
-// Balancer: calls to any of several endpoints, moved on where that is safe, until a deadline.
+// Balancer: calls spread over several endpoints, moved on where that is safe, until a deadline.
 // Shared by any number of threads; its state is the IoThread's.
 // Must never send a write twice that may have been applied.
 #pragma once
@@ -24,8 +24,13 @@ struct BalancerCall {
 // Runs on the IoThread, exactly once; must not block.
 using AnswerDone = std::function<void(Result<Bytes>)>;
 
-// Starts at the endpoint that answered last; tries the others in order; pauses 25 ms after each
-// round, as etcd's Go client does. When no endpoint can be reached at all it gives up after
+// A call on its way through the endpoints.
+struct BalancedCall;
+
+// Each call begins at the next endpoint in turn, as with etcd's Go client. An endpoint that could
+// not be reached, was Unavailable or let a deadline pass is passed over for a second, as long as
+// there are others. A call that may be repeated goes on to the endpoints it has not tried, and
+// pauses 25 ms after each round. When no endpoint can be reached at all it gives up after
 // `dial_timeout` of trying.
 class Balancer {
   public:
@@ -37,6 +42,13 @@ class Balancer {
     Balancer& operator=(const Balancer&) = delete;
 
     void call(BalancerCall call, AnswerDone done);
+
+    // The same in two steps, for who must have the call in hand before it can be answered.
+    [[nodiscard]] static std::shared_ptr<BalancedCall> prepare(BalancerCall call, AnswerDone done);
+    // Once.
+    void start(const std::shared_ptr<BalancedCall>& call);
+    // After start. The call ends as Cancelled, unless its end is decided already.
+    void cancel(const std::shared_ptr<BalancedCall>& call);
 
   private:
     class Impl;

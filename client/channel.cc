@@ -27,13 +27,26 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
 
     const Endpoint& endpoint() const { return endpoint_; }
 
-    void submit(CallRequest request, CallDone done) {
+    CallRef submit(CallRequest request, CallDone done) {
+        const auto call = std::make_shared<Call>();
+        call->request = std::move(request);
+        call->done = std::move(done);
         const std::lock_guard lock(mutex_);
-        inbox_.push_back({std::move(request), std::move(done)});
+        inbox_.push_back(call);
         if (!wake_posted_) {
             wake_posted_ = true;
             boost::asio::post(io_, [self = shared_from_this()] { self->take_inbox(); });
         }
+        return call;
+    }
+
+    void cancel(const CallRef& ref) {
+        // Behind the wake-up that takes it out of the inbox.
+        boost::asio::post(io_, [self = shared_from_this(), ref] {
+            if (const CallPtr call = ref.lock(); call && !call->finished) {
+                self->abandon(call, {wire::GrpcCode::kCancelled, "context canceled"});
+            }
+        });
     }
 
     void close() {
@@ -42,27 +55,19 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
     }
 
   private:
-    struct Submission {
-        CallRequest request;
-        CallDone done;
-    };
-
     void take_inbox() {
         {
             const std::lock_guard lock(mutex_);
             wake_posted_ = false;
             batch_.swap(inbox_);
         }
-        for (Submission& submission : batch_) {
-            admit(std::move(submission));
+        for (const CallPtr& call : batch_) {
+            admit(call);
         }
         batch_.clear();
     }
 
-    void admit(Submission submission) {
-        const auto call = std::make_shared<Call>();
-        call->request = std::move(submission.request);
-        call->done = std::move(submission.done);
+    void admit(const CallPtr& call) {
         call->deadline = deadlines_.emplace(call->request.deadline, call);
         if (closed_) {
             finish(call, {{wire::GrpcCode::kCancelled, "the client is closed"}, {}, false});
@@ -162,7 +167,8 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
             const TimePoint now = std::chrono::steady_clock::now();
             if (self->deadlines_.begin()->first <= now) {
                 const CallPtr call = self->deadlines_.begin()->second;
-                self->expire(call);
+                self->abandon(call,
+                              {wire::GrpcCode::kDeadlineExceeded, "context deadline exceeded"});
                 continue;
             }
             // A call that ends early leaves this to find out at its deadline, which costs less
@@ -174,14 +180,13 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
         self->reaping_ = false;
     }
 
-    void expire(const CallPtr& call) {
+    // Ends it from this side.
+    void abandon(const CallPtr& call, wire::GrpcStatus status) {
         const std::shared_ptr<Connection> connection = call->connection.lock();
         if (connection) {
             connection->cancel(*call);
         }
-        finish(call, {{wire::GrpcCode::kDeadlineExceeded, "context deadline exceeded"},
-                      {},
-                      call->stream != 0});
+        finish(call, {std::move(status), {}, call->stream != 0});
     }
 
     void do_close() {
@@ -205,10 +210,10 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
     const ChannelOptions options_;
 
     std::mutex mutex_;
-    std::vector<Submission> inbox_;  // under mutex_
-    bool wake_posted_ = false;       // under mutex_
+    std::vector<CallPtr> inbox_;  // under mutex_
+    bool wake_posted_ = false;    // under mutex_
 
-    std::vector<Submission> batch_;
+    std::vector<CallPtr> batch_;
     std::shared_ptr<Connection> connection_;  // the newest; nullptr: the next call dials
     bool ready_ = false;                      // connection_ takes calls
     std::uint64_t connections_made_ = 0;
@@ -241,11 +246,13 @@ Channel& Channel::operator=(Channel&& other) noexcept {
     return *this;
 }
 
-void Channel::call(CallRequest request, CallDone done) {
+CallRef Channel::call(CallRequest request, CallDone done) {
     CAIRN_ASSERT(impl_ != nullptr);
     CAIRN_ASSERT(wire::method_info(request.method).kind == wire::StreamingKind::kUnary);
-    impl_->submit(std::move(request), std::move(done));
+    return impl_->submit(std::move(request), std::move(done));
 }
+
+void Channel::cancel(const CallRef& call) { impl_->cancel(call); }
 
 const Endpoint& Channel::endpoint() const { return impl_->endpoint(); }
 

@@ -34,6 +34,10 @@ struct CallResult {
 // Runs on the IoThread, exactly once for each call; must not block.
 using CallDone = std::function<void(CallResult)>;
 
+// One call on its channel; empties when the call has ended.
+struct Call;
+using CallRef = std::weak_ptr<Call>;
+
 struct ChannelOptions {
     std::chrono::nanoseconds dial_timeout = std::chrono::seconds(2);
     // Largest answer. Above: the call ends with ResourceExhausted.
@@ -52,7 +56,9 @@ class Channel {
     Channel(Channel&&) noexcept;
     Channel& operator=(Channel&&) noexcept;
 
-    void call(CallRequest request, CallDone done);
+    CallRef call(CallRequest request, CallDone done);
+    // The call ends as Cancelled, and the server is told, unless it has ended.
+    void cancel(const CallRef& call);
     [[nodiscard]] const Endpoint& endpoint() const;
 
   private:

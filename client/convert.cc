@@ -82,6 +82,36 @@ OpResponse op_response_of(pb::ResponseOp&& message) {
     return from_wire(std::move(*message.mutable_response_range()));
 }
 
+Member member_of(const pb::Member& message) {
+    Member member;
+    member.id = message.id();
+    member.name = message.name();
+    member.peer_urls.assign(message.peerurls().begin(), message.peerurls().end());
+    member.client_urls.assign(message.clienturls().begin(), message.clienturls().end());
+    member.is_learner = message.islearner();
+    return member;
+}
+
+// Of any message with a header and members.
+template <class Message>
+MemberListResponse members_of(const Message& message) {
+    MemberListResponse result;
+    result.header = header_of(message.header());
+    for (const pb::Member& member : message.members()) {
+        result.members.push_back(member_of(member));
+    }
+    return result;
+}
+
+pb::AlarmType to_wire(AlarmType type) {
+    switch (type) {
+        case AlarmType::kNone: return pb::NONE;
+        case AlarmType::kNoSpace: return pb::NOSPACE;
+        case AlarmType::kCorrupt: return pb::CORRUPT;
+    }
+    return pb::NONE;
+}
+
 }  // namespace
 
 std::string prefix_end(std::string_view prefix) {
@@ -149,6 +179,85 @@ pb::TxnRequest to_wire(const TxnRequest& txn) {
     return message;
 }
 
+pb::CompactionRequest to_wire(const CompactRequest& request) {
+    pb::CompactionRequest message;
+    message.set_revision(request.revision);
+    message.set_physical(request.physical);
+    return message;
+}
+
+pb::MemberListRequest to_wire(const MemberListRequest& request) {
+    pb::MemberListRequest message;
+    message.set_linearizable(request.linearizable);
+    return message;
+}
+
+pb::MemberAddRequest to_wire(const MemberAddRequest& request) {
+    pb::MemberAddRequest message;
+    message.mutable_peerurls()->Assign(request.peer_urls.begin(), request.peer_urls.end());
+    message.set_islearner(request.is_learner);
+    return message;
+}
+
+pb::MemberRemoveRequest to_wire(const MemberRemoveRequest& request) {
+    pb::MemberRemoveRequest message;
+    message.set_id(request.id);
+    return message;
+}
+
+pb::MemberUpdateRequest to_wire(const MemberUpdateRequest& request) {
+    pb::MemberUpdateRequest message;
+    message.set_id(request.id);
+    message.mutable_peerurls()->Assign(request.peer_urls.begin(), request.peer_urls.end());
+    return message;
+}
+
+pb::MemberPromoteRequest to_wire(const MemberPromoteRequest& request) {
+    pb::MemberPromoteRequest message;
+    message.set_id(request.id);
+    return message;
+}
+
+pb::StatusRequest to_wire(const StatusRequest&) { return {}; }
+
+pb::HashKVRequest to_wire(const HashKvRequest& request) {
+    pb::HashKVRequest message;
+    message.set_revision(request.revision);
+    return message;
+}
+
+pb::HashRequest to_wire(const HashRequest&) { return {}; }
+
+pb::DefragmentRequest to_wire(const DefragmentRequest&) { return {}; }
+
+pb::MoveLeaderRequest to_wire(const MoveLeaderRequest& request) {
+    pb::MoveLeaderRequest message;
+    message.set_targetid(request.target);
+    return message;
+}
+
+pb::AlarmRequest to_wire(const AlarmListRequest&) {
+    pb::AlarmRequest message;
+    message.set_action(pb::AlarmRequest::GET);
+    return message;
+}
+
+pb::AlarmRequest to_wire(const AlarmDisarmRequest& request) {
+    pb::AlarmRequest message;
+    message.set_action(pb::AlarmRequest::DEACTIVATE);
+    message.set_memberid(request.alarm.member_id);
+    message.set_alarm(to_wire(request.alarm.type));
+    return message;
+}
+
+pb::DowngradeRequest to_wire(const DowngradeRequest& request) {
+    pb::DowngradeRequest message;
+    // The enumerators of both have the wire's numbers, in its order.
+    message.set_action(static_cast<pb::DowngradeRequest::DowngradeAction>(request.action));
+    message.set_version(request.version);
+    return message;
+}
+
 GetResponse from_wire(pb::RangeResponse message) {
     GetResponse result;
     result.header = header_of(message.header());
@@ -189,19 +298,23 @@ CompactResponse from_wire(const pb::CompactionResponse& message) {
     return {header_of(message.header())};
 }
 
-MemberListResponse from_wire(const pb::MemberListResponse& message) {
-    MemberListResponse result;
-    result.header = header_of(message.header());
-    for (const pb::Member& from : message.members()) {
-        Member member;
-        member.id = from.id();
-        member.name = from.name();
-        member.peer_urls.assign(from.peerurls().begin(), from.peerurls().end());
-        member.client_urls.assign(from.clienturls().begin(), from.clienturls().end());
-        member.is_learner = from.islearner();
-        result.members.push_back(std::move(member));
-    }
-    return result;
+MemberListResponse from_wire(const pb::MemberListResponse& message) { return members_of(message); }
+
+MemberAddResponse from_wire(const pb::MemberAddResponse& message) {
+    MemberListResponse all = members_of(message);
+    return {all.header, member_of(message.member()), std::move(all.members)};
+}
+
+MemberListResponse from_wire(const pb::MemberRemoveResponse& message) {
+    return members_of(message);
+}
+
+MemberListResponse from_wire(const pb::MemberUpdateResponse& message) {
+    return members_of(message);
+}
+
+MemberListResponse from_wire(const pb::MemberPromoteResponse& message) {
+    return members_of(message);
 }
 
 StatusResponse from_wire(const pb::StatusResponse& message) {
@@ -224,6 +337,22 @@ StatusResponse from_wire(const pb::StatusResponse& message) {
 HashKvResponse from_wire(const pb::HashKVResponse& message) {
     return {header_of(message.header()), message.hash(), message.compact_revision(),
             message.hash_revision()};
+}
+
+HashResponse from_wire(const pb::HashResponse& message) {
+    return {header_of(message.header()), message.hash()};
+}
+
+DefragmentResponse from_wire(const pb::DefragmentResponse& message) {
+    return {header_of(message.header())};
+}
+
+MoveLeaderResponse from_wire(const pb::MoveLeaderResponse& message) {
+    return {header_of(message.header())};
+}
+
+DowngradeResponse from_wire(const pb::DowngradeResponse& message) {
+    return {header_of(message.header()), message.version()};
 }
 
 AlarmListResponse from_wire(const pb::AlarmResponse& message) {

@@ -16,17 +16,22 @@ struct IoThread::Impl {
     std::thread thread;
 };
 
-IoThread::IoThread() : impl_(std::make_unique<Impl>()) {
-    boost::asio::io_context& context = impl_->context;
-    impl_->thread = std::thread([&context] { context.run(); });
+IoThread::IoThread() : impl_(std::make_shared<Impl>()) {
+    impl_->thread = std::thread([impl = impl_] { impl->context.run(); });
 }
 
 IoThread::~IoThread() {
     // Behind what was posted before: closed channels give out their calls first.
     boost::asio::io_context& context = impl_->context;
     boost::asio::post(context, [&context] { context.stop(); });
-    impl_->thread.join();
+    if (runs_here()) {
+        impl_->thread.detach();
+    } else {
+        impl_->thread.join();
+    }
 }
+
+bool IoThread::runs_here() const { return impl_->thread.get_id() == std::this_thread::get_id(); }
 
 boost::asio::io_context& IoThread::context() { return impl_->context; }
 

@@ -1,6 +1,6 @@
 // IoThread: one thread that runs one io_context, for all channels of a client.
-// Owned by whoever made it; run() from any thread, the work runs on the one thread.
-// Must never be destroyed on its own thread: it waits for it.
+// Owned by whoever made it; post() from any thread, the work runs on the one thread.
+// Must never run anything that waits for work of its own.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,8 @@ class IoThread {
   public:
     IoThread();
     // Runs what was posted so far and ends the thread; what waits for a socket or a timer is
-    // dropped, so destroy channels before.
+    // dropped, so destroy channels before. On its own thread it cannot wait: what was posted runs
+    // after it returns.
     ~IoThread();
     IoThread(const IoThread&) = delete;
     IoThread& operator=(const IoThread&) = delete;
@@ -24,10 +25,12 @@ class IoThread {
     [[nodiscard]] boost::asio::io_context& context();
     // Runs `work` on the thread, soon.
     void post(std::function<void()> work);
+    // Whether the caller is that thread.
+    [[nodiscard]] bool runs_here() const;
 
   private:
     struct Impl;
-    std::unique_ptr<Impl> impl_;
+    std::shared_ptr<Impl> impl_;  // the thread's too
 };
 
 }  // namespace cairn::client

@@ -1,6 +1,6 @@
 // What the client library takes and gives: requests with their options, and answers.
 // Plain values with the library's own strings; any thread. Fields mean what etcd's v3 API says;
-// zero or empty is "not set" throughout.
+// zero or empty is "not set" throughout. Each request names the answer it gets as its Response.
 #pragma once
 
 #include <cstdint>
@@ -97,34 +97,38 @@ struct Compare {
 };
 
 struct GetOp {
+    using Response = GetResponse;
     std::string key;
     GetOptions options;
 };
 
 struct PutOp {
+    using Response = PutResponse;
     std::string key;
     std::string value;
     PutOptions options;
 };
 
 struct DeleteOp {
+    using Response = DeleteResponse;
     std::string key;
     DeleteOptions options;
 };
 
 struct TxnRequest;
+struct TxnResponse;
 // A nested transaction; not null.
 using TxnOp = std::shared_ptr<const TxnRequest>;
 using Op = std::variant<GetOp, PutOp, DeleteOp, TxnOp>;
 
 // All compares hold: the operations of `success`; else those of `failure`; in one revision.
 struct TxnRequest {
+    using Response = TxnResponse;
     std::vector<Compare> compares;
     std::vector<Op> success;
     std::vector<Op> failure;
 };
 
-struct TxnResponse;
 using OpResponse =
     std::variant<GetResponse, PutResponse, DeleteResponse, std::shared_ptr<const TxnResponse>>;
 
@@ -138,6 +142,12 @@ struct CompactResponse {
     ResponseHeader header;
 };
 
+struct CompactRequest {
+    using Response = CompactResponse;
+    std::int64_t revision = 0;
+    bool physical = false;
+};
+
 struct Member {
     std::uint64_t id = 0;
     std::string name;  // empty until the member has started
@@ -149,6 +159,40 @@ struct Member {
 struct MemberListResponse {
     ResponseHeader header;
     std::vector<Member> members;
+};
+
+struct MemberListRequest {
+    using Response = MemberListResponse;
+    bool linearizable = true;
+};
+
+struct MemberAddResponse {
+    ResponseHeader header;
+    Member member;                // the added one
+    std::vector<Member> members;  // all, it included
+};
+
+struct MemberAddRequest {
+    using Response = MemberAddResponse;
+    std::vector<std::string> peer_urls;
+    bool is_learner = false;
+};
+
+// The other changes answer with the members after them.
+struct MemberRemoveRequest {
+    using Response = MemberListResponse;
+    std::uint64_t id = 0;
+};
+
+struct MemberUpdateRequest {
+    using Response = MemberListResponse;
+    std::uint64_t id = 0;
+    std::vector<std::string> peer_urls;  // instead of those it has
+};
+
+struct MemberPromoteRequest {
+    using Response = MemberListResponse;
+    std::uint64_t id = 0;
 };
 
 struct StatusResponse {
@@ -166,11 +210,46 @@ struct StatusResponse {
     std::int64_t db_size_quota = 0;
 };
 
+struct StatusRequest {
+    using Response = StatusResponse;
+};
+
 struct HashKvResponse {
     ResponseHeader header;
     std::uint32_t hash = 0;
     std::int64_t compact_revision = 0;
     std::int64_t hash_revision = 0;
+};
+
+struct HashKvRequest {
+    using Response = HashKvResponse;
+    std::int64_t revision = 0;
+};
+
+struct HashResponse {
+    ResponseHeader header;
+    std::uint32_t hash = 0;
+};
+
+struct HashRequest {
+    using Response = HashResponse;
+};
+
+struct DefragmentResponse {
+    ResponseHeader header;
+};
+
+struct DefragmentRequest {
+    using Response = DefragmentResponse;
+};
+
+struct MoveLeaderResponse {
+    ResponseHeader header;
+};
+
+struct MoveLeaderRequest {
+    using Response = MoveLeaderResponse;
+    std::uint64_t target = 0;  // the member to become leader
 };
 
 enum class AlarmType : std::uint8_t { kNone, kNoSpace, kCorrupt };
@@ -183,6 +262,29 @@ struct Alarm {
 struct AlarmListResponse {
     ResponseHeader header;
     std::vector<Alarm> alarms;
+};
+
+struct AlarmListRequest {
+    using Response = AlarmListResponse;
+};
+
+// Answered with what was disarmed.
+struct AlarmDisarmRequest {
+    using Response = AlarmListResponse;
+    Alarm alarm;
+};
+
+enum class DowngradeAction : std::uint8_t { kValidate, kEnable, kCancel };
+
+struct DowngradeResponse {
+    ResponseHeader header;
+    std::string version;  // of the cluster now
+};
+
+struct DowngradeRequest {
+    using Response = DowngradeResponse;
+    DowngradeAction action = DowngradeAction::kValidate;
+    std::string version;  // to go to, as in "3.4"
 };
 
 }  // namespace cairn::client

@@ -1,13 +1,15 @@
 # How every target of the project is made: one place for warnings, sanitizers and test registration.
 
+include(GNUInstallDirs)
+
 find_program(CAIRN_CCACHE ccache)
 if(CAIRN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CAIRN_CCACHE})
 endif()
 
 add_library(cairn_options INTERFACE)
-target_include_directories(cairn_options INTERFACE ${PROJECT_SOURCE_DIR})
-target_compile_definitions(cairn_options INTERFACE BOOST_ASIO_NO_DEPRECATED)
+target_include_directories(cairn_options INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/cairn>)
 if(CAIRN_DCHECKS)
   target_compile_definitions(cairn_options INTERFACE CAIRN_DCHECKS)
 endif()
@@ -31,6 +33,7 @@ endif()
 
 # From here on everything is for the whole build: mixing these between linked objects invites
 # trouble with the one-definition rule.
+add_compile_definitions(BOOST_ASIO_NO_DEPRECATED)
 if(CAIRN_SANITIZE)
   add_compile_options(-fsanitize=${CAIRN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${CAIRN_SANITIZE})
@@ -65,7 +68,8 @@ function(cairn_library name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/mvcc/*.cc)
   add_library(${name} STATIC ${sources})
-  target_link_libraries(${name} PUBLIC cairn_options ${ARG_DEPENDS} PRIVATE cairn_warnings ${ARG_PRIVATE})
+  target_link_libraries(${name} PUBLIC cairn_options ${ARG_DEPENDS}
+    PRIVATE $<BUILD_INTERFACE:cairn_warnings> ${ARG_PRIVATE})
 endfunction()
 
 # cairn_label(TARGET LABEL...): makes the target tests_<label> build what the tests of that label need.

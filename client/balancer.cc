@@ -28,6 +28,7 @@ struct BalancedCall {
     std::size_t endpoint = 0;
     CallRef sent_as;       // on the channel of that endpoint
     bool reached = false;  // some server took a request of this call
+    bool cancelled = false;
 
     void finish(Result<Bytes> answer) {
         const AnswerDone last = std::exchange(done, nullptr);
@@ -50,6 +51,11 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
     void start(const CallPtr& call) {
         boost::asio::post(io_, [self = shared_from_this(), call] {
             call->started = std::chrono::steady_clock::now();
+            if (call->call.deadline <= call->started) {
+                call->finish(
+                    Error{GrpcCode::kDeadlineExceeded, "context deadline exceeded", false});
+                return;
+            }
             call->tried.assign(self->avoid_until_.size(), false);
             self->send(call);
         });
@@ -60,8 +66,10 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
             if (call->done == nullptr || self->closed_) {
                 return;
             }
+            // Also for an attempt that ends before the channel hears of this.
+            call->cancelled = true;
             if (self->pausing_.erase(call) > 0) {
-                call->finish(Error{GrpcCode::kCancelled, "context canceled", false});
+                call->finish(cancelled_unsent());
             } else {
                 self->channels_[call->endpoint].cancel(call->sent_as);
             }
@@ -79,6 +87,8 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
     }
 
   private:
+    static Error cancelled_unsent() { return {GrpcCode::kCancelled, "context canceled", false}; }
+
     void send(const CallPtr& call) {
         if (closed_) {
             call->finish(Error{GrpcCode::kCancelled, "the client is closed", false});
@@ -93,7 +103,8 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
             });
     }
 
-    // The next one in turn that this round has not tried; those to be avoided last.
+    // The next one in turn that this round has not tried; those to be avoided last. One that
+    // failed is tried again by one call a second, until it answers.
     std::size_t choose(const BalancedCall& call) {
         const std::size_t count = channels_.size();
         const TimePoint now = std::chrono::steady_clock::now();
@@ -113,6 +124,9 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
         }
         CAIRN_ASSERT(chosen.has_value());
         next_ = (*chosen + 1) % count;
+        if (avoid_until_[*chosen] != TimePoint{}) {
+            avoid_until_[*chosen] = now + kAvoidTime;
+        }
         return *chosen;
     }
 
@@ -124,13 +138,17 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
             return;
         }
         call->reached = call->reached || result.sent;
-        const bool tired = !call->reached && now - call->started >= options_.dial_timeout;
+        const bool all_tried = call->tried == std::vector<bool>(call->tried.size(), true);
+        const bool tired =
+            all_tried && !call->reached && now - call->started >= options_.dial_timeout;
         if (closed_ || tired || !may_repeat(call->call.kind, result) ||
             now + kRoundPause >= call->call.deadline) {
             call->finish(error_of(call->call.kind, result));
             return;
         }
-        if (call->tried == std::vector<bool>(call->tried.size(), true)) {
+        if (call->cancelled) {
+            call->finish(cancelled_unsent());
+        } else if (all_tried) {
             call->tried.assign(call->tried.size(), false);
             pausing_.insert(call);
             spawn(io_.get_executor(), send_later(shared_from_this(), call), "client retry");
@@ -142,7 +160,7 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
     void note_health(std::size_t endpoint, GrpcCode code, TimePoint now) {
         if (code == GrpcCode::kUnavailable || code == GrpcCode::kDeadlineExceeded) {
             avoid_until_[endpoint] = now + kAvoidTime;
-        } else if (code == GrpcCode::kOk) {
+        } else if (code != GrpcCode::kCancelled) {
             avoid_until_[endpoint] = {};
         }
     }

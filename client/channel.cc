@@ -169,6 +169,7 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
                 const CallPtr call = self->deadlines_.begin()->second;
                 self->abandon(call,
                               {wire::GrpcCode::kDeadlineExceeded, "context deadline exceeded"});
+                self->doubt_connection(*call, now);
                 continue;
             }
             // A call that ends early leaves this to find out at its deadline, which costs less
@@ -178,6 +179,16 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
             [[maybe_unused]] const auto [woken] = co_await self->reaper_timer_.async_wait(kTask);
         }
         self->reaping_ = false;
+    }
+
+    // After a deadline. Behind a cut cable or a process that hangs a connection looks alive for a
+    // quarter of an hour; a new one shows the truth, and at no risk for the calls that wait for it.
+    void doubt_connection(const Call& call, TimePoint now) {
+        if (connection_ && connection_ == call.connection.lock() &&
+            connection_->silent_since(call) && now - call.started >= options_.dial_timeout) {
+            connection_->drain();
+            forget_connection();
+        }
     }
 
     // Ends it from this side.
@@ -199,8 +210,7 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
         reaper_timer_.cancel();
         while (!deadlines_.empty()) {
             const CallPtr call = deadlines_.begin()->second;
-            finish(call,
-                   {{wire::GrpcCode::kCancelled, "the client is closed"}, {}, call->stream != 0});
+            abandon(call, {wire::GrpcCode::kCancelled, "the client is closed"});
         }
         waiting_.clear();
     }

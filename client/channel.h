@@ -29,6 +29,7 @@ struct CallResult {
     wire::GrpcStatus status;
     Bytes message;      // the serialized answer, when status is ok
     bool sent = false;  // false: the server surely never looked at the request
+    bool torn = false;  // the server ended the stream without a status of its own
 };
 
 // Runs on the IoThread, exactly once for each call; must not block.
@@ -39,6 +40,7 @@ struct Call;
 using CallRef = std::weak_ptr<Call>;
 
 struct ChannelOptions {
+    // For a connection to come about: until the server has spoken HTTP/2.
     std::chrono::nanoseconds dial_timeout = std::chrono::seconds(2);
     // Largest answer. Above: the call ends with ResourceExhausted.
     std::size_t answer_bytes_max = 0x7FFF'FFFF;

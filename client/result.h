@@ -16,7 +16,7 @@ namespace cairn::client {
 using GrpcCode = wire::GrpcCode;
 
 // How a call failed. `code` and `message` are the server's, or the client's own where no server
-// spoke (kUnavailable, kDeadlineExceeded, kCancelled, kInvalidArgument).
+// spoke, or none that made sense (docs/client.md says which).
 struct Error {
     GrpcCode code = GrpcCode::kUnknown;
     std::string message;

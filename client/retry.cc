@@ -43,8 +43,8 @@ bool may_repeat(CallKind kind, const CallResult& result) {
 }
 
 Error error_of(CallKind kind, const CallResult& result) {
-    const bool maybe_applied =
-        kind == CallKind::kWrite && result.sent && is_ambiguous(result.status.code);
+    const bool maybe_applied = kind == CallKind::kWrite && result.sent &&
+                               (result.torn || is_ambiguous(result.status.code));
     return {result.status.code, result.status.message, maybe_applied};
 }
 

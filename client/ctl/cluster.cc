@@ -1,5 +1,6 @@
 #include "client/ctl/cluster.h"
 
+#include <algorithm>
 #include <functional>
 #include <ostream>
 #include <thread>
@@ -14,7 +15,8 @@ namespace cairn::client::ctl {
 namespace {
 
 constexpr OptionSpec kMemberList[] = {
-    {"consistency", 0, OptionType::kString, "l", "l: confirmed by a quorum; s: one member's view"},
+    {"consistency", 0, OptionType::kString, "l", "l: confirmed by a quorum; s: one member's view",
+     "l s"},
 };
 
 constexpr OptionSpec kEndpoint[] = {
@@ -43,7 +45,10 @@ Endpoints endpoints_of(const Context& context) {
             endpoints.outcome = bad_endpoint(client.error());
             return endpoints;
         }
-        const Result<MemberListResponse> members = client->member_list();
+        const Result<MemberListResponse> members = [&] {
+            const Progress progress(context.streams, "member list");
+            return client->member_list();
+        }();
         if (!members) {
             endpoints.outcome = {kExitError, fmt::format("failed to fetch endpoints from etcd "
                                                          "cluster member list: {}",
@@ -93,6 +98,20 @@ EndpointHealth health_of(const Context& context, const std::string& endpoint) {
     return health;
 }
 
+std::vector<EndpointHealth> ask_all_for_health(const Context& context,
+                                               const std::vector<std::string>& endpoints) {
+    const Progress progress(context.streams, std::string(context.line.command->path));
+    std::vector<EndpointHealth> list(endpoints.size());
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        threads.emplace_back([&, i] { list[i] = health_of(context, endpoints[i]); });
+    }
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    return list;
+}
+
 template <class Entry>
 struct Answers {
     bool asked = false;  // false: it was not even known whom to ask
@@ -104,7 +123,7 @@ struct Answers {
 // one's error is the outcome's.
 template <class Entry, class Answer>
 Answers<Entry> ask_each(const Context& context, std::string_view what,
-                        const std::function<Result<Answer>(Client&)>& ask) {
+                        const std::function<Result<Answer>(Client&)>& question) {
     Answers<Entry> answers;
     const Endpoints endpoints = endpoints_of(context);
     if (endpoints.outcome.code != kExitOk) {
@@ -112,9 +131,15 @@ Answers<Entry> ask_each(const Context& context, std::string_view what,
         return answers;
     }
     answers.asked = true;
-    for (const std::string& endpoint : endpoints.list) {
+    for (std::size_t i = 0; i < endpoints.list.size(); ++i) {
+        const std::string& endpoint = endpoints.list[i];
         Result<Client> client = open_client(context, {endpoint});
-        Result<Answer> answer = client ? ask(*client) : Result<Answer>(client.error());
+        Result<Answer> answer = [&] {
+            const Progress progress(
+                context.streams, fmt::format("{} of {}, endpoint {} of {}", what, endpoint, i + 1,
+                                             endpoints.list.size()));
+            return client ? question(*client) : Result<Answer>(client.error());
+        }();
         if (answer) {
             answers.entries.push_back({endpoint, std::move(*answer)});
             continue;
@@ -137,19 +162,15 @@ Outcome run_member_list(const Context& context) {
     if (consistency != "l" && consistency != "s") {
         return {kExitBadFeature, fmt::format("unknown consistency flag \"{}\"", consistency)};
     }
-    Result<Client> client = open_client(context, context.endpoints);
-    if (!client) {
-        return bad_endpoint(client.error());
-    }
-    const Result<MemberListResponse> response = client->member_list(consistency == "l");
-    if (!response) {
-        return failed_call(response.error());
-    }
-    print_members(context, *response);
-    return {};
+    return ask(
+        context, [&](Client& client) { return client.member_list(consistency == "l"); },
+        [&](const MemberListResponse& response) { print_members(context, response); });
 }
 
 Outcome run_endpoint_status(const Context& context) {
+    if (Outcome bad = check_output_is_not(context, Output::kProtobuf); bad.code != kExitOk) {
+        return bad;
+    }
     const auto answers = ask_each<EndpointStatus, StatusResponse>(
         context, "status", [](Client& client) { return client.status(); });
     if (!answers.asked) {
@@ -160,25 +181,24 @@ Outcome run_endpoint_status(const Context& context) {
 }
 
 Outcome run_endpoint_health(const Context& context) {
+    if (Outcome bad = check_output_is_not(context, Output::kProtobuf); bad.code != kExitOk) {
+        return bad;
+    }
     const Endpoints endpoints = endpoints_of(context);
     if (endpoints.outcome.code != kExitOk) {
         return endpoints.outcome;
     }
-    std::vector<EndpointHealth> list(endpoints.list.size());
-    std::vector<std::thread> threads;
-    for (std::size_t i = 0; i < list.size(); ++i) {
-        threads.emplace_back([&, i] { list[i] = health_of(context, endpoints.list[i]); });
-    }
-    bool all_healthy = true;
-    for (std::size_t i = 0; i < list.size(); ++i) {
-        threads[i].join();
-        all_healthy = all_healthy && list[i].healthy;
-    }
+    const std::vector<EndpointHealth> list = ask_all_for_health(context, endpoints.list);
     print_health(context, list);
+    const bool all_healthy = std::all_of(list.begin(), list.end(),
+                                         [](const EndpointHealth& entry) { return entry.healthy; });
     return all_healthy ? Outcome{} : Outcome{kExitError, "unhealthy cluster"};
 }
 
 Outcome run_endpoint_hashkv(const Context& context) {
+    if (Outcome bad = check_output_is_not(context, Output::kProtobuf); bad.code != kExitOk) {
+        return bad;
+    }
     const std::int64_t revision = context.line.number("rev");
     const auto answers = ask_each<EndpointHash, HashKvResponse>(
         context, "hash", [revision](Client& client) { return client.hash_kv(revision); });
@@ -189,19 +209,15 @@ Outcome run_endpoint_hashkv(const Context& context) {
 }
 
 Outcome run_alarm_list(const Context& context) {
-    if (Outcome table = check_no_table(context); table.code != kExitOk) {
+    if (!context.line.arguments.empty()) {
+        return {kExitBadArgs, "alarm list command accepts no arguments"};
+    }
+    if (Outcome table = check_output_is_not(context, Output::kTable); table.code != kExitOk) {
         return table;
     }
-    Result<Client> client = open_client(context, context.endpoints);
-    if (!client) {
-        return bad_endpoint(client.error());
-    }
-    const Result<AlarmListResponse> response = client->alarm_list();
-    if (!response) {
-        return failed_call(response.error());
-    }
-    print_alarms(context, *response);
-    return {};
+    return ask(
+        context, [&](Client& client) { return client.alarm_list(); },
+        [&](const AlarmListResponse& response) { print_alarms(context, response); });
 }
 
 }  // namespace cairn::client::ctl

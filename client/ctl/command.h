@@ -29,7 +29,8 @@ struct Outcome {
     std::string error;
 };
 
-enum class OptionType : std::uint8_t { kBool, kInt, kString, kDuration };
+// kList: given several times, the values add up. kFile: names a file, so it may not be empty.
+enum class OptionType : std::uint8_t { kBool, kInt, kString, kDuration, kList, kFile };
 
 struct OptionSpec {
     std::string_view name;
@@ -37,14 +38,24 @@ struct OptionSpec {
     OptionType type = OptionType::kString;
     std::string_view value_default;
     std::string_view help;
+    std::string_view choices = {};  // the values there are, separated by blanks; empty: any
 };
 
-enum class Output : std::uint8_t { kSimple, kTable, kJson, kFields };
+enum class Output : std::uint8_t { kSimple, kTable, kJson, kFields, kProtobuf };
+
+// What the streams of a run are connected to. By default to no terminal: no colours, no progress.
+struct Terminal {
+    bool reads = false;  // somebody types what is read
+    bool progress = false;
+    bool colours_out = false;
+    bool colours_error = false;
+};
 
 struct Streams {
     std::istream& in;
     std::ostream& out;
     std::ostream& error;
+    Terminal terminal = {};
 };
 
 struct CommandSpec;
@@ -79,6 +90,7 @@ struct CommandSpec {
     std::string_view examples;   // lines, each a command and perhaps a remark
     std::span<const OptionSpec> options;
     Outcome (*run)(const Context& context) = nullptr;
+    bool is_local = false;  // asks no server
 };
 
 // In alphabetical order.

@@ -2,20 +2,67 @@
 
 #include "client/ctl/cluster.h"
 #include "client/ctl/command.h"
+#include "client/ctl/completion.h"
 #include "client/ctl/help.h"
 #include "client/ctl/kv.h"
 
 namespace cairn::client::ctl {
 namespace {
 
+constexpr std::string_view kOutputs = "simple table json fields protobuf";
+
 constexpr OptionSpec kGlobal[] = {
+    {"cacert", 0, OptionType::kFile, "", "TLS: not supported yet"},
+    {"cert", 0, OptionType::kFile, "", "TLS: not supported yet"},
     {"command-timeout", 0, OptionType::kDuration, "5s", "how long one command may take"},
+    {"debug", 0, OptionType::kBool, "false", "print the global options first"},
     {"dial-timeout", 0, OptionType::kDuration, "2s", "how long a connection may take"},
-    {"endpoints", 0, OptionType::kString, "127.0.0.1:2379", "host:port,… tried in this order"},
+    {"discovery-srv", 'd', OptionType::kString, "", "discovery by DNS: not supported yet"},
+    {"discovery-srv-name", 0, OptionType::kString, "", "discovery by DNS: not supported yet"},
+    {"endpoints", 0, OptionType::kList, "127.0.0.1:2379", "host:port,… tried in this order"},
     {"hex", 0, OptionType::kBool, "false", "keys, values and ids in hexadecimal"},
-    {"output", 0, OptionType::kString, "", "the same as --write-out"},
-    {"write-out", 'w', OptionType::kString, "simple", "simple, table, json or fields"},
+    {"insecure-discovery", 0, OptionType::kBool, "true", "no effect without discovery"},
+    {"insecure-skip-tls-verify", 0, OptionType::kBool, "false", "no effect without TLS"},
+    {"insecure-transport", 0, OptionType::kBool, "true", "TLS: not supported yet"},
+    {"keepalive-time", 0, OptionType::kDuration, "2s", "no effect: no command waits so long"},
+    {"keepalive-timeout", 0, OptionType::kDuration, "6s", "no effect: no command waits so long"},
+    {"key", 0, OptionType::kFile, "", "TLS: not supported yet"},
+    {"output", 0, OptionType::kString, "", "the same as --write-out", kOutputs},
+    {"password", 0, OptionType::kString, "", "authentication: not supported yet"},
+    {"user", 0, OptionType::kString, "", "authentication: not supported yet"},
+    {"write-out", 'w', OptionType::kString, "simple", "simple, table, json, fields or protobuf",
+     kOutputs},
 };
+
+constexpr std::string_view kTxnDetails =
+    "Reads three parts from standard input or a file, each closed by an empty line: "
+    "comparisons, operations for when all hold, operations for when one does not. The end of "
+    "a file closes what is open. A comparison is target(\"key\") op \"operand\" with the "
+    "targets version, create, mod, value and lease and one of = != < >. An operation is put, "
+    "get or del with its options; words in \"…\" have Go's escapes.";
+
+constexpr std::string_view kTxnExamples =
+    "cairn txn --file change.txn\n"
+    "printf 'mod(\"foo\") = \"0\"\\n\\nput foo new\\n\\nget foo\\n\\n' | cairn txn\n"
+    "cairn txn --interactive";
+
+constexpr std::string_view kPutDetails =
+    "Without [value], the value is the file that --file names, or what standard input holds, "
+    "to its end. A key or value that begins with - goes behind --.";
+
+constexpr std::string_view kPutExamples =
+    "cairn put foo bar\ncairn put foo --file value.bin\ncairn put foo < value.bin\n"
+    "cairn put --prev-kv foo baz\ncairn put -- -key -value";
+
+constexpr std::string_view kGetExamples =
+    "cairn get foo\ncairn get foo --rev 3\ncairn get --prefix app/ --keys-only\n"
+    "cairn get --prefix '' --limit 10 --sort-by modify --order descend\n"
+    "cairn get foo --print-value-only > value\ncairn get foo -w json";
+
+constexpr std::string_view kCompletionExamples =
+    "source <(cairn completion bash)\n"
+    "cairn completion zsh > \"${fpath[1]}/_cairn\"\n"
+    "cairn completion fish > ~/.config/fish/completions/cairn.fish";
 
 const std::array<CommandSpec, 13>& commands() {
     static const std::array<CommandSpec, 13> kCommands{{
@@ -30,12 +77,14 @@ const std::array<CommandSpec, 13>& commands() {
          "Reads and watches below it fail from then on; the newest values stay.",
          "cairn compaction 1000\ncairn compaction --physical 1000", kCompactionOptions,
          run_compaction},
-        {"completion", "<bash|zsh|fish>", "Prints a script for tab completion",
+        {"completion",
+         "<bash|zsh|fish>",
+         "Prints a script for tab completion",
          "The script is for the shell to read at its start.",
-         "source <(cairn completion bash)\n"
-         "cairn completion zsh > \"${fpath[1]}/_cairn\"\n"
-         "cairn completion fish > ~/.config/fish/completions/cairn.fish",
-         kCompletionOptions, run_completion},
+         kCompletionExamples,
+         {},
+         run_completion,
+         true},
         {"del", "<key> [range_end]", "Removes a key or a range of keys",
          "Prints how many keys were there. With [range_end], all keys from <key> up to it, itself "
          "not included.",
@@ -53,10 +102,7 @@ const std::array<CommandSpec, 13>& commands() {
          "Endpoint, id, version, size, is leader, is learner, term, index, applied index, errors.",
          "cairn endpoint status -w table --cluster", kEndpointOptions, run_endpoint_status},
         {"get", "<key> [range_end]", "Prints a key or a range of keys",
-         "With [range_end], all keys from <key> up to it, itself not included.",
-         "cairn get foo\ncairn get foo --rev 3\ncairn get --prefix app/ --keys-only\n"
-         "cairn get --prefix '' --limit 10 --sort-by modify --order descend\n"
-         "cairn get foo --print-value-only > value\ncairn get foo -w json",
+         "With [range_end], all keys from <key> up to it, itself not included.", kGetExamples,
          kGetOptions, run_get},
         {"manual",
          "",
@@ -64,24 +110,21 @@ const std::array<CommandSpec, 13>& commands() {
          "In troff, for man -l.",
          "cairn manual | man -l -",
          {},
-         run_manual},
+         run_manual,
+         true},
         {"member list", "", "Lists the members of the cluster", "",
          "cairn member list\ncairn member list -w table", kMemberListOptions, run_member_list},
-        {"put", "<key> [value]", "Writes a key",
-         "Without [value], the value is what standard input holds, to its end. A key or value that "
-         "begins with - goes behind --.",
-         "cairn put foo bar\ncairn put foo < file\ncairn put --prev-kv foo baz\n"
-         "cairn put -- -key -value",
-         kPutOptions, run_put},
+        {"put", "<key> [value]", "Writes a key", kPutDetails, kPutExamples, kPutOptions, run_put},
         {"txn", "", "Compares, then runs one of two lists of operations, in one revision",
-         "Reads three parts from standard input, each closed by an empty line: comparisons, "
-         "operations for when all hold, operations for when one does not. A comparison is "
-         "target(\"key\") op \"operand\" with the targets version, create, mod, value and lease "
-         "and one of = != < >. An operation is put, get or del with its options.",
-         "printf 'mod(\"foo\") = \"0\"\\n\\nput foo new\\n\\nget foo\\n\\n' | cairn txn\n"
-         "cairn txn --interactive",
-         kTxnOptions, run_txn},
-        {"version", "", "Prints the version of this program", "", "cairn version", {}, run_version},
+         kTxnDetails, kTxnExamples, kTxnOptions, run_txn},
+        {"version",
+         "",
+         "Prints the version of this program",
+         "",
+         "cairn version",
+         {},
+         run_version,
+         true},
     }};
     return kCommands;
 }

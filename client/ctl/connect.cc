@@ -1,12 +1,21 @@
 #include "client/ctl/connect.h"
 
+#include <algorithm>
+#include <ostream>
+
+#include <fmt/format.h>
+
+#include "client/ctl/style.h"
+
 namespace cairn::client::ctl {
 
 Result<Client> open_client(const Context& context, const std::vector<std::string>& endpoints) {
+    // To the library 0 is no limit; on a command line it is a time that is over, as in etcdctl.
+    constexpr std::chrono::nanoseconds kShortest(1);
     ClientOptions options;
     options.endpoints = endpoints;
     options.dial_timeout = context.line.duration("dial-timeout");
-    options.request_timeout = context.line.duration("command-timeout");
+    options.request_timeout = std::max(context.line.duration("command-timeout"), kShortest);
     return Client::connect(options);
 }
 
@@ -17,9 +26,32 @@ Outcome failed_call(const Error& error) {
                                             : error.message};
 }
 
-Outcome check_no_table(const Context& context) {
-    if (context.output == Output::kTable) {
-        return {kExitBadFeature, "table not supported as output format"};
+Outcome check_output_is_not(const Context& context, Output output) {
+    if (context.output != output) {
+        return {};
+    }
+    const std::string_view name = output == Output::kTable ? "table" : "protobuf";
+    return {kExitBadFeature, fmt::format("{} not supported as output format", name)};
+}
+
+Outcome check_connection_options(const Context& context) {
+    const Invocation& line = context.line;
+    for (const std::string_view option : {"cacert", "cert", "key"}) {
+        if (!line.text(option).empty()) {
+            return {kExitBadArgs, fmt::format("--{}: TLS is not supported yet", option)};
+        }
+    }
+    if (!line.flag("insecure-transport")) {
+        return {kExitBadArgs, "--insecure-transport=false: TLS is not supported yet"};
+    }
+    if (!line.text("discovery-srv").empty()) {
+        return {kExitBadArgs, "--discovery-srv: discovery by DNS is not supported yet"};
+    }
+    if (!line.text("user").empty()) {
+        // As etcdctl with a server that has no authentication.
+        context.streams.error << painted(context.streams.terminal.colours_error, Paint::kYellow,
+                                         "Warning:")
+                              << " --user is passed over: authentication is not supported yet\n";
     }
     return {};
 }

@@ -1,8 +1,11 @@
 #include "client/ctl/kv.h"
 
-#include <charconv>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 #include <istream>
-#include <iterator>
 #include <ostream>
 #include <utility>
 
@@ -10,12 +13,14 @@
 
 #include "base/go_syntax.h"
 #include "client/ctl/connect.h"
+#include "client/ctl/go_text.h"
 #include "client/ctl/print.h"
 
 namespace cairn::client::ctl {
 namespace {
 
 constexpr OptionSpec kPut[] = {
+    {"file", 'f', OptionType::kFile, "", "file that holds the value; - is standard input"},
     {"ignore-lease", 0, OptionType::kBool, "false", "keep the key's lease"},
     {"ignore-value", 0, OptionType::kBool, "false", "keep the key's value"},
     {"lease", 0, OptionType::kString, "0", "lease to attach, in hexadecimal"},
@@ -24,16 +29,21 @@ constexpr OptionSpec kPut[] = {
 
 constexpr OptionSpec kGet[] = {
     {"consistency", 0, OptionType::kString, "l",
-     "l: linearizable; s: serializable, the member's own data"},
+     "l: linearizable; s: serializable, the member's own data", "l s"},
     {"count-only", 0, OptionType::kBool, "false", "only the number of keys (with -w fields)"},
     {"from-key", 0, OptionType::kBool, "false", "all keys from <key> on, in the order of bytes"},
     {"keys-only", 0, OptionType::kBool, "false", "keys without values"},
     {"limit", 0, OptionType::kInt, "0", "most pairs to print; 0: all"},
-    {"order", 0, OptionType::kString, "", "ASCEND or DESCEND"},
+    {"max-create-rev", 0, OptionType::kInt, "0", "only keys that are as old, or older; 0: all"},
+    {"max-mod-rev", 0, OptionType::kInt, "0", "only keys not changed since; 0: all"},
+    {"min-create-rev", 0, OptionType::kInt, "0", "only keys made at or after this revision"},
+    {"min-mod-rev", 0, OptionType::kInt, "0", "only keys changed at or after this revision"},
+    {"order", 0, OptionType::kString, "", "ASCEND or DESCEND", "ASCEND DESCEND"},
     {"prefix", 0, OptionType::kBool, "false", "all keys that begin with <key>"},
     {"print-value-only", 0, OptionType::kBool, "false", "values without keys"},
     {"rev", 0, OptionType::kInt, "0", "as of this revision; 0: the newest"},
-    {"sort-by", 0, OptionType::kString, "", "CREATE, KEY, MODIFY, VALUE or VERSION"},
+    {"sort-by", 0, OptionType::kString, "", "CREATE, KEY, MODIFY, VALUE or VERSION",
+     "CREATE KEY MODIFY VALUE VERSION"},
 };
 
 constexpr OptionSpec kDel[] = {
@@ -107,18 +117,84 @@ Outcome read_sort(const Invocation& line, GetOptions& options) {
 
 Outcome check_get_output(const Context& context) {
     const Invocation& line = context.line;
-    const bool fields = context.output == Output::kFields;
-    if (line.flag("keys-only") && line.flag("count-only")) {
-        return {kExitBadArgs,
-                "`--keys-only` and `--count-only` cannot be set at the same time, choose one"};
-    }
-    if (line.flag("count-only") && !fields) {
+    if (line.flag("count-only") && context.output != Output::kFields) {
         return {kExitBadArgs, "--count-only is only for `--write-out=fields`"};
     }
     if (line.flag("print-value-only") && context.output != Output::kSimple) {
         return {kExitBadArgs, "print-value-only is only for `--write-out=simple`"};
     }
-    return check_no_table(context);
+    return check_output_is_not(context, Output::kTable);
+}
+
+// The bounds of --min-… and --max-…, which newer etcdctls have.
+Outcome read_revision_bounds(const Invocation& line, GetOptions& options) {
+    options.min_create_revision = std::max<std::int64_t>(line.number("min-create-rev"), 0);
+    options.max_create_revision = std::max<std::int64_t>(line.number("max-create-rev"), 0);
+    options.min_mod_revision = std::max<std::int64_t>(line.number("min-mod-rev"), 0);
+    options.max_mod_revision = std::max<std::int64_t>(line.number("max-mod-rev"), 0);
+    const auto check = [](std::string_view what, std::int64_t min, std::int64_t max) -> Outcome {
+        if (max == 0 || min <= max) {
+            return {};
+        }
+        return {kExitBadFeature,
+                fmt::format("getMin{0}Rev(={1}) > getMax{0}Rev(={2})", what, min, max)};
+    };
+    Outcome created = check("Create", options.min_create_revision, options.max_create_revision);
+    return created.code != kExitOk
+               ? created
+               : check("Mod", options.min_mod_revision, options.max_mod_revision);
+}
+
+// Larger than any request a server takes.
+constexpr std::size_t kValueBytesMax = std::size_t{64} << 20U;
+
+Outcome read_all(std::istream& in, std::string& value) {
+    constexpr std::streamsize kBlockBytes = 1 << 16;
+    std::array<char, kBlockBytes> block{};
+    while (in.read(block.data(), kBlockBytes) || in.gcount() > 0) {
+        value.append(block.data(), static_cast<std::size_t>(in.gcount()));
+        if (value.size() > kValueBytesMax) {
+            return {kExitInvalidInput,
+                    fmt::format("the value is larger than {} MiB", kValueBytesMax >> 20U)};
+        }
+    }
+    return in.bad() ? Outcome{kExitIo, "the value could not be read"} : Outcome{};
+}
+
+Outcome read_file(const std::string& name, std::string& value) {
+    std::ifstream file;
+    Outcome outcome = open_file(name, file);
+    return outcome.code == kExitOk ? read_all(file, value) : outcome;
+}
+
+// From the second argument, --file or `input`, whichever there is. `--file -` is `input`, and may
+// be empty; without --file etcdctl takes nothing at all on its input for a forgotten argument.
+Outcome read_value(const Invocation& line, std::istream* input, std::string& value) {
+    const Outcome missing{kExitBadArgs,
+                          "put command needs 1 argument and input from stdin or 2 arguments"};
+    const std::string& file = line.text("file");
+    if (line.arguments.size() > 1) {
+        value = line.arguments[1];
+        return file.empty() ? Outcome{}
+                            : Outcome{kExitBadArgs, "--file and a value exclude each other"};
+    }
+    if (!file.empty() && file != "-") {
+        return read_file(file, value);
+    }
+    if (input == nullptr) {
+        return missing;
+    }
+    Outcome outcome = read_all(*input, value);
+    return outcome.code == kExitOk && value.empty() && file.empty() ? missing : outcome;
+}
+
+Outcome read_lease(const Invocation& line, std::int64_t& lease) {
+    const GoNumber number = parse_go_number(line.text("lease"), 16);
+    lease = number.value;
+    return number.error.empty() ? Outcome{}
+                                : Outcome{kExitBadArgs, fmt::format("bad lease ID ({}), expecting "
+                                                                    "ID in Hex",
+                                                                    number.error)};
 }
 
 }  // namespace
@@ -128,36 +204,36 @@ const std::span<const OptionSpec> kGetOptions = kGet;
 const std::span<const OptionSpec> kDelOptions = kDel;
 const std::span<const OptionSpec> kCompactionOptions = kCompaction;
 
-Asked<PutOp> put_of(const Invocation& line, const std::optional<std::string>& value) {
+Outcome open_file(const std::string& name, std::ifstream& file) {
+    file.open(name, std::ios::binary);
+    // A folder opens, but does not read; an empty file is at its end at once.
+    if (!file.is_open() || (file.peek() == std::ifstream::traits_type::eof() && file.bad())) {
+        return {kExitIo, fmt::format("open {}: {}", name, std::strerror(errno))};
+    }
+    file.clear();
+    return {};
+}
+
+Asked<PutOp> put_of(const Invocation& line, std::istream* input) {
     Asked<PutOp> asked;
     PutOp& op = asked.request;
     op.options.ignore_value = line.flag("ignore-value");
     op.options.ignore_lease = line.flag("ignore-lease");
     op.options.prev_kv = line.flag("prev-kv");
-    const std::size_t count = line.arguments.size();
-    if (op.options.ignore_value && count > 1) {
-        asked.outcome = {kExitBadArgs,
-                         "put command needs only 1 argument when 'ignore-value' is set"};
-        return asked;
-    }
-    if (count == 0 || (count == 1 && !value && !op.options.ignore_value)) {
+    if (line.arguments.empty()) {
         asked.outcome = {kExitBadArgs,
                          "put command needs 1 argument and input from stdin or 2 arguments"};
         return asked;
     }
     op.key = line.arguments[0];
     if (!op.options.ignore_value) {
-        op.value = count > 1 ? line.arguments[1] : *value;
+        asked.outcome = read_value(line, input, op.value);
+    } else if (line.arguments.size() > 1 || !line.text("file").empty()) {
+        asked.outcome = {kExitBadArgs,
+                         "put command needs only 1 argument when 'ignore-value' is set"};
     }
-    const std::string& lease = line.text("lease");
-    const auto [end, error] =
-        std::from_chars(lease.data(), lease.data() + lease.size(), op.options.lease, 16);
-    if (error != std::errc{} || end != lease.data() + lease.size()) {
-        asked.outcome = {
-            kExitBadArgs,
-            fmt::format("bad lease ID (strconv.ParseInt: parsing {}: invalid syntax), expecting ID "
-                        "in Hex",
-                        quote_go(lease))};
+    if (asked.outcome.code == kExitOk) {
+        asked.outcome = read_lease(line, op.options.lease);
     }
     return asked;
 }
@@ -171,6 +247,18 @@ Asked<GetOp> get_of(const Invocation& line) {
         return asked;
     }
     GetOptions& options = asked.request.options;
+    asked.outcome = read_interval(line, asked.request.key, options.range_end);
+    if (asked.outcome.code != kExitOk) {
+        return asked;
+    }
+    options.keys_only = line.flag("keys-only");
+    options.count_only = line.flag("count-only");
+    if (options.keys_only && options.count_only) {
+        asked.outcome = {kExitBadArgs,
+                         "`--keys-only` and `--count-only` cannot be set at the same "
+                         "time, choose one"};
+        return asked;
+    }
     const std::string& consistency = line.text("consistency");
     if (consistency != "l" && consistency != "s") {
         asked.outcome = {kExitBadFeature,
@@ -178,13 +266,11 @@ Asked<GetOp> get_of(const Invocation& line) {
         return asked;
     }
     options.serializable = consistency == "s";
-    options.keys_only = line.flag("keys-only");
-    options.count_only = line.flag("count-only");
     options.limit = line.number("limit");
     options.revision = line.number("rev");
-    asked.outcome = read_interval(line, asked.request.key, options.range_end);
+    asked.outcome = read_sort(line, options);
     if (asked.outcome.code == kExitOk) {
-        asked.outcome = read_sort(line, options);
+        asked.outcome = read_revision_bounds(line, options);
     }
     return asked;
 }
@@ -203,31 +289,23 @@ Asked<DeleteOp> del_of(const Invocation& line) {
 }
 
 Outcome run_put(const Context& context) {
-    std::optional<std::string> value;
-    if (context.line.arguments.size() == 1 && !context.line.flag("ignore-value")) {
-        value.emplace(std::istreambuf_iterator<char>(context.streams.in),
-                      std::istreambuf_iterator<char>());
-        // etcdctl takes nothing at all on its input for a forgotten argument.
-        value = value->empty() ? std::nullopt : value;
+    if (Outcome table = check_output_is_not(context, Output::kTable); table.code != kExitOk) {
+        return table;
     }
-    const Asked<PutOp> asked = put_of(context.line, value);
+    const Terminal& terminal = context.streams.terminal;
+    const Invocation& line = context.line;
+    const bool reads = line.arguments.size() == 1 && line.text("file").empty();
+    if (reads && !line.flag("ignore-value") && terminal.reads && terminal.progress) {
+        context.streams.error << "The value, up to Ctrl-D:\n" << std::flush;
+    }
+    const Asked<PutOp> asked = put_of(line, &context.streams.in);
     if (asked.outcome.code != kExitOk) {
         return asked.outcome;
     }
-    if (Outcome table = check_no_table(context); table.code != kExitOk) {
-        return table;
-    }
-    Result<Client> client = open_client(context, context.endpoints);
-    if (!client) {
-        return bad_endpoint(client.error());
-    }
     const PutOp& op = asked.request;
-    const Result<PutResponse> response = client->put(op.key, op.value, op.options);
-    if (!response) {
-        return failed_call(response.error());
-    }
-    print_put(context, *response);
-    return {};
+    return ask(
+        context, [&](Client& client) { return client.put(op.key, op.value, op.options); },
+        [&](const PutResponse& response) { print_put(context, response); });
 }
 
 Outcome run_get(const Context& context) {
@@ -238,16 +316,12 @@ Outcome run_get(const Context& context) {
     if (Outcome output = check_get_output(context); output.code != kExitOk) {
         return output;
     }
-    Result<Client> client = open_client(context, context.endpoints);
-    if (!client) {
-        return bad_endpoint(client.error());
-    }
-    const Result<GetResponse> response = client->get(asked.request.key, asked.request.options);
-    if (!response) {
-        return failed_call(response.error());
-    }
-    print_get(context, *response, context.line.flag("print-value-only"));
-    return {};
+    return ask(
+        context,
+        [&](Client& client) { return client.get(asked.request.key, asked.request.options); },
+        [&](const GetResponse& response) {
+            print_get(context, response, context.line.flag("print-value-only"));
+        });
 }
 
 Outcome run_del(const Context& context) {
@@ -255,42 +329,29 @@ Outcome run_del(const Context& context) {
     if (asked.outcome.code != kExitOk) {
         return asked.outcome;
     }
-    if (Outcome table = check_no_table(context); table.code != kExitOk) {
+    if (Outcome table = check_output_is_not(context, Output::kTable); table.code != kExitOk) {
         return table;
     }
-    Result<Client> client = open_client(context, context.endpoints);
-    if (!client) {
-        return bad_endpoint(client.error());
-    }
-    const Result<DeleteResponse> response = client->del(asked.request.key, asked.request.options);
-    if (!response) {
-        return failed_call(response.error());
-    }
-    print_del(context, *response);
-    return {};
+    return ask(
+        context,
+        [&](Client& client) { return client.del(asked.request.key, asked.request.options); },
+        [&](const DeleteResponse& response) { print_del(context, response); });
 }
 
 Outcome run_compaction(const Context& context) {
     if (context.line.arguments.size() != 1) {
         return {kExitBadArgs, "compaction command needs 1 argument"};
     }
-    const std::string& text = context.line.arguments[0];
-    const std::optional<std::uint64_t> revision = parse_go_int(text, true);
-    if (!revision) {
-        return {kExitError,
-                fmt::format("strconv.ParseInt: parsing {}: invalid syntax", quote_go(text))};
+    const GoNumber revision = parse_go_number(context.line.arguments[0], 10);
+    if (!revision.error.empty()) {
+        return {kExitError, revision.error};
     }
-    Result<Client> client = open_client(context, context.endpoints);
-    if (!client) {
-        return bad_endpoint(client.error());
-    }
-    const auto number = static_cast<std::int64_t>(*revision);
-    const Result<CompactResponse> response = client->compact(number, context.line.flag("physical"));
-    if (!response) {
-        return failed_call(response.error());
-    }
-    context.streams.out << fmt::format("compacted revision {}\n", number);
-    return {};
+    const bool physical = context.line.flag("physical");
+    return ask(
+        context, [&](Client& client) { return client.compact(revision.value, physical); },
+        [&](const CompactResponse&) {
+            context.streams.out << fmt::format("compacted revision {}\n", revision.value);
+        });
 }
 
 }  // namespace cairn::client::ctl

@@ -2,8 +2,7 @@
 // One thread. The parts that read requests are shared with the operations inside a txn.
 #pragma once
 
-#include <optional>
-#include <string>
+#include <iosfwd>
 
 #include "client/ctl/command.h"
 #include "client/types.h"
@@ -29,8 +28,10 @@ struct Asked {
     Outcome outcome;
 };
 
-// `value`: what stands in for the second argument, from standard input; nothing inside a txn.
-Asked<PutOp> put_of(const Invocation& line, const std::optional<std::string>& value);
+// kExitIo: it cannot be read.
+Outcome open_file(const std::string& name, std::ifstream& file);
+// `input`: where a value comes from that is neither an argument nor a file; null inside a txn.
+Asked<PutOp> put_of(const Invocation& line, std::istream* input);
 Asked<GetOp> get_of(const Invocation& line);
 Asked<DeleteOp> del_of(const Invocation& line);
 

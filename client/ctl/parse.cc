@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/go_syntax.h"
+#include "client/ctl/go_text.h"
 
 namespace cairn::client::ctl {
 namespace {
@@ -68,24 +69,48 @@ bool takes_next(const OptionToken& token) {
     return token.option != nullptr && token.option->type != OptionType::kBool && !token.value;
 }
 
-bool is_valid(OptionType type, std::string_view text) {
+// Empty when an option of this type can be `text`.
+std::string value_error(OptionType type, std::string_view text) {
     switch (type) {
-        case OptionType::kBool: return parse_go_bool(text).has_value();
-        case OptionType::kInt: return parse_go_int(text, true).has_value();
-        case OptionType::kDuration: return parse_go_duration(text).has_value();
-        case OptionType::kString: return true;
+        case OptionType::kBool: return go_bool_error(text);
+        case OptionType::kInt: return parse_go_number(text, 0).error;
+        case OptionType::kDuration: return go_duration_error(text);
+        case OptionType::kFile: return text.empty() ? "no file is called so" : "";
+        case OptionType::kString:
+        case OptionType::kList: return {};
     }
-    return false;
+    return {};
 }
 
-std::string_view type_name(OptionType type) {
-    switch (type) {
-        case OptionType::kBool: return "true or false";
-        case OptionType::kInt: return "a whole number";
-        case OptionType::kDuration: return "a duration such as 5s or 100ms";
-        case OptionType::kString: return "text";
+// "-w, --write-out"
+std::string full_name(const OptionSpec& option) {
+    return option.letter != 0 ? fmt::format("-{}, --{}", option.letter, option.name)
+                              : fmt::format("--{}", option.name);
+}
+
+bool is_help(std::string_view token) { return token == "--help" || token == "-h"; }
+
+// What `token` stands for behind these words: a word of a command that it is, or the only one that
+// begins with it; empty when there is none, or several.
+std::string resolved(std::string_view path, const std::string& token) {
+    const std::set<std::string> words = words_after(path);
+    if (token.empty() || words.count(token) != 0) {
+        return token;
     }
-    return "?";
+    std::string found;
+    for (const std::string& word : words) {
+        if (word.compare(0, token.size(), token) == 0) {
+            if (!found.empty()) {
+                return {};
+            }
+            found = word;
+        }
+    }
+    return found;
+}
+
+std::string joined(const std::string& path, const std::string& word) {
+    return path.empty() ? word : path + " " + word;
 }
 
 class LineParser {
@@ -114,11 +139,18 @@ class LineParser {
             if (token == "--") {
                 break;
             }
-            if (is_option(token)) {
-                i += takes_next(read_token(nullptr, token)) ? 1U : 0U;
+            if (is_help(token)) {
                 continue;
             }
-            const std::string longer = path.empty() ? token : path + " " + token;
+            if (is_option(token)) {
+                const OptionToken option = read_token(nullptr, token);
+                if (option.option == nullptr) {
+                    return unknown_option(path, token);
+                }
+                i += takes_next(option) ? 1U : 0U;
+                continue;
+            }
+            const std::string longer = joined(path, resolved(path, token));
             line_.invocation.command = find_command(longer);
             if (command() == nullptr && !is_group(longer)) {
                 return unknown_command(path, token);
@@ -136,10 +168,7 @@ class LineParser {
         if (path.empty() && token == "help") {
             return help_command();
         }
-        const std::string program = path.empty() ? "cairn" : "cairn " + path;
-        line_.kind = ParseKind::kError;
-        line_.error = fmt::format("unknown command \"{}\" for \"{}\"", token, program);
-        const std::string longer = path.empty() ? token : path + " " + token;
+        const std::string longer = joined(path, token);
         std::size_t best = 3;
         std::string_view nearest;
         for (const CommandSpec& any : all_commands()) {
@@ -149,20 +178,36 @@ class LineParser {
                 nearest = any.path;
             }
         }
-        line_.error += nearest.empty() ? fmt::format("\nRun '{} --help' for usage.", program)
-                                       : fmt::format("\nDid you mean 'cairn {}'?", nearest);
+        std::string hint = fmt::format("Did you mean 'cairn {}'?", nearest);
+        if (nearest.empty()) {
+            const std::set<std::string> words = words_after(path);
+            hint = fmt::format("There is: {}.", fmt::join(words, ", "));
+        }
+        fail(path, fmt::format("unknown command \"{}\" for \"cairn{}{}\"\n{}", token,
+                               path.empty() ? "" : " ", path, hint));
     }
 
-    // "cairn help endpoint status"
+    // "cairn help endpoint status"; words behind a whole command are passed over.
     void help_command() {
         line_.kind = ParseKind::kHelp;
         bool after = false;
         for (const std::string& token : arguments_) {
-            if (after && !is_option(token)) {
-                line_.help_path += line_.help_path.empty() ? token : " " + token;
+            if (after && !is_option(token) && find_command(line_.help_path) == nullptr) {
+                const std::string longer =
+                    joined(line_.help_path, resolved(line_.help_path, token));
+                if (find_command(longer) == nullptr && !is_group(longer)) {
+                    return unknown_command(line_.help_path, token);
+                }
+                line_.help_path = longer;
             }
             after = after || token == "help";
         }
+    }
+
+    void unknown_option(const std::string& path, std::string_view token) {
+        fail(path, token.substr(0, 2) == "--"
+                       ? fmt::format("unknown flag: {}", token.substr(0, token.find('=')))
+                       : fmt::format("unknown shorthand flag: '{}' in {}", token[1], token));
     }
 
     // An empty variable counts as absent.
@@ -178,9 +223,11 @@ class LineParser {
                 if (found == environment_.end() || found->second.empty()) {
                     continue;
                 }
-                if (!is_valid(option.type, found->second)) {
-                    return fail(fmt::format("invalid value \"{}\" for {}: must be {}",
-                                            found->second, variable, type_name(option.type)));
+                const std::string error = value_error(option.type, found->second);
+                if (!error.empty()) {
+                    return fail(command()->path,
+                                fmt::format("invalid value {} for {}: {}", quote_go(found->second),
+                                            variable, error));
                 }
                 set(option.name, found->second);
             }
@@ -206,29 +253,37 @@ class LineParser {
     }
 
     void read_option(std::string_view text, std::size_t& i) {
-        if (text == "--help" || text == "-h") {
+        if (is_help(text)) {
             line_.kind = ParseKind::kHelp;
             line_.help_path = command()->path;
             return;
         }
         const OptionToken token = read_token(command(), text);
         if (token.option == nullptr) {
-            return fail(text.substr(0, 2) == "--"
-                            ? fmt::format("unknown flag: {}", token.name)
-                            : fmt::format("unknown shorthand flag: '{}' in {}", text[1], text));
+            return unknown_option(std::string(command()->path), text);
         }
         std::string value = token.option->type == OptionType::kBool ? "true" : "";
         if (token.value) {
             value = *token.value;
         } else if (takes_next(token)) {
             if (i + 1 == arguments_.size()) {
-                return fail(fmt::format("flag needs an argument: {}", token.name));
+                const bool is_long = token.name.substr(0, 2) == "--";
+                return fail(command()->path,
+                            "flag needs an argument: " +
+                                (is_long ? std::string(token.name)
+                                         : fmt::format("'{}' in {}", text[1], text)));
             }
             value = arguments_[++i];
         }
-        if (!is_valid(token.option->type, value)) {
-            return fail(fmt::format("invalid argument \"{}\" for \"{}\" flag: must be {}", value,
-                                    token.name, type_name(token.option->type)));
+        const std::string error = value_error(token.option->type, value);
+        if (!error.empty()) {
+            return fail(command()->path,
+                        fmt::format("invalid argument {} for \"{}\" flag: {}", quote_go(value),
+                                    full_name(*token.option), error));
+        }
+        const bool again = !given_.insert(token.option->name).second;
+        if (again && token.option->type == OptionType::kList) {
+            value = line_.invocation.text(token.option->name) + "," + value;
         }
         set(token.option->name, value);
     }
@@ -237,10 +292,10 @@ class LineParser {
         line_.invocation.values[std::string(option)] = std::move(value);
     }
 
-    void fail(std::string error) {
+    void fail(std::string_view path, std::string error) {
         line_.kind = ParseKind::kError;
         line_.error = std::move(error);
-        line_.help_path = command()->path;
+        line_.help_path = path;
     }
 
     [[nodiscard]] const CommandSpec* command() const { return line_.invocation.command; }
@@ -249,6 +304,7 @@ class LineParser {
     const std::map<std::string, std::string>& environment_;
     ParsedLine line_;
     std::vector<std::size_t> words_;  // positions of the command's name
+    std::set<std::string_view> given_;
 };
 
 }  // namespace
@@ -264,7 +320,7 @@ bool Invocation::flag(std::string_view option) const {
 }
 
 std::int64_t Invocation::number(std::string_view option) const {
-    return static_cast<std::int64_t>(parse_go_int(text(option), true).value_or(0));
+    return parse_go_number(text(option), 0).value;
 }
 
 std::chrono::nanoseconds Invocation::duration(std::string_view option) const {
@@ -288,6 +344,18 @@ bool is_group(std::string_view path) {
         }
     }
     return false;
+}
+
+std::set<std::string> words_after(std::string_view path) {
+    std::set<std::string> words;
+    const std::string begin = path.empty() ? "" : std::string(path) + " ";
+    for (const CommandSpec& command : all_commands()) {
+        if (command.path.substr(0, begin.size()) == begin) {
+            const std::string_view rest = command.path.substr(begin.size());
+            words.emplace(rest.substr(0, rest.find(' ')));
+        }
+    }
+    return words;
 }
 
 std::string variable_of(std::string_view prefix, std::string_view option) {

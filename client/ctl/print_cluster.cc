@@ -4,9 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "base/go_syntax.h"
 #include "client/ctl/json.h"
 #include "client/ctl/print.h"
+#include "client/ctl/protobuf.h"
+#include "client/ctl/style.h"
 #include "client/ctl/text_table.h"
 
 namespace cairn::client::ctl {
@@ -60,15 +63,21 @@ std::string string_array(const std::vector<std::string>& texts) {
 std::string member_json(const Member& member, bool hex) {
     JsonObject object;
     if (hex) {
-        object.text("ID", fmt::format("{:016x}", member.id));
+        // etcdctl 3.5 writes this form by hand: it spells clientURLS so, leaves nothing out, and
+        // forgets isLearner, which newer ones have.
+        const std::string urls =
+            member.client_urls.empty() ? "null" : string_array(member.client_urls);
+        object.text("ID", fmt::format("{:x}", member.id))
+            .raw("name", json_string(member.name))
+            .raw("peerURLs", string_array(member.peer_urls))
+            .raw("clientURLS", urls);
     } else {
-        object.number("ID", member.id);
-    }
-    object.text("name", member.name);
-    object.raw("peerURLs", string_array(member.peer_urls));
-    if (!member.client_urls.empty() || hex) {
-        // etcdctl's own spelling in its form with hexadecimal ids.
-        object.raw(hex ? "clientURLS" : "clientURLs", string_array(member.client_urls));
+        object.number("ID", member.id)
+            .text("name", member.name)
+            .raw("peerURLs", string_array(member.peer_urls));
+        if (!member.client_urls.empty()) {
+            object.raw("clientURLs", string_array(member.client_urls));
+        }
     }
     return object.flag("isLearner", member.is_learner).take();
 }
@@ -86,8 +95,7 @@ std::string members_json(const MemberListResponse& response, bool hex) {
 
 void print_member_fields(const Context& context, const Member& member) {
     std::ostream& out = context.streams.out;
-    out << (context.hex ? fmt::format("\"ID\" : {:016x}\n", member.id)
-                        : fmt::format("\"ID\" : {}\n", member.id));
+    out << fmt::format("\"ID\" : {}\n", member.id);
     out << fmt::format("\"Name\" : {}\n", quote_go(member.name));
     for (const std::string& url : member.peer_urls) {
         out << fmt::format("\"PeerURL\" : {}\n", quote_go(url));
@@ -134,14 +142,12 @@ std::string status_json(const StatusResponse& status) {
 void print_status_fields(const Context& context, const EndpointStatus& entry) {
     const StatusResponse& status = entry.status;
     print_header_fields(context, status.header);
-    const std::string leader =
-        context.hex ? fmt::format("{:016x}", status.leader) : std::to_string(status.leader);
     context.streams.out << fmt::format(
         "\"Version\" : {}\n\"DBSize\" : {}\n\"Leader\" : {}\n\"IsLearner\" : {}\n"
         "\"RaftIndex\" : {}\n\"RaftTerm\" : {}\n\"RaftAppliedIndex\" : {}\n\"Errors\" : [{}]\n"
         "\"Endpoint\" : {}\n\n",
-        quote_go(status.version), status.db_size, leader, status.is_learner, status.raft_index,
-        status.raft_term, status.raft_applied_index, join(status.errors, " "),
+        quote_go(status.version), status.db_size, status.leader, status.is_learner,
+        status.raft_index, status.raft_term, status.raft_applied_index, join(status.errors, " "),
         quote_go(entry.endpoint));
 }
 
@@ -156,6 +162,19 @@ std::string hash_json(const HashKvResponse& hash) {
         .signed_number("compact_revision", hash.compact_revision)
         .signed_number("hash_revision", hash.hash_revision)
         .take();
+}
+
+void print_health_line(const Context& context, const EndpointHealth& health) {
+    const Terminal& terminal = context.streams.terminal;
+    if (health.healthy) {
+        context.streams.out << fmt::format(
+            "{} is {}: successfully committed proposal: took = {}\n", health.endpoint,
+            painted(terminal.colours_out, Paint::kGreen, "healthy"), took_text(health));
+    } else {
+        context.streams.error << fmt::format(
+            "{} is {}: failed to commit proposal: {}\n", health.endpoint,
+            painted(terminal.colours_error, Paint::kRed, "unhealthy"), health.error);
+    }
 }
 
 void print_lines(const Context& context, const std::vector<std::vector<std::string>>& rows) {
@@ -178,8 +197,8 @@ std::string_view alarm_name(AlarmType type) {
 std::string header_json(const ResponseHeader& header, bool hex) {
     JsonObject object;
     if (hex) {
-        object.text("cluster_id", fmt::format("{:016x}", header.cluster_id));
-        object.text("member_id", fmt::format("{:016x}", header.member_id));
+        object.text("cluster_id", fmt::format("{:x}", header.cluster_id));
+        object.text("member_id", fmt::format("{:x}", header.member_id));
     } else {
         object.number("cluster_id", header.cluster_id).number("member_id", header.member_id);
     }
@@ -189,12 +208,9 @@ std::string header_json(const ResponseHeader& header, bool hex) {
 }
 
 void print_header_fields(const Context& context, const ResponseHeader& header) {
-    const auto id = [&](std::uint64_t value) {
-        return context.hex ? fmt::format("{:016x}", value) : std::to_string(value);
-    };
     context.streams.out << fmt::format(
         "\"ClusterID\" : {}\n\"MemberID\" : {}\n\"Revision\" : {}\n\"RaftTerm\" : {}\n",
-        id(header.cluster_id), id(header.member_id), header.revision, header.raft_term);
+        header.cluster_id, header.member_id, header.revision, header.raft_term);
 }
 
 void print_members(const Context& context, const MemberListResponse& response) {
@@ -206,10 +222,12 @@ void print_members(const Context& context, const MemberListResponse& response) {
     switch (context.output) {
         case Output::kSimple: print_lines(context, rows); return;
         case Output::kTable:
-            out << draw_table({"ID", "Status", "Name", "Peer Addrs", "Client Addrs", "Is Learner"},
+            out << draw_table(context.streams.terminal.colours_out,
+                              {"ID", "Status", "Name", "Peer Addrs", "Client Addrs", "Is Learner"},
                               rows);
             return;
         case Output::kJson: out << members_json(response, context.hex) << "\n"; return;
+        case Output::kProtobuf: out << protobuf_of(response); return;
         case Output::kFields:
             print_header_fields(context, response.header);
             for (const Member& member : response.members) {
@@ -233,7 +251,8 @@ void print_status(const Context& context, const std::vector<EndpointStatus>& lis
     switch (context.output) {
         case Output::kSimple: print_lines(context, rows); return;
         case Output::kTable:
-            out << draw_table({"Endpoint", "ID", "Version", "DB Size", "Is Leader", "Is Learner",
+            out << draw_table(context.streams.terminal.colours_out,
+                              {"Endpoint", "ID", "Version", "DB Size", "Is Leader", "Is Learner",
                                "Raft Term", "Raft Index", "Raft Applied Index", "Errors"},
                               rows);
             return;
@@ -243,6 +262,7 @@ void print_status(const Context& context, const std::vector<EndpointStatus>& lis
                 print_status_fields(context, entry);
             }
             return;
+        case Output::kProtobuf: CAIRN_UNREACHABLE();
     }
 }
 
@@ -267,22 +287,16 @@ void print_health(const Context& context, const std::vector<EndpointHealth>& lis
     switch (context.output) {
         case Output::kSimple:
             for (const EndpointHealth& entry : list) {
-                if (entry.healthy) {
-                    out << fmt::format(
-                        "{} is healthy: successfully committed proposal: took = {}\n",
-                        entry.endpoint, took_text(entry));
-                } else {
-                    context.streams.error
-                        << fmt::format("{} is unhealthy: failed to commit proposal: {}\n",
-                                       entry.endpoint, entry.error);
-                }
+                print_health_line(context, entry);
             }
             return;
         case Output::kTable:
-            out << draw_table({"Endpoint", "Health", "Took", "Error"}, rows);
+            out << draw_table(context.streams.terminal.colours_out,
+                              {"Endpoint", "Health", "Took", "Error"}, rows);
             return;
         case Output::kJson: out << array.take() << "\n"; return;
         case Output::kFields: out << fields; return;
+        case Output::kProtobuf: CAIRN_UNREACHABLE();
     }
 }
 
@@ -299,7 +313,9 @@ void print_hashes(const Context& context, const std::vector<EndpointHash>& list)
     std::ostream& out = context.streams.out;
     switch (context.output) {
         case Output::kSimple: print_lines(context, rows); return;
-        case Output::kTable: out << draw_table({"Endpoint", "Hash"}, rows); return;
+        case Output::kTable:
+            out << draw_table(context.streams.terminal.colours_out, {"Endpoint", "Hash"}, rows);
+            return;
         case Output::kJson: out << array.take() << "\n"; return;
         case Output::kFields:
             for (const EndpointHash& entry : list) {
@@ -308,6 +324,7 @@ void print_hashes(const Context& context, const std::vector<EndpointHash>& list)
                                    entry.hash.hash);
             }
             return;
+        case Output::kProtobuf: CAIRN_UNREACHABLE();
     }
 }
 
@@ -332,6 +349,8 @@ void print_alarms(const Context& context, const AlarmListResponse& response) {
             object.raw("alarms", array.take());
         }
         out << object.take() << "\n";
+    } else if (context.output == Output::kProtobuf) {
+        out << protobuf_of(response);
     } else if (context.output == Output::kFields) {
         print_header_fields(context, response.header);
         out << fields;

@@ -6,6 +6,8 @@
 #include "base/go_syntax.h"
 #include "client/ctl/json.h"
 #include "client/ctl/print.h"
+#include "client/ctl/protobuf.h"
+#include "client/ctl/style.h"
 
 namespace cairn::client::ctl {
 namespace {
@@ -23,7 +25,8 @@ std::string shown(const Context& context, std::string_view bytes) {
 
 void print_pair(const Context& context, const KeyValue& kv, bool value_only) {
     if (!value_only) {
-        context.streams.out << shown(context, kv.key) << "\n";
+        const bool colours = context.streams.terminal.colours_out;
+        context.streams.out << painted(colours, Paint::kCyan, shown(context, kv.key)) << "\n";
     }
     context.streams.out << shown(context, kv.value) << "\n";
 }
@@ -132,6 +135,7 @@ void print_get(const Context& context, const GetResponse& response, bool value_o
     std::ostream& out = context.streams.out;
     switch (context.output) {
         case Output::kJson: out << json_of(response) << "\n"; return;
+        case Output::kProtobuf: out << protobuf_of(response); return;
         case Output::kFields:
             print_header_fields(context, response.header);
             for (const KeyValue& kv : response.kvs) {
@@ -152,6 +156,7 @@ void print_put(const Context& context, const PutResponse& response) {
     std::ostream& out = context.streams.out;
     switch (context.output) {
         case Output::kJson: out << json_of(response) << "\n"; return;
+        case Output::kProtobuf: out << protobuf_of(response); return;
         case Output::kFields:
             print_header_fields(context, response.header);
             if (response.prev_kv) {
@@ -159,7 +164,7 @@ void print_put(const Context& context, const PutResponse& response) {
             }
             return;
         case Output::kSimple:
-            out << "OK\n";
+            out << painted(context.streams.terminal.colours_out, Paint::kGreen, "OK") << "\n";
             if (response.prev_kv) {
                 print_pair(context, *response.prev_kv, false);
             }
@@ -172,6 +177,7 @@ void print_del(const Context& context, const DeleteResponse& response) {
     std::ostream& out = context.streams.out;
     switch (context.output) {
         case Output::kJson: out << json_of(response) << "\n"; return;
+        case Output::kProtobuf: out << protobuf_of(response); return;
         case Output::kFields:
             print_header_fields(context, response.header);
             out << fmt::format("\"Deleted\" : {}\n", response.deleted);
@@ -195,9 +201,16 @@ void print_txn(const Context& context, const TxnResponse& response) {
         out << json_of(response) << "\n";
         return;
     }
+    if (context.output == Output::kProtobuf) {
+        out << protobuf_of(response);
+        return;
+    }
     const bool simple = context.output == Output::kSimple;
     if (simple) {
-        out << (response.succeeded ? "SUCCESS\n" : "FAILURE\n");
+        const bool colours = context.streams.terminal.colours_out;
+        out << (response.succeeded ? painted(colours, Paint::kGreen, "SUCCESS")
+                                   : painted(colours, Paint::kRed, "FAILURE"))
+            << "\n";
     } else {
         print_header_fields(context, response.header);
         out << fmt::format("\"Succeeded\" : {}\n", response.succeeded);

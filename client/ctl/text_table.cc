@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "client/ctl/style.h"
+
 namespace cairn::client::ctl {
 namespace {
 
@@ -30,7 +32,7 @@ std::string capitals(std::string text) {
 
 }  // namespace
 
-std::string draw_table(const std::vector<std::string>& titles,
+std::string draw_table(bool bold, const std::vector<std::string>& titles,
                        const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
     for (std::size_t column = 0; column < titles.size(); ++column) {
@@ -43,7 +45,8 @@ std::string draw_table(const std::vector<std::string>& titles,
     std::string text = rule(widths) + "|";
     for (std::size_t column = 0; column < titles.size(); ++column) {
         const std::size_t space = widths[column] - width_of(titles[column]);
-        text += std::string(space / 2 + 1, ' ') + capitals(titles[column]) +
+        text += std::string(space / 2 + 1, ' ') +
+                painted(bold, Paint::kBold, capitals(titles[column])) +
                 std::string(space - space / 2 + 1, ' ') + "|";
     }
     text += "\n" + rule(widths);

@@ -7,8 +7,8 @@
 
 namespace cairn::client::ctl {
 
-// Each row has as many cells as there are titles.
-std::string draw_table(const std::vector<std::string>& titles,
+// Each row has as many cells as there are titles; `bold`: the titles are, on a terminal.
+std::string draw_table(bool bold, const std::vector<std::string>& titles,
                        const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace cairn::client::ctl

@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <fstream>
 #include <istream>
+#include <optional>
 #include <ostream>
 #include <utility>
 
@@ -6,6 +9,7 @@
 
 #include "base/go_syntax.h"
 #include "client/ctl/connect.h"
+#include "client/ctl/go_text.h"
 #include "client/ctl/kv.h"
 #include "client/ctl/parse.h"
 #include "client/ctl/print.h"
@@ -14,114 +18,21 @@ namespace cairn::client::ctl {
 namespace {
 
 constexpr OptionSpec kTxn[] = {
+    {"file", 'f', OptionType::kFile, "", "file that holds the transaction; - is standard input"},
     {"interactive", 'i', OptionType::kBool, "false", "ask for each part by name"},
 };
 
 // More operations than any server takes: a mistake in what is piped in.
 constexpr std::size_t kLinesMax = 1U << 16U;
 
-struct Lines {
-    std::vector<std::string> lines;
-    Outcome outcome;
+// Where the lines come from.
+struct Source {
+    std::istream& in;
+    std::ostream* prompts;  // null: nobody is asked
+    // The end of a file closes what is open. That of standard input may be the end of whoever wrote
+    // it, and half a transaction must not run.
+    bool end_closes;
 };
-
-// Up to the empty line that closes a part of the transaction. An end of input before that is an
-// error: half a transaction must not run.
-Lines read_part(const Context& context, std::string_view title) {
-    Lines part;
-    if (context.line.flag("interactive")) {
-        context.streams.out << title << "\n" << std::flush;
-    }
-    for (std::string line; std::getline(context.streams.in, line) && !context.streams.in.eof();) {
-        const std::size_t begin = line.find_first_not_of(" \t\r");
-        if (begin == std::string::npos) {
-            return part;
-        }
-        if (part.lines.size() == kLinesMax) {
-            part.outcome = {kExitInvalidInput, "too many lines"};
-            return part;
-        }
-        part.lines.push_back(line.substr(begin));
-    }
-    part.outcome = {kExitInvalidInput, "EOF"};
-    return part;
-}
-
-// The letter behind a backslash, as Go reads it in a quoted string; others stand for themselves.
-char unescaped(char letter) {
-    switch (letter) {
-        case 'n': return '\n';
-        case 't': return '\t';
-        case 'r': return '\r';
-        case 'a': return '\a';
-        case 'b': return '\b';
-        case 'f': return '\f';
-        case 'v': return '\v';
-        default: return letter;
-    }
-}
-
-std::optional<unsigned> hex_digit(char letter) {
-    if (letter >= '0' && letter <= '9') {
-        return static_cast<unsigned>(letter - '0');
-    }
-    const char lower = static_cast<char>(letter | 0x20);
-    if (lower >= 'a' && lower <= 'f') {
-        return static_cast<unsigned>(lower - 'a' + 10);
-    }
-    return std::nullopt;
-}
-
-// One quoted word from the front of `text`; nothing when the quote is not closed.
-std::optional<std::string> take_quoted(std::string_view& text) {
-    const char quote = text.front();
-    std::string word;
-    for (std::size_t i = 1; i < text.size(); ++i) {
-        if (text[i] == quote) {
-            text.remove_prefix(i + 1);
-            return word;
-        }
-        const bool escape = quote == '"' && text[i] == '\\' && i + 1 < text.size();
-        if (!escape) {
-            word += text[i];
-            continue;
-        }
-        ++i;
-        const auto high =
-            i + 2 < text.size() && text[i] == 'x' ? hex_digit(text[i + 1]) : std::nullopt;
-        const auto low = high ? hex_digit(text[i + 2]) : std::nullopt;
-        if (low) {
-            word += static_cast<char>(*high << 4U | *low);
-            i += 2;
-        } else {
-            word += unescaped(text[i]);
-        }
-    }
-    return std::nullopt;
-}
-
-// Words separated by blanks; a word may be quoted.
-std::optional<std::vector<std::string>> words_of(std::string_view text) {
-    std::vector<std::string> words;
-    while (true) {
-        const std::size_t begin = text.find_first_not_of(" \t\r");
-        if (begin == std::string_view::npos) {
-            return words;
-        }
-        text.remove_prefix(begin);
-        if (text.front() == '"' || text.front() == '\'') {
-            const std::optional<std::string> word = take_quoted(text);
-            if (!word) {
-                return std::nullopt;
-            }
-            words.push_back(*word);
-            continue;
-        }
-        const std::size_t end = std::min(text.find_first_of(" \t\r"), text.size());
-        words.emplace_back(text.substr(0, end));
-        text.remove_prefix(end);
-    }
-}
 
 template <class Request>
 Outcome move_out(Asked<Request> asked, Op& op) {
@@ -129,68 +40,95 @@ Outcome move_out(Asked<Request> asked, Op& op) {
     return std::move(asked.outcome);
 }
 
+bool has_global_option(const Invocation& line) {
+    for (const OptionSpec& option : global_options()) {
+        if (line.text(option.name) != option.value_default) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // put, get or del with its options, as on a command line of its own.
 Outcome read_op(const std::string& text, Op& op) {
-    const Outcome invalid{kExitInvalidInput, fmt::format("invalid txn request: {}", text)};
+    const auto invalid = [&](const std::string& why) {
+        return Outcome{kExitInvalidInput, fmt::format("invalid txn request: {}{}", text,
+                                                      why.empty() ? "" : " (" + why + ")")};
+    };
     const std::optional<std::vector<std::string>> words = words_of(text);
-    if (!words || words->empty()) {
-        return invalid;
+    if (!words) {
+        return invalid("a quote or an escape is wrong");
     }
-    const std::string& name = words->front();
-    if (name != "put" && name != "get" && name != "del") {
-        return invalid;
+    if (words->size() < 2) {
+        return {kExitInvalidInput, fmt::format("invalid txn compare request: {}", text)};
     }
     const ParsedLine parsed = parse_line(*words, {});
-    if (parsed.kind != ParseKind::kRun) {
-        return {kExitInvalidInput, fmt::format("invalid txn request: {} ({})", text, parsed.error)};
+    const Invocation& line = parsed.invocation;
+    if (parsed.kind == ParseKind::kError) {
+        return invalid(line.command != nullptr ? parsed.error : "");
     }
-    if (name == "put") {
-        return move_out(put_of(parsed.invocation, std::nullopt), op);
+    if (parsed.kind == ParseKind::kHelp || has_global_option(line)) {
+        return invalid({});
     }
-    return name == "get" ? move_out(get_of(parsed.invocation), op)
-                         : move_out(del_of(parsed.invocation), op);
+    if (line.command->path == "put") {
+        return move_out(put_of(line, nullptr), op);
+    }
+    if (line.command->path == "get") {
+        return move_out(get_of(line), op);
+    }
+    return line.command->path == "del" ? move_out(del_of(line), op) : invalid({});
 }
 
 struct CompareParts {
     std::string target;
     std::string key;
-    char sign = 0;
+    std::string sign;
     std::string operand;
 };
 
-// target("key") <sign> "operand"
-std::optional<CompareParts> split_compare(std::string_view text) {
-    CompareParts parts;
-    const std::size_t open = text.find('(');
-    if (open == std::string_view::npos) {
-        return std::nullopt;
+bool is_quote(char letter) { return letter == '"' || letter == '\'' || letter == '`'; }
+
+bool take_key(std::string_view& text, std::string& key) {
+    const std::optional<std::string> quoted =
+        !text.empty() && is_quote(text.front()) ? take_quoted(text) : std::nullopt;
+    key = quoted.value_or("");
+    if (!quoted || text.empty() || text.front() != ')') {
+        return false;
     }
+    text.remove_prefix(1);
+    return true;
+}
+
+// The quotes may be left out.
+bool take_operand(std::string_view text, std::string& operand) {
+    const std::size_t begin = text.find_first_not_of(" \t");
+    if (begin == std::string_view::npos) {
+        return false;
+    }
+    text.remove_prefix(begin);
+    if (!is_quote(text.front())) {
+        operand = text;
+        return text.find_first_of(" \t\"'`=<>!") == std::string_view::npos;
+    }
+    const std::optional<std::string> quoted = take_quoted(text);
+    operand = quoted.value_or("");
+    return quoted && text.find_first_not_of(" \t") == std::string_view::npos;
+}
+
+// target("key") <sign> "operand", with whatever blanks. False: it is malformed; `parts` then holds
+// what was understood.
+bool split_compare(std::string_view text, CompareParts& parts) {
+    const std::size_t open = text.find('(');
     parts.target = text.substr(0, open);
     text.remove_prefix(open + 1);
-    if (text.empty() || (text.front() != '"' && text.front() != '\'')) {
-        return std::nullopt;
+    if (!take_key(text, parts.key)) {
+        return false;
     }
-    const std::optional<std::string> key = take_quoted(text);
-    if (!key || text.empty() || text.front() != ')') {
-        return std::nullopt;
-    }
-    parts.key = *key;
-    text.remove_prefix(1);
-    const std::size_t sign = text.find_first_not_of(" \t");
-    if (sign == std::string_view::npos) {
-        return std::nullopt;
-    }
-    parts.sign = text[sign];
-    std::size_t skip = sign + 1;
-    if (text.substr(sign, 2) == "!=") {
-        ++skip;
-    }
-    const std::optional<std::vector<std::string>> operand = words_of(text.substr(skip));
-    if (!operand || operand->size() != 1) {
-        return std::nullopt;
-    }
-    parts.operand = operand->front();
-    return parts;
+    const std::size_t sign = std::min(text.find_first_not_of(" \t"), text.size());
+    text.remove_prefix(sign);
+    parts.sign = text.substr(0, text.substr(0, 2) == "!=" ? 2 : 1);
+    text.remove_prefix(parts.sign.size());
+    return take_operand(text, parts.operand);
 }
 
 std::optional<CompareTarget> target_of(std::string_view name) {
@@ -209,65 +147,115 @@ std::optional<CompareTarget> target_of(std::string_view name) {
     return std::nullopt;
 }
 
+std::optional<CompareResult> result_of(std::string_view sign) {
+    constexpr std::pair<std::string_view, CompareResult> kSigns[] = {
+        {"=", CompareResult::kEqual},
+        {"!=", CompareResult::kNotEqual},
+        {"<", CompareResult::kLess},
+        {">", CompareResult::kGreater},
+    };
+    for (const auto& [text, result] : kSigns) {
+        if (text == sign) {
+            return result;
+        }
+    }
+    return std::nullopt;
+}
+
+Outcome malformed(const std::string& text, const std::string& why) {
+    return {kExitInvalidInput, fmt::format("malformed comparison: {}{}", text, why)};
+}
+
 Outcome read_compare(const std::string& text, Compare& compare) {
-    const std::optional<CompareParts> parts = split_compare(text);
-    if (!parts) {
-        return {kExitInvalidInput, fmt::format("malformed comparison: {}", text)};
+    if (text.find('(') == std::string::npos) {
+        return malformed(text, {});
     }
-    const std::optional<CompareTarget> target = target_of(parts->target);
+    CompareParts parts;
+    const bool is_whole = split_compare(text, parts);
+    const std::optional<CompareResult> result = result_of(parts.sign);
+    if (!is_whole || !result) {
+        return malformed(text, fmt::format("; got {}({}) {} {}", parts.target, quote_go(parts.key),
+                                           parts.sign, quote_go(parts.operand)));
+    }
+    const std::optional<CompareTarget> target = target_of(parts.target);
     if (!target) {
-        return {kExitInvalidInput,
-                fmt::format("malformed comparison: {} (unknown target {})", text, parts->target)};
+        return malformed(text, fmt::format(" (unknown target {})", parts.target));
     }
-    compare.key = parts->key;
+    compare.key = parts.key;
     compare.target = *target;
-    switch (parts->sign) {
-        case '=': compare.result = CompareResult::kEqual; break;
-        case '!': compare.result = CompareResult::kNotEqual; break;
-        case '<': compare.result = CompareResult::kLess; break;
-        case '>': compare.result = CompareResult::kGreater; break;
-        default: return {kExitInvalidInput, fmt::format("malformed comparison: {}", text)};
-    }
+    compare.result = *result;
     if (*target == CompareTarget::kValue) {
-        compare.value = parts->operand;
+        compare.value = parts.operand;
         return {};
     }
-    const bool is_lease = *target == CompareTarget::kLease;
-    const auto number = parse_go_int((is_lease ? "0x" : "") + parts->operand, !is_lease);
-    if (!number) {
+    const GoNumber number =
+        parse_go_number(parts.operand, *target == CompareTarget::kLease ? 16 : 10);
+    if (!number.error.empty()) {
         return {kExitInvalidInput, fmt::format("invalid txn compare request: {}", text)};
     }
-    compare.number = static_cast<std::int64_t>(*number);
+    compare.number = number.value;
     return {};
 }
 
-// All lines of a part, each by `read`.
+// The lines up to the empty one that closes this part, each by `read` as soon as it is there: who
+// types sees a mistake at once.
 template <class Item, class Read>
-Outcome read_items(const Lines& part, std::vector<Item>& items, Read read) {
-    if (part.outcome.code != kExitOk) {
-        return part.outcome;
+Outcome read_part(const Source& source, std::string_view title, std::vector<Item>& items,
+                  Read read) {
+    if (source.prompts != nullptr) {
+        *source.prompts << title << "\n" << std::flush;
     }
-    for (const std::string& line : part.lines) {
+    constexpr std::string_view kBlanks = " \t\r";
+    std::string line;
+    while (std::getline(source.in, line) && (source.end_closes || !source.in.eof())) {
+        const std::size_t begin = line.find_first_not_of(kBlanks);
+        if (begin == std::string::npos) {
+            return {};
+        }
+        if (items.size() == kLinesMax) {
+            return {kExitInvalidInput, "too many lines"};
+        }
+        const std::size_t end = line.find_last_not_of(kBlanks) + 1;
         Item item;
-        if (Outcome outcome = read(line, item); outcome.code != kExitOk) {
+        if (Outcome outcome = read(line.substr(begin, end - begin), item);
+            outcome.code != kExitOk) {
             return outcome;
         }
         items.push_back(std::move(item));
     }
-    return {};
+    const bool is_good = source.end_closes && !source.in.bad();
+    return is_good ? Outcome{} : Outcome{kExitInvalidInput, "EOF"};
 }
 
-Outcome read_txn(const Context& context, TxnRequest& txn) {
-    Outcome outcome = read_items(read_part(context, "compares:"), txn.compares, read_compare);
+Outcome read_txn(const Source& source, TxnRequest& txn) {
+    Outcome outcome = read_part(source, "compares:", txn.compares, read_compare);
     if (outcome.code == kExitOk) {
-        outcome = read_items(read_part(context, "success requests (get, put, del):"), txn.success,
-                             read_op);
+        outcome = read_part(source, "success requests (get, put, del):", txn.success, read_op);
     }
     if (outcome.code == kExitOk) {
-        outcome = read_items(read_part(context, "failure requests (get, put, del):"), txn.failure,
-                             read_op);
+        outcome = read_part(source, "failure requests (get, put, del):", txn.failure, read_op);
     }
     return outcome;
+}
+
+Outcome read_asked_txn(const Context& context, TxnRequest& txn) {
+    const Streams& streams = context.streams;
+    const std::string& name = context.line.text("file");
+    const bool interactive = context.line.flag("interactive");
+    if (!name.empty() && name != "-") {
+        if (interactive) {
+            return {kExitBadArgs, "--file and --interactive exclude each other"};
+        }
+        std::ifstream file;
+        Outcome outcome = open_file(name, file);
+        return outcome.code == kExitOk ? read_txn({file, nullptr, true}, txn) : outcome;
+    }
+    // etcdctl's prompts are part of its output; a person who did not ask for them gets them beside.
+    std::ostream* prompts = interactive ? &streams.out : nullptr;
+    if (!interactive && streams.terminal.reads && streams.terminal.progress) {
+        prompts = &streams.error;
+    }
+    return read_txn({streams.in, prompts, false}, txn);
 }
 
 }  // namespace
@@ -278,23 +266,16 @@ Outcome run_txn(const Context& context) {
     if (!context.line.arguments.empty()) {
         return {kExitBadArgs, "txn command does not accept argument"};
     }
-    if (Outcome table = check_no_table(context); table.code != kExitOk) {
+    if (Outcome table = check_output_is_not(context, Output::kTable); table.code != kExitOk) {
         return table;
     }
     TxnRequest txn;
-    if (Outcome outcome = read_txn(context, txn); outcome.code != kExitOk) {
+    if (Outcome outcome = read_asked_txn(context, txn); outcome.code != kExitOk) {
         return outcome;
     }
-    Result<Client> client = open_client(context, context.endpoints);
-    if (!client) {
-        return bad_endpoint(client.error());
-    }
-    const Result<TxnResponse> response = client->txn(txn);
-    if (!response) {
-        return failed_call(response.error());
-    }
-    print_txn(context, *response);
-    return {};
+    return ask(
+        context, [&](Client& client) { return client.txn(txn); },
+        [&](const TxnResponse& response) { print_txn(context, response); });
 }
 
 }  // namespace cairn::client::ctl

@@ -21,6 +21,7 @@ struct Call {
 
     std::weak_ptr<Connection> connection;  // once it was started on one
     wire::StreamId stream = 0;
+    TimePoint started;  // there
     bool has_answer = false;
     Bytes answer;
 

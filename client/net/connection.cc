@@ -48,7 +48,7 @@ void Connection::open() {
 Task<> Connection::watch_dial(std::shared_ptr<Connection> self) {
     self->dial_timer_.expires_after(self->options_.dial_timeout);
     const auto [error] = co_await self->dial_timer_.async_wait(kTask);
-    if (!error && !self->session_ && !self->closed_) {
+    if (!error && !self->ready_ && !self->closed_) {
         self->fail(fmt::format("dial tcp {}: i/o timeout", self->authority_));
     }
 }
@@ -112,9 +112,7 @@ Task<> Connection::run(std::shared_ptr<Connection> self) {
         self->fail(self->dial_error_);
         co_return;
     }
-    self->dial_timer_.cancel();
     spawn(self->socket_.get_executor(), write_all(self), "client writer");
-    self->hooks_.on_ready();
     co_await read_all(self);
 }
 
@@ -136,6 +134,7 @@ Task<> Connection::read_all(std::shared_ptr<Connection> self) {
             self->fail(fed.error().detail);
             co_return;
         }
+        self->heard_at_ = std::chrono::steady_clock::now();
         self->wake_writer();
     }
 }
@@ -145,7 +144,9 @@ Task<> Connection::write_all(std::shared_ptr<Connection> self) {
     while (!self->closed_) {
         output.clear();
         self->session_->take_output(output, kWriteBytes);
-        if (!output.empty()) {
+        // A call that could not leave any more is told here.
+        self->take_events();
+        if (!output.empty() && !self->closed_) {
             const auto [error, count] = co_await boost::asio::async_write(
                 self->socket_, boost::asio::buffer(output), kTask);
             static_cast<void>(count);
@@ -154,13 +155,29 @@ Task<> Connection::write_all(std::shared_ptr<Connection> self) {
             }
             continue;
         }
-        if (self->draining_ && self->calls_.empty()) {
-            self->fail("the server went away");
-            co_return;
+        const bool was_ready = self->ready_;
+        self->on_written();
+        if (self->closed_ || self->ready_ != was_ready) {
+            continue;
         }
         self->writer_wake_.expires_at(TimePoint::max());
         // It ends by cancel(), in wake_writer or close.
         [[maybe_unused]] const auto [woken] = co_await self->writer_wake_.async_wait(kTask);
+    }
+}
+
+void Connection::on_written() {
+    if (closed_) {
+        return;
+    }
+    if (draining_ && calls_.empty()) {
+        fail("the server went away");
+    } else if (session_->is_done()) {
+        fail("the server broke the rules of HTTP/2");
+    } else if (heard_at_ != TimePoint{} && !ready_) {
+        ready_ = true;
+        dial_timer_.cancel();
+        hooks_.on_ready();
     }
 }
 
@@ -178,12 +195,13 @@ bool Connection::start(const CallPtr& call) {
     }
     const auto stream = session_->start_request(options);
     if (!stream) {
-        draining_ = true;
+        drain();
         return false;
     }
     session_->send_message(stream.value(), call->request.message);
     session_->finish_sending(stream.value());
     call->stream = stream.value();
+    call->started = std::chrono::steady_clock::now();
     call->connection = weak_from_this();
     calls_.emplace(stream.value(), call);
     wake_writer();
@@ -195,6 +213,11 @@ void Connection::cancel(const Call& call) {
         return;
     }
     session_->reset(call.stream, wire::H2Code::kCancel);
+    wake_writer();
+}
+
+void Connection::drain() {
+    draining_ = true;
     wake_writer();
 }
 
@@ -233,14 +256,19 @@ void Connection::on_event(wire::StreamEvent& event) {
     if (auto* message = std::get_if<wire::Message>(&event)) {
         on_message(*message);
     } else if (auto* ended = std::get_if<wire::ResponseEnded>(&event)) {
-        end_call(ended->stream, std::move(ended->status), true);
+        end_call(ended->stream, {.status = std::move(ended->status), .message = {}, .sent = true});
     } else if (const auto* reset = std::get_if<wire::StreamReset>(&event)) {
         const bool refused =
             reset->code == static_cast<std::uint32_t>(wire::H2Code::kRefusedStream);
-        end_call(reset->stream, wire::status_of_reset(reset->code), !refused);
+        end_call(reset->stream, {.status = wire::status_of_reset(reset->code),
+                                 .message = {},
+                                 .sent = !refused,
+                                 .torn = true});
     } else if (std::holds_alternative<wire::GoAwayReceived>(event) && !draining_) {
         draining_ = true;
-        hooks_.on_draining();
+        if (ready_) {
+            hooks_.on_draining();
+        }
     }
 }
 
@@ -252,24 +280,27 @@ void Connection::on_message(wire::Message& message) {
     if (found->second->has_answer) {
         session_->reset(message.stream, wire::H2Code::kCancel);
         end_call(message.stream,
-                 {wire::GrpcCode::kInternal, "more than one answer to a unary call"}, true);
+                 {.status = {wire::GrpcCode::kInternal, "more than one answer to a unary call"},
+                  .message = {},
+                  .sent = true});
         return;
     }
     found->second->has_answer = true;
     found->second->answer = std::move(message.payload);
 }
 
-void Connection::end_call(wire::StreamId stream, wire::GrpcStatus status, bool sent) {
+void Connection::end_call(wire::StreamId stream, CallResult result) {
     const auto found = calls_.find(stream);
     if (found == calls_.end()) {
         return;
     }
     const CallPtr call = std::move(found->second);
     calls_.erase(found);
-    if (status.is_ok() && !call->has_answer) {
-        status = {wire::GrpcCode::kInternal, "the call ended without an answer"};
+    if (result.status.is_ok() && !call->has_answer) {
+        result.status = {wire::GrpcCode::kInternal, "the call ended without an answer"};
     }
-    hooks_.on_result(call, {std::move(status), std::move(call->answer), sent});
+    result.message = std::move(call->answer);
+    hooks_.on_result(call, std::move(result));
 }
 
 }  // namespace cairn::client

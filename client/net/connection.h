@@ -25,6 +25,7 @@ namespace cairn::client {
 
 // What a connection tells its channel. Called on the I/O thread, never after close().
 struct ConnectionHooks {
+    // The server has spoken HTTP/2: one whose process hangs takes connections all the same.
     std::function<void()> on_ready;
     // No more calls can be started here; those started go on.
     std::function<void()> on_draining;
@@ -44,6 +45,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool start(const CallPtr& call);
     // Ends the call's stream; no result follows.
     void cancel(const Call& call);
+    // Takes no new calls, and closes when those under way have ended.
+    void drain();
+    // Whether the server has said nothing at all since this call was started here.
+    [[nodiscard]] bool silent_since(const Call& call) const { return heard_at_ < call.started; }
     // Closes the socket; no hook is called any more, and calls are forgotten.
     void close();
 
@@ -62,7 +67,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void take_events();
     void on_event(wire::StreamEvent& event);
     void on_message(wire::Message& message);
-    void end_call(wire::StreamId stream, wire::GrpcStatus status, bool sent);
+    // Nothing is left to write.
+    void on_written();
+    // Gives the call out, with the answer it has.
+    void end_call(wire::StreamId stream, CallResult result);
     // The end by error: gives out every call, then on_closed.
     void fail(const std::string& why);
 
@@ -81,6 +89,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::vector<wire::StreamEvent> events_;
     std::string dial_error_;
     std::array<char, 64 * 1024> input_;
+    TimePoint heard_at_;  // when the latest bytes came
+    bool ready_ = false;  // on_ready was called
     bool closed_ = false;
     bool draining_ = false;
 };

@@ -1,8 +1,11 @@
+#include <limits>
 #include <sstream>
+#include <utility>
 
 #include "catch.h"
 
 #include "client/ctl/command.h"
+#include "client/ctl/go_text.h"
 #include "client/ctl/help.h"
 #include "client/ctl/json.h"
 #include "client/ctl/parse.h"
@@ -134,21 +137,49 @@ TEST_CASE("ctl: a key may look like anything", "[ctl][parse]") {
 }
 
 TEST_CASE("ctl: what does not parse", "[ctl][parse]") {
-    CHECK(parse_error({"foo"}) ==
-          "unknown command \"foo\" for \"cairn\"\nRun 'cairn --help' for usage.");
+    CHECK(parse_error({"watch"}) ==
+          "unknown command \"watch\" for \"cairn\"\nThere is: alarm, compaction, completion, del, "
+          "endpoint, get, manual, member, put, txn, version.");
     CHECK(parse_error({"gte", "a"}) ==
           "unknown command \"gte\" for \"cairn\"\nDid you mean 'cairn get'?");
     CHECK(parse_error({"endpoint", "foo"}) ==
-          "unknown command \"foo\" for \"cairn endpoint\"\nRun 'cairn endpoint --help' for usage.");
+          "unknown command \"foo\" for \"cairn endpoint\"\nThere is: hashkv, health, status.");
+    CHECK(parse_error({"--nope=1", "get", "a"}) == "unknown flag: --nope");
+    CHECK(parse_error({"-x", "get", "a"}) == "unknown shorthand flag: 'x' in -x");
     CHECK(parse_error({"get", "a", "--nope"}) == "unknown flag: --nope");
     CHECK(parse_error({"get", "a", "-x"}) == "unknown shorthand flag: 'x' in -x");
     CHECK(parse_error({"get", "a", "--limit"}) == "flag needs an argument: --limit");
+    CHECK(parse_error({"get", "a", "-w"}) == "flag needs an argument: 'w' in -w");
     CHECK(parse_error({"get", "a", "--limit=x"}) ==
-          "invalid argument \"x\" for \"--limit\" flag: must be a whole number");
+          "invalid argument \"x\" for \"--limit\" flag: strconv.ParseInt: parsing \"x\": invalid "
+          "syntax");
+    CHECK(parse_error({"txn", "-i=x"}) ==
+          "invalid argument \"x\" for \"-i, --interactive\" flag: strconv.ParseBool: parsing "
+          "\"x\": invalid syntax");
+    CHECK(parse_error({"put", "a", "--file", ""}) ==
+          "invalid argument \"\" for \"-f, --file\" flag: no file is called so");
     CHECK(parse_error({"put", "a", "--limit=1"}) == "unknown flag: --limit");
-    CHECK(
-        parse_error({"get", "a"}, {{"ETCDCTL_DIAL_TIMEOUT", "soon"}}) ==
-        "invalid value \"soon\" for ETCDCTL_DIAL_TIMEOUT: must be a duration such as 5s or 100ms");
+    CHECK(parse_error({"get", "a"}, {{"ETCDCTL_DIAL_TIMEOUT", "soon"}}) ==
+          "invalid value \"soon\" for ETCDCTL_DIAL_TIMEOUT: time: invalid duration \"soon\"");
+}
+
+TEST_CASE("ctl: a command's name may be cut short", "[ctl][parse]") {
+    CHECK(invocation_of({"g", "a"}).command->path == "get");
+    CHECK(invocation_of({"compact", "3"}).command->path == "compaction");
+    CHECK(invocation_of({"end", "hea", "--cluster"}).command->path == "endpoint health");
+    CHECK(parse_error({"comp", "3"}).find("unknown command \"comp\"") == 0);
+    CHECK(parse_error({""}).find("unknown command \"\"") == 0);
+    CHECK(parse_error({"member", ""}).find("unknown command \"\"") == 0);
+    CHECK(run_cli({"help", "e", "s"}).out == help_text("endpoint status"));
+    CHECK(run_cli({"help", "get", "more"}).out == help_text("get"));
+    CHECK(parse_error({"help", "nope"}).find("unknown command \"nope\"") == 0);
+}
+
+TEST_CASE("ctl: endpoints given twice add up", "[ctl][parse]") {
+    const std::map<std::string, std::string> variable{{"CAIRN_ENDPOINTS", "v:1"}};
+    CHECK(invocation_of({"get", "a", "--endpoints=a:1", "--endpoints", "b:1,c:1"}, variable)
+              .text("endpoints") == "a:1,b:1,c:1");
+    CHECK(invocation_of({"get", "a", "--limit=1", "--limit=2"}).number("limit") == 2);
 }
 
 TEST_CASE("ctl: option over CAIRN_ over ETCDCTL_ over default", "[ctl][parse]") {
@@ -224,9 +255,37 @@ TEST_CASE("ctl: bad arguments end with etcdctl's codes and texts", "[ctl]") {
           "del command needs one argument as key and an optional argument as range_end");
     check({"compaction"}, 128, "compaction command needs 1 argument");
     check({"compaction", "x"}, 1, "strconv.ParseInt: parsing \"x\": invalid syntax");
+    check({"compaction", "0x3"}, 1, "strconv.ParseInt: parsing \"0x3\": invalid syntax");
+    check({"alarm", "list", "x"}, 128, "alarm list command accepts no arguments");
+    check({"get", "a", "--min-mod-rev=3", "--max-mod-rev=2"}, 4,
+          "getMinModRev(=3) > getMaxModRev(=2)");
+    check({"get", "a", "--min-create-rev=3", "--max-create-rev=2"}, 4,
+          "getMinCreateRev(=3) > getMaxCreateRev(=2)");
+    check({"endpoint", "status", "-w", "protobuf"}, 4, "protobuf not supported as output format");
+    check({"endpoint", "health", "-w", "protobuf"}, 4, "protobuf not supported as output format");
+    check({"endpoint", "hashkv", "-w", "protobuf"}, 4, "protobuf not supported as output format");
+    check({"get", "a", "--cacert=c"}, 128, "--cacert: TLS is not supported yet");
+    check({"get", "a", "--insecure-transport=0"}, 128,
+          "--insecure-transport=false: TLS is not supported yet");
+    check({"get", "a", "-d", "x"}, 128, "--discovery-srv: discovery by DNS is not supported yet");
+    check({"put", "a", "b", "-f", "c"}, 128, "--file and a value exclude each other");
+    check({"txn", "-i", "-f", "c"}, 128, "--file and --interactive exclude each other");
     check({"get", "a", "--endpoints", "a"}, 2, "endpoint \"a\": must be host:port");
     check({"get", "a", "--endpoints", ","}, 2, "no endpoints");
     check({"txn", "x"}, 128, "txn command does not accept argument");
+}
+
+TEST_CASE("ctl: what is read has a bound", "[ctl]") {
+    const Ran value = run_cli({"put", "a"}, std::string((64U << 20U) + 1, 'x'));
+    CHECK(value.code == kExitInvalidInput);
+    CHECK(value.error == "Error: the value is larger than 64 MiB\n");
+    std::string lines;
+    for (unsigned i = 0; i <= 1U << 16U; ++i) {
+        lines += "mod(\"a\") = \"0\"\n";
+    }
+    const Ran txn = run_cli({"txn"}, lines);
+    CHECK(txn.code == kExitInvalidInput);
+    CHECK(txn.error == "Error: too many lines\n");
 }
 
 TEST_CASE("ctl: a pair in each format", "[ctl]") {
@@ -250,6 +309,39 @@ TEST_CASE("ctl: a pair in each format", "[ctl]") {
           "\"ClusterID\" : 16\n\"MemberID\" : 32\n\"Revision\" : 3\n\"RaftTerm\" : 4\n"
           "\"Key\" : \"k<\\xff\"\n\"CreateRevision\" : 1\n\"ModRevision\" : 2\n\"Version\" : 2\n"
           "\"Value\" : \"v\\n\"\n\"Lease\" : 31\n\"More\" : true\n\"Count\" : 7\n");
+    CHECK(get({"-w", "protobuf"}) == sample_answer({"/etcdserverpb.KV/Range", {}, {}, 0}).message);
+}
+
+TEST_CASE("ctl: colours where the streams are terminals", "[ctl]") {
+    FakeServer server(sample_answer);
+    const auto ran = [&](Words words, Terminal terminal) {
+        words.insert(words.end(), {"--endpoints", server.endpoint()});
+        std::istringstream in;
+        std::ostringstream out;
+        std::ostringstream error;
+        const int code = run(words, {}, {in, out, error, terminal});
+        return Ran{code, out.str(), error.str()};
+    };
+    Terminal both;
+    both.colours_out = true;
+    both.colours_error = true;
+    CHECK(ran({"get", "k"}, both).out == "\x1b[36mk<\xff\x1b[0m\nv\n\n");
+    CHECK(ran({"get"}, both).error.find("\x1b[31mError:\x1b[0m get command") == 0);
+    CHECK(ran({"get", "--help"}, both).out.find("\x1b[1mUsage:\x1b[0m\n") != std::string::npos);
+    CHECK(ran({"endpoint", "health"}, both).error.find(" is \x1b[31munhealthy\x1b[0m: ") !=
+          std::string::npos);
+    CHECK(ran({"get", "k", "-wjson"}, both).out == ran({"get", "k", "-wjson"}, {}).out);
+}
+
+TEST_CASE("ctl: the global options, but for secrets", "[ctl]") {
+    FakeServer server(sample_answer);
+    const Ran ran = run_cli({"get", "k", "--debug", "--user=u:secret", "--password=secret",
+                             "--endpoints", server.endpoint()});
+    CHECK(ran.code == 0);
+    CHECK(ran.out == "k<\xff\nv\n\n");
+    CHECK(ran.error.find("CAIRN_ENDPOINTS=" + server.endpoint() + "\n") != std::string::npos);
+    CHECK(ran.error.find("Warning: --user is passed over") != std::string::npos);
+    CHECK(ran.error.find("secret") == std::string::npos);
 }
 
 TEST_CASE("ctl: members and status in each format", "[ctl]") {
@@ -334,12 +426,81 @@ TEST_CASE("ctl: a transaction from its text", "[ctl][txn]") {
     check("modx(\"a\") > \"0\"\n\n\n\n", 3,
           "malformed comparison: modx(\"a\") > \"0\" (unknown target modx)");
     check("mod(\"a\") > \"x\"\n\n\n\n", 3, "invalid txn compare request: mod(\"a\") > \"x\"");
+    check("mod(\"a\") > \"0x1\"\n\n\n\n", 3, "invalid txn compare request: mod(\"a\") > \"0x1\"");
     check("mod a\n\n\n\n", 3, "malformed comparison: mod a");
+    check("mod(a) = \"0\"\n", 3, "malformed comparison: mod(a) = \"0\"; got mod(\"\")  \"\"");
+    check("mod(\"a\") >= \"0\"\n", 3,
+          "malformed comparison: mod(\"a\") >= \"0\"; got mod(\"a\") > \"= \\\"0\\\"\"");
+    check("\nget\n", 3, "invalid txn compare request: get");
+    check("\nwatch a\n", 3, "invalid txn request: watch a");
+    check("\nget a --nope\n", 3, "invalid txn request: get a --nope (unknown flag: --nope)");
+    check("\nmember list\n", 3, "invalid txn request: member list");
+    check("\nget a -w json\n", 3, "invalid txn request: get a -w json");
+    check("\nget -h a\n", 3, "invalid txn request: get -h a");
     check("\nputt a b\n\n\n", 3, "invalid txn request: putt a b");
     check("\nput a\n\n\n", 128, "put command needs 1 argument and input from stdin or 2 arguments");
     check("\nput a b\n\n", 3, "EOF");
     check("\nput a b", 3, "EOF");
-    check("\nput \"a b\n\n\n", 3, "invalid txn request: put \"a b");
+    check("\nput \"a b\n\n\n", 3, "invalid txn request: put \"a b (a quote or an escape is wrong)");
+}
+
+TEST_CASE("ctl: numbers and durations as Go reads them", "[ctl][go]") {
+    constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
+    const std::pair<std::string_view, std::int64_t> numbers[] = {
+        {"0", 0},
+        {"-0", 0},
+        {"+7", 7},
+        {"017", 15},
+        {"0x1F", 31},
+        {"0b11", 3},
+        {"-0o17", -15},
+        {"9223372036854775807", -(kMin + 1)},
+        {"00", 0},
+        {"0X1f", 31},
+        {"-9223372036854775808", kMin},
+    };
+    for (const auto& [text, value] : numbers) {
+        INFO(text);
+        CHECK(parse_go_number(text, 0).error.empty());
+        CHECK(parse_go_number(text, 0).value == value);
+    }
+    for (const char* text : {"", "-", "x", "1x", "0x", "08", "--1", "- 1", " 1", "1 "}) {
+        INFO(text);
+        CHECK(parse_go_number(text, 0).error.find("invalid syntax") != std::string::npos);
+    }
+    for (const char* text :
+         {"9223372036854775808", "-9223372036854775809", "0xfffffffffffffffff"}) {
+        INFO(text);
+        CHECK(parse_go_number(text, 0).error.find("value out of range") != std::string::npos);
+    }
+    CHECK(parse_go_number("ff", 16).value == 255);
+    CHECK_FALSE(parse_go_number("0xff", 16).error.empty());
+    CHECK(go_bool_error("T").empty());
+    CHECK(go_duration_error("1h2.5m").empty());
+    CHECK(go_duration_error("5") == "time: missing unit in duration \"5\"");
+    CHECK(go_duration_error("1h5") == "time: missing unit in duration \"1h5\"");
+    CHECK(go_duration_error("5x") == "time: unknown unit \"x\" in duration \"5x\"");
+    CHECK(go_duration_error("") == "time: invalid duration \"\"");
+    CHECK(go_duration_error(".s") == "time: invalid duration \".s\"");
+}
+
+TEST_CASE("ctl: quoted words as Go reads them", "[ctl][go]") {
+    const auto words = [](std::string_view text) { return words_of(text).value(); };
+    CHECK(words("").empty());
+    CHECK(words(" a\tb c ") == Words{"a", "b", "c"});
+    CHECK(words("\"a b\"'c \"d'") == Words{"a b", "c \"d"});
+    CHECK(words("a\"b") == Words{"a\"b"});
+    CHECK(words(R"("\a\b\f\n\r\t\v\\\"")") == Words{"\a\b\f\n\r\t\v\\\""});
+    CHECK(words(R"("\x00\xff\101")") == Words{std::string("\0\xff"
+                                                          "A",
+                                                          3)});
+    CHECK(words(R"("\u00e4\u20ac\U0001F600")") == Words{"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"});
+    CHECK(words(R"('\n')") == Words{R"(\n)"});
+    for (const char* text : {R"("a)", R"('a)", R"("\q")", R"("\x1")", R"("\400")", R"("\8")",
+                             R"("\ud800")", R"("\U00110000")", R"("\)", R"("\')"}) {
+        INFO(text);
+        CHECK_FALSE(words_of(text).has_value());
+    }
 }
 
 TEST_CASE("ctl: text as Go writes it", "[ctl][json]") {
@@ -350,7 +511,7 @@ TEST_CASE("ctl: text as Go writes it", "[ctl][json]") {
     CHECK(base64("fo") == "Zm8=");
     CHECK(base64("foo") == "Zm9v");
     CHECK(base64("\xff\xfe\xfd\xfc") == "//79/A==");
-    CHECK(draw_table({"a", "bc"}, {{"xyz", "\xc3\xa4"}}) ==
+    CHECK(draw_table(false, {"a", "bc"}, {{"xyz", "\xc3\xa4"}}) ==
           "+-----+----+\n|  A  | BC |\n+-----+----+\n| xyz |  \xc3\xa4 |\n+-----+----+\n");
 }
 

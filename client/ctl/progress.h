@@ -1,0 +1,34 @@
+// Progress: a line on the error stream that tells what a command waits for and since when; it comes
+// after half a second, and goes when the wait is over.
+// Lives on one thread, draws on its own: nobody else may write to the error stream meanwhile.
+// Must never draw anything when Streams::terminal.progress is false.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "client/ctl/command.h"
+
+namespace cairn::client::ctl {
+
+class Progress {
+  public:
+    Progress(const Streams& streams, std::string what);
+    ~Progress();
+    Progress(const Progress&) = delete;
+    Progress& operator=(const Progress&) = delete;
+
+  private:
+    void draw_until_done();
+
+    std::ostream& out_;
+    std::string what_;
+    std::mutex mutex_;
+    std::condition_variable is_done_;
+    bool done_ = false;  // guarded by mutex_
+    std::thread thread_;
+};
+
+}  // namespace cairn::client::ctl

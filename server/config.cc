@@ -250,6 +250,7 @@ Result<void> read_times(const FlagValues& flags, ServerConfig& config) {
 Result<void> read_limits(const FlagValues& flags, ServerConfig& config) {
     config.max_request_bytes = flags.number("max-request-bytes");
     config.max_txn_ops = flags.number("max-txn-ops");
+    config.response_budget_bytes = flags.number("experimental-response-budget-bytes");
     config.max_concurrent_streams =
         static_cast<std::uint32_t>(flags.number("max-concurrent-streams"));
     config.grpc_keepalive_min_time =
@@ -257,6 +258,12 @@ Result<void> read_limits(const FlagValues& flags, ServerConfig& config) {
     if (config.max_request_bytes == 0 || config.max_request_bytes > kMaxRequestBytesMax) {
         return invalid(fmt::format("--max-request-bytes={}: must be from 1 to {}",
                                    config.max_request_bytes, kMaxRequestBytesMax));
+    }
+    if (config.response_budget_bytes < kResponseBudgetBytesMin ||
+        config.response_budget_bytes > kResponseBudgetBytesMax) {
+        return invalid(fmt::format("--experimental-response-budget-bytes={}: must be from {} to {}",
+                                   config.response_budget_bytes, kResponseBudgetBytesMin,
+                                   kResponseBudgetBytesMax));
     }
     if (config.max_txn_ops == 0) {
         return invalid("--max-txn-ops=0: must be at least 1");

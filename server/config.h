@@ -30,6 +30,9 @@ enum class LogOutput : std::uint8_t { kStderr, kStdout };
 
 // Above this a message would no longer fit the frames between members.
 inline constexpr std::uint64_t kMaxRequestBytesMax = 32U * 1024U * 1024U;
+// Below this not even a value of etcd's largest size could be read; above, it is a mistake.
+inline constexpr std::uint64_t kResponseBudgetBytesMin = 2U * 1024U * 1024U;
+inline constexpr std::uint64_t kResponseBudgetBytesMax = 1ULL << 40U;
 // etcd's limit, so that an operator's mistake of units is found.
 inline constexpr std::chrono::milliseconds kElectionTimeoutMax{50'000};
 // More members than this are a mistake in --initial-cluster: every one votes.
@@ -60,6 +63,7 @@ struct ServerConfig {
 
     std::uint64_t max_request_bytes = 0;                  // in [1, kMaxRequestBytesMax]
     std::uint64_t max_txn_ops = 0;                        // at least 1
+    std::uint64_t response_budget_bytes = 0;              // in [kResponse…Min, kResponse…Max]
     std::uint32_t max_concurrent_streams = 0;             // at least 1
     std::chrono::nanoseconds grpc_keepalive_min_time{0};  // 0: clients may ping as they like
 

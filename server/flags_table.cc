@@ -38,6 +38,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      "Largest request that clients may send, in bytes; at most 33554432."},
     {"max-txn-ops", kUint, kSupported, kMember, "128",
      "Most operations, and most compares, in one transaction."},
+    {"experimental-response-budget-bytes", kUint, kSupported, kMember, "268435456",
+     "Most memory for answers that clients have not read yet, in bytes; reads beyond it wait or "
+     "get ResourceExhausted. cairn's own."},
     {"max-concurrent-streams", kUint32, kSupported, kMember, "4294967295",
      "Most calls under way on one connection; above 65536 it is 65536."},
     {"grpc-keepalive-min-time", kDuration, kSupported, kMember, "5s",

@@ -19,6 +19,7 @@
 #include "server/net/node_ports.h"
 #include "server/net/peer_hub.h"
 #include "server/net/read_pool.h"
+#include "server/net/response_budget.h"
 #include "server/net/task.h"
 #include "server/recovery.h"
 #include "server/trace_log.h"
@@ -110,6 +111,7 @@ class Node::Impl {
 
     boost::asio::io_context reactor_{1};
     net::ReadPool readers_;
+    std::shared_ptr<net::ResponseBudget> responses_;
     net::Metrics metrics_;
     api::Dispatcher dispatcher_;
     std::unique_ptr<net::PeerHub> hub_;
@@ -133,6 +135,8 @@ Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
       identity_(recovered.identity),
       members_(recovered.members),
       engine_(std::move(recovered.engine)),
+      responses_(std::make_shared<net::ResponseBudget>(reactor_.get_executor(),
+                                                       config_.response_budget_bytes)),
       dispatcher_({identity_.cluster, identity_.member},
                   {config_.max_txn_ops, config_.max_request_bytes}) {
     const net::PeerIdentity peer_identity{identity_.cluster, identity_.member};
@@ -147,13 +151,14 @@ Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
     wire::H2Limits limits;
     // etcd: what the log takes, and room for the envelope of gRPC.
     limits.message_bytes_max = config_.max_request_bytes + 512U * 1024U;
+    limits.budget = std::make_shared<wire::H2Budget>();
     limits.concurrent_streams_max =
         std::min(limits.concurrent_streams_max, config_.max_concurrent_streams);
     limits.ping_interval_ms_min = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(config_.grpc_keepalive_min_time)
             .count());
     ports_ = std::make_unique<net::NodePorts>(net::NodePorts{
-        *driver_, dispatcher_, metrics_, readers_, [this] { return facts(); }, limits});
+        *driver_, dispatcher_, metrics_, readers_, responses_, [this] { return facts(); }, limits});
     clients_ = std::make_shared<net::ClientListener>(reactor_, *ports_);
     command::MemberInfo self;
     self.set_id(identity_.member.value);
@@ -245,6 +250,7 @@ void Node::Impl::stop_parts() {
     hub_->stop();
     flusher_->stop();
     readers_.stop();
+    responses_->stop();
     driver_->stop();
     reactor_.stop();
 }
@@ -347,6 +353,9 @@ net::ScrapeFacts Node::Impl::facts() const {
     facts.open_calls = driver_->calls_open();
     facts.peers_known = hub_->known();
     facts.peers_connected = hub_->connected();
+    facts.requests = *ports_->limits.budget;
+    facts.response_bytes_held = responses_->held_bytes();
+    facts.response_bytes_max = responses_->bytes_max();
     return facts;
 }
 

@@ -19,6 +19,7 @@
 #include "server/flags.h"
 #include "server/flags_help.h"
 #include "server/net/descriptors.h"
+#include "server/net/response_budget.h"
 #include "server/net/version.h"
 #include "server/node.h"
 
@@ -91,6 +92,7 @@ int run_cairnd(int argc, char** argv, storage::FileSystem& files) {
     // Whatever is made, by libraries too, is the owner's alone.
     ::umask(0077);
     net::raise_descriptor_limit();
+    net::give_back_large_blocks();
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     const auto line = parse_command_line(arguments, read_environment());
     if (line.has_error()) {

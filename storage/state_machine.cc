@@ -14,6 +14,7 @@
 #include "storage/command.h"
 #include "storage/member_store.h"
 #include "storage/mvcc/garbage.h"
+#include "storage/mvcc/key_counts.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/txn_eval.h"
 #include "storage/mvcc/write_txn.h"
@@ -305,8 +306,9 @@ class StateMachine::Impl {
 
   private:
     void publish() {
-        auto view = std::make_shared<const mvcc::ReadView>(
-            engine_.snapshot(), marks_.applied, marks_.revision, marks_.bounds().compacted);
+        auto view = std::make_shared<const mvcc::ReadView>(engine_.snapshot(), marks_.applied,
+                                                           marks_.revision,
+                                                           marks_.bounds().compacted, counts_);
         const std::lock_guard lock(view_mutex_);
         view_.swap(view);
         // The old view (and its snapshot) goes after the lock.
@@ -316,7 +318,8 @@ class StateMachine::Impl {
     StateMachineOptions options_;
     Marks marks_;
     mvcc::Collector collector_;
-    mutable std::mutex view_mutex_;  // guards view_
+    std::shared_ptr<mvcc::KeyCounts> counts_ = std::make_shared<mvcc::KeyCounts>();  // the views'
+    mutable std::mutex view_mutex_;                                                  // guards view_
     std::shared_ptr<const mvcc::ReadView> view_;
 };
 

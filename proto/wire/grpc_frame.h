@@ -37,6 +37,8 @@ class GrpcDeframer {
 
     // True between messages: an end of stream here cuts nothing off.
     [[nodiscard]] bool at_boundary() const { return prefix_count_ == 0; }
+    // True before and inside of a prefix.
+    [[nodiscard]] bool in_prefix() const { return prefix_count_ < kGrpcPrefixBytes; }
     // Bytes of the unfinished message that are kept.
     [[nodiscard]] std::size_t buffered_bytes() const { return partial_.size(); }
     // As new; keeps a small buffer for the next stream.

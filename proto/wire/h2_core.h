@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,12 +25,16 @@ inline constexpr std::string_view kProbePing = "probepng";
 struct FrameHead {
     std::uint8_t type = 0;
     std::uint8_t flags = 0;
+    StreamId stream = 0;
     std::size_t payload_bytes = 0;
 };
 
 class H2Core {
   public:
     H2Core(Role role, const H2Limits& limits) : role_(role), limits_(limits), guard_(limits) {}
+    ~H2Core();
+    H2Core(const H2Core&) = delete;
+    H2Core& operator=(const H2Core&) = delete;
 
     // The public face's half; each is H2Session's function of that name. (h2_send.cc)
     Result<void> start() { return library_.open(*this, role_, limits_); }
@@ -37,6 +42,7 @@ class H2Core {
     bool take_output(std::string& out, std::size_t bytes_max);
     bool send_headers(StreamId id);
     bool send_message(StreamId id, Bytes payload);
+    bool send_message(StreamId id, ByteView payload, std::shared_ptr<const void> owner);
     bool send_trailers(StreamId id, GrpcStatus status);
     bool finish_sending(StreamId id);
     Result<StreamId> start_request(const RequestOptions& options);
@@ -74,6 +80,8 @@ class H2Core {
     // The library's half, while it sends. (h2_send.cc)
     void on_work_sent(StreamId id, bool end_stream);
     void on_request_not_sent(StreamId id);
+    // A GOAWAY that says what the peer did wrong.
+    void on_error_goaway_sent();
     DataPlan plan_data(StreamId id, std::size_t size);
     void send_queued_trailers(StreamId id);
     void move_data(StreamId id, std::size_t size, std::string& out);
@@ -84,6 +92,11 @@ class H2Core {
     void on_response_head(H2Stream& stream, bool end_stream);
     void take_messages(H2Stream& stream, ByteView bytes);
     Result<bool> next_message(H2Stream& stream, ByteView& bytes, Bytes& message);
+    // After the stream's request grew, ended or was dropped: brings the sums up to date.
+    void recount(H2Stream& stream);
+    // Why no more may be held of requests; empty while more may.
+    [[nodiscard]] std::string_view overdrawn() const;
+    [[nodiscard]] bool holds_back() const;
     void on_remote_end(H2Stream& stream);
     void credit(H2Stream* stream, std::size_t bytes);
     void release_connection_credit();
@@ -93,6 +106,8 @@ class H2Core {
     // The stream if it may still send, else nullptr.
     [[nodiscard]] H2Stream* sendable(StreamId id) const;
     bool ensure_response(H2Stream& stream);
+    template <class... Message>
+    bool queue_message(StreamId id, Message&&... message);
     void resume_sending(H2Stream& stream);
     void send_trailers_only(H2Stream& stream, int http_status, const GrpcStatus& status);
     void send_final_goaway();
@@ -107,9 +122,11 @@ class H2Core {
     std::optional<Error> failure_;  // why feed() refuses; set once
 
     std::size_t queued_bytes_ = 0;    // Invariant: the sum of out.bytes() over all streams.
-    std::size_t partial_bytes_ = 0;   // Invariant: the sum of deframer.buffered_bytes().
+    std::size_t partial_bytes_ = 0;   // Invariant: the sum of partial_bytes over all streams.
+    std::size_t pending_bytes_ = 0;   // Invariant: the sum of pending_bytes over all streams.
     std::size_t withheld_bytes_ = 0;  // received, not yet credited to the connection window
     std::uint64_t pongs_ = 0;
+    StreamId newest_stream_ = 0;  // server: the last one that the peer opened
     bool shutting_down_ = false;
     bool final_goaway_ = false;
     std::string user_agent_;

@@ -117,8 +117,7 @@ int LibraryCallbacks::on_frame(const nghttp2_frame& frame, H2Core& core) {
 void LibraryCallbacks::set_receiving(nghttp2_session_callbacks* callbacks) {
     nghttp2_session_callbacks_set_on_begin_frame_callback(
         callbacks, [](nghttp2_session*, const nghttp2_frame_hd* hd, void* user) {
-            core(user).on_frame_begin(
-                {.type = hd->type, .flags = hd->flags, .payload_bytes = hd->length});
+            core(user).on_frame_begin({hd->type, hd->flags, hd->stream_id, hd->length});
             return 0;
         });
     nghttp2_session_callbacks_set_on_begin_headers_callback(
@@ -187,6 +186,9 @@ void LibraryCallbacks::set_sending(nghttp2_session_callbacks* callbacks) {
             if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) {
                 core(user).on_work_sent(frame->hd.stream_id,
                                         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
+            } else if (frame->hd.type == NGHTTP2_GOAWAY &&
+                       frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+                core(user).on_error_goaway_sent();
             }
             return 0;
         });

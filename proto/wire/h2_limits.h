@@ -5,6 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+
+#include "proto/wire/h2_budget.h"
 
 namespace cairn::wire {
 
@@ -29,10 +32,18 @@ struct H2Limits {
     std::int32_t stream_window_bytes = 1 << 20;
     std::int32_t connection_window_bytes = 16 << 20;
 
-    // Unfinished messages of all streams together. A byte of an unfinished message is credited
-    // to the peer at once, or messages larger than the window could never end; so this is what
-    // bounds memory. Above: the stream that crosses it ends with ResourceExhausted.
+    // Unfinished requests of all streams together: parts of messages, and whole messages of calls
+    // that take one and whose end has not come. Their bytes are credited to the peer at once, or
+    // messages larger than the window could never end; so this is what bounds memory. Above: the
+    // stream that crosses it ends with ResourceExhausted.
     std::size_t partial_bytes_max = 64U << 20U;
+
+    // Whole requests that wait for their answers. Above, the peer gets no new receive window until
+    // half of it is answered.
+    std::size_t pending_bytes_max = 16U << 20U;
+
+    // Server: the same and more for all sessions together; none where there is no such bound.
+    std::shared_ptr<H2Budget> budget;
 
     // Streams that the peer resets, or makes us reset, before they are done (rapid reset,
     // MadeYouReset). Each takes one from the budget; a finished stream gives one back, a tick
@@ -40,10 +51,10 @@ struct H2Limits {
     std::uint32_t resets_max = 1000;
     std::uint32_t resets_per_tick = 100;
 
-    // Frames that bring no work: SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA. (Unknown
-    // types are skipped at no cost.) Each takes one; every message received and every HEADERS or
-    // DATA frame sent gives two back, a tick `idle_frames_per_tick`. Empty: GOAWAY
-    // ENHANCE_YOUR_CALM.
+    // Frames that bring no work: SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA, HEADERS of a
+    // stream that is gone. (Unknown types are skipped at no cost.) Each takes one; every message
+    // received and every HEADERS or DATA frame sent gives two back, a tick `idle_frames_per_tick`.
+    // Empty: GOAWAY ENHANCE_YOUR_CALM.
     std::uint32_t idle_frames_max = 10'000;
     std::uint32_t idle_frames_per_tick = 1'000;
 

@@ -68,6 +68,13 @@ Result<void> H2Core::feed(ByteView bytes) {
     return ok();
 }
 
+H2Core::~H2Core() {
+    if (limits_.budget != nullptr) {
+        limits_.budget->request_bytes -= partial_bytes_ + pending_bytes_;
+        limits_.budget->streams -= streams_.size();
+    }
+}
+
 void H2Core::give_up(H2Code code, std::string_view why) {
     failure_ = Error{Errc::kProtocol, std::string(why)};
     library_.submit_goaway(code, why);
@@ -80,6 +87,10 @@ void H2Core::take_events(std::vector<StreamEvent>& events) {
 
 void H2Core::on_frame_begin(const FrameHead& head) {
     if (head.type == kHeadersFrame) {
+        // The library skips what is for a stream that is gone.
+        if (is_server() && head.stream <= newest_stream_ && streams_.find(head.stream) == nullptr) {
+            guard_.on_idle_frame();
+        }
         return;
     }
     if (head.type == kDataFrame) {
@@ -95,7 +106,15 @@ void H2Core::on_frame_begin(const FrameHead& head) {
 
 void H2Core::on_headers_begin(StreamId id, bool is_request) {
     if (is_server() && is_request) {
-        streams_.open(id);
+        H2Stream& stream = streams_.open(id);
+        newest_stream_ = id;
+        if (H2Budget* const budget = limits_.budget.get(); budget != nullptr) {
+            ++budget->streams;
+            if (budget->is_over_streams(streams_.size())) {
+                ++budget->streams_refused;
+                refuse_headers(stream, H2Code::kRefusedStream);
+            }
+        }
         return;
     }
     if (H2Stream* stream = streams_.find(id)) {
@@ -153,6 +172,9 @@ void H2Core::on_headers_end(StreamId id, bool end_stream) {
     if (!stream->started) {
         stream->remote_closed = end_stream;  // decides whether a refusal must reset the stream
         on_request_head(*stream);
+    } else if (!end_stream) {
+        refuse_headers(*stream, H2Code::kProtocolError);  // trailers are the last (RFC 9113 §8.1)
+        return;
     }
     if (end_stream) {
         on_remote_end(*stream);
@@ -223,10 +245,14 @@ void H2Core::on_data(StreamId id, ByteView bytes) {
     }
 }
 
-// A peer with too much of ours unread gets no new connection window: it is bounded by what it
-// may still send of the present one. A held stream gets none of its own.
+// A peer with too much of ours unread, or too much unanswered, gets no new connection window: it is
+// bounded by what it may still send of the present one. A held stream gets none of its own.
+bool H2Core::holds_back() const {
+    return queued_bytes_ > limits_.queued_bytes_max || pending_bytes_ > limits_.pending_bytes_max;
+}
+
 void H2Core::credit(H2Stream* stream, std::size_t bytes) {
-    if (queued_bytes_ > limits_.queued_bytes_max) {
+    if (holds_back()) {
         withheld_bytes_ += bytes;
     } else {
         library_.credit_connection(bytes);
@@ -239,7 +265,8 @@ void H2Core::credit(H2Stream* stream, std::size_t bytes) {
 }
 
 void H2Core::release_connection_credit() {
-    if (withheld_bytes_ > 0 && queued_bytes_ <= limits_.queued_bytes_max / 2) {
+    if (withheld_bytes_ > 0 && queued_bytes_ <= limits_.queued_bytes_max / 2 &&
+        pending_bytes_ <= limits_.pending_bytes_max / 2) {
         library_.credit_connection(std::exchange(withheld_bytes_, 0));
     }
 }
@@ -252,17 +279,18 @@ void H2Core::on_data_end(StreamId id) {
 
 void H2Core::take_messages(H2Stream& stream, ByteView bytes) {
     while (!bytes.empty() && !stream.dead) {
-        const std::size_t before = stream.deframer.buffered_bytes();
         Bytes message;
         const Result<bool> complete = next_message(stream, bytes, message);
-        partial_bytes_ = partial_bytes_ - before + stream.deframer.buffered_bytes();
         if (!complete.has_value()) {
             fail_call(stream, {code_of(complete.error().code), complete.error().detail});
             return;
         }
-        if (partial_bytes_ > limits_.partial_bytes_max) {
-            fail_call(stream, {GrpcCode::kResourceExhausted,
-                               "too many bytes of unfinished messages on this connection"});
+        if (stream.keeps_messages()) {
+            stream.message_bytes += message.size();
+        }
+        recount(stream);
+        if (const std::string_view reason = overdrawn(); !reason.empty()) {
+            fail_call(stream, {GrpcCode::kResourceExhausted, std::string(reason)});
             return;
         }
         if (complete.value()) {
@@ -290,10 +318,37 @@ Result<bool> H2Core::next_message(H2Stream& stream, ByteView& bytes, Bytes& mess
     return true;
 }
 
+void H2Core::recount(H2Stream& stream) {
+    const std::size_t held = stream.deframer.buffered_bytes() + stream.message_bytes;
+    const std::size_t before = stream.partial_bytes + stream.pending_bytes;
+    partial_bytes_ -= stream.partial_bytes;
+    pending_bytes_ -= stream.pending_bytes;
+    stream.partial_bytes = stream.remote_closed ? 0 : held;
+    stream.pending_bytes = stream.remote_closed ? held : 0;
+    partial_bytes_ += stream.partial_bytes;
+    pending_bytes_ += stream.pending_bytes;
+    if (limits_.budget != nullptr) {
+        limits_.budget->request_bytes = limits_.budget->request_bytes - before + held;
+    }
+}
+
+std::string_view H2Core::overdrawn() const {
+    if (partial_bytes_ > limits_.partial_bytes_max) {
+        return "too many bytes of unfinished messages on this connection";
+    }
+    H2Budget* const budget = limits_.budget.get();
+    if (budget != nullptr && budget->is_over_bytes(partial_bytes_ + pending_bytes_)) {
+        ++budget->requests_refused;
+        return "too many bytes of unanswered requests on this server";
+    }
+    return {};
+}
+
 // The peer's bytes made the call impossible: end it for both sides.
 void H2Core::fail_call(H2Stream& stream, GrpcStatus status) {
-    partial_bytes_ -= stream.deframer.buffered_bytes();
     stream.deframer.reset();
+    stream.message_bytes = 0;
+    recount(stream);
     if (!is_server()) {
         end_response(stream, std::move(status));
         return;
@@ -307,13 +362,16 @@ void H2Core::fail_call(H2Stream& stream, GrpcStatus status) {
 
 void H2Core::on_remote_end(H2Stream& stream) {
     stream.remote_closed = true;
+    recount(stream);
     if (stream.dead) {
         return;
     }
     if (!is_server()) {
         end_response(stream, stream.response.end_status());
     } else if (!stream.deframer.at_boundary()) {
-        fail_call(stream, {GrpcCode::kInternal, "unexpected EOF"});
+        // As etcd's gRPC server: the reader's error, which has no code.
+        const char* const reason = stream.deframer.in_prefix() ? "EOF" : "unexpected EOF";
+        fail_call(stream, {GrpcCode::kUnknown, reason});
     } else {
         events_.emplace_back(RemoteClosed{stream.id});
     }
@@ -336,8 +394,13 @@ void H2Core::on_stream_closed(StreamId id, std::uint32_t code) {
         events_.emplace_back(StreamReset{id, stream->never_sent ? refused : code});
     }
     queued_bytes_ -= stream->out.bytes();
-    partial_bytes_ -= stream->deframer.buffered_bytes();
+    stream->deframer.reset();
+    stream->message_bytes = 0;
+    recount(*stream);
     streams_.close(id);
+    if (limits_.budget != nullptr) {
+        --limits_.budget->streams;
+    }
 }
 
 void H2Core::on_goaway(StreamId last_stream, std::uint32_t code, std::string_view debug) {

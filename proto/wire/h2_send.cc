@@ -89,16 +89,25 @@ bool H2Core::send_headers(StreamId id) {
     return stream != nullptr && ensure_response(*stream);
 }
 
-bool H2Core::send_message(StreamId id, Bytes payload) {
+template <class... Message>
+bool H2Core::queue_message(StreamId id, Message&&... message) {
     H2Stream* stream = sendable(id);
     if (stream == nullptr || (is_server() && !ensure_response(*stream))) {
         return false;
     }
     const std::size_t before = stream->out.bytes();
-    stream->out.push(std::move(payload));
+    stream->out.push(std::forward<Message>(message)...);
     queued_bytes_ += stream->out.bytes() - before;
     resume_sending(*stream);
     return true;
+}
+
+bool H2Core::send_message(StreamId id, Bytes payload) {
+    return queue_message(id, std::move(payload));
+}
+
+bool H2Core::send_message(StreamId id, ByteView payload, std::shared_ptr<const void> owner) {
+    return queue_message(id, payload, std::move(owner));
 }
 
 bool H2Core::send_trailers(StreamId id, GrpcStatus status) {
@@ -243,6 +252,12 @@ void H2Core::on_work_sent(StreamId id, bool end_stream) {
     if (stream != nullptr && !stream->remote_closed) {
         stream->reset_by_us = true;
         library_.submit_reset(id, H2Code::kNoError);
+    }
+}
+
+void H2Core::on_error_goaway_sent() {
+    if (limits_.budget != nullptr) {
+        ++limits_.budget->sessions_ended;
     }
 }
 

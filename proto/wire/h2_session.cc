@@ -60,6 +60,10 @@ bool H2Session::send_message(StreamId stream, ByteView payload) {
     return core_->send_message(stream, Bytes::copy_of(payload));
 }
 
+bool H2Session::send_message(StreamId stream, ByteView payload, std::shared_ptr<const void> owner) {
+    return core_->send_message(stream, payload, std::move(owner));
+}
+
 bool H2Session::send_trailers(StreamId stream, GrpcStatus status) {
     CAIRN_ASSERT(core_->is_server());
     return core_->send_trailers(stream, std::move(status));

@@ -84,6 +84,9 @@ class H2Session {
     // has ended or its sending side is closed.
     bool send_message(StreamId stream, Bytes payload);
     bool send_message(StreamId stream, ByteView payload);
+    // The same without a copy: `owner` keeps the payload, and is let go when the last byte was
+    // taken or the stream has ended.
+    bool send_message(StreamId stream, ByteView payload, std::shared_ptr<const void> owner);
     // Server. Ends the call after what is queued. When nothing was sent before, headers and
     // trailers are one block (Trailers-Only). The message is cut to 8 KiB.
     bool send_trailers(StreamId stream, GrpcStatus status);

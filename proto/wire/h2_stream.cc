@@ -16,9 +16,17 @@ constexpr std::size_t kKeptSlots = 256;
 }  // namespace
 
 void SendQueue::push(Bytes payload) {
-    bytes_ += kGrpcPrefixBytes + payload.size();
-    const GrpcPrefix prefix = encode_prefix(payload.size());
-    items_.push_back(Item{prefix, std::move(payload)});
+    const ByteView view = payload.view();
+    push(Item{encode_prefix(view.size()), view, std::move(payload), nullptr});
+}
+
+void SendQueue::push(ByteView payload, std::shared_ptr<const void> owner) {
+    push(Item{encode_prefix(payload.size()), payload, Bytes(), std::move(owner)});
+}
+
+void SendQueue::push(Item item) {
+    bytes_ += kGrpcPrefixBytes + item.payload.size();
+    items_.push_back(std::move(item));
 }
 
 void SendQueue::copy_to(std::string& out, std::size_t count) {
@@ -48,7 +56,7 @@ void SendQueue::copy_to(std::string& out, std::size_t count) {
 // A long-lived stream may never find its queue empty: the dead front is cut off now and then, so
 // that the vector does not grow with all that was ever sent.
 void SendQueue::drop_front() {
-    items_[head_].payload = Bytes();
+    items_[head_] = Item();
     ++head_;
     sent_ = 0;
     if (head_ == items_.size()) {
@@ -69,6 +77,14 @@ void SendQueue::clear() {
     head_ = 0;
     sent_ = 0;
     bytes_ = 0;
+}
+
+bool H2Stream::keeps_messages() const {
+    if (finished || request.method == nullptr) {
+        return false;
+    }
+    const StreamingKind kind = request.method->kind;
+    return kind == StreamingKind::kUnary || kind == StreamingKind::kServerStream;
 }
 
 void H2Stream::recycle() {

@@ -18,10 +18,12 @@
 namespace cairn::wire {
 
 // Messages that wait to leave, with their prefixes. A payload is shared, not copied, until
-// copy_to writes it into the socket's buffer.
+// copy_to writes it into the socket's buffer; it is let go when its last byte was.
 class SendQueue {
   public:
     void push(Bytes payload);
+    // A payload that lives as long as `owner`.
+    void push(ByteView payload, std::shared_ptr<const void> owner);
     // Appends the next `count` bytes to `out` and drops them; count <= bytes().
     void copy_to(std::string& out, std::size_t count);
     [[nodiscard]] std::size_t bytes() const { return bytes_; }
@@ -30,8 +32,11 @@ class SendQueue {
   private:
     struct Item {
         GrpcPrefix prefix{};
-        Bytes payload;
+        ByteView payload;
+        Bytes bytes;  // one of these two keeps the payload
+        std::shared_ptr<const void> owner;
     };
+    void push(Item item);
     void drop_front();
 
     std::vector<Item> items_;  // a queue from head_ on; compacted when it empties
@@ -50,6 +55,10 @@ struct H2Stream {
 
     GrpcDeframer deframer;
     std::size_t withheld_bytes = 0;  // received while held, not yet credited to the peer
+    std::size_t message_bytes =
+        0;  // given out of a call that takes one message, see keeps_messages
+    std::size_t partial_bytes = 0;  // what this stream has in H2Core's sum of that name
+    std::size_t pending_bytes = 0;  // the same
     SendQueue out;
     GrpcStatus end_status;  // server: the trailers to send once `out` is empty
 
@@ -64,6 +73,8 @@ struct H2Stream {
     bool reset_by_us = false;
     bool never_sent = false;  // client: the request did not leave this machine
 
+    // Whether whoever gets the messages of this call keeps them until it is over.
+    [[nodiscard]] bool keeps_messages() const;
     // As new, but keeps buffers.
     void recycle();
 };

@@ -114,7 +114,7 @@ LAYERS: dict[str, Layer] = {
 
 _C_HEADER = re.compile(
     r"^((sys|netinet|arpa|linux|net)/[\w/]+|assert|crypt|ctype|dirent|errno|fcntl|float|grp"
-    r"|inttypes|limits|locale|math|netdb|poll|pthread|pwd|sched|setjmp|signal|stdarg|stddef"
+    r"|inttypes|limits|locale|malloc|math|netdb|poll|pthread|pwd|sched|setjmp|signal|stdarg|stddef"
     r"|stdint|stdio|stdlib|string|strings|syslog|termios|time|unistd|wchar)\.h$"
 )
 _STD_HEADER = re.compile(r"^[a-z0-9_]+$")

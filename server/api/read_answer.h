@@ -1,4 +1,4 @@
-// answer_read: runs a Read intent over a view of the store and writes the whole reply.
+// write_answer: runs a Read intent over a view of the store and writes the whole reply.
 // Called on whatever thread reads, once the replica granted the read (or at once, if serializable).
 // Never waits for anything but the view's own reads.
 #pragma once
@@ -89,25 +89,27 @@ Result<void> append_body(const Read& read, const View& view, const ReadFacts& fa
 
 }  // namespace detail
 
+// Writes the reply message into `reply`, which is empty; after an error what it holds is of no use.
 // `View` is storage::mvcc::ReadView or has its members: revision, range, read_txn, hash_kv,
 // members, alarms. Errors: those of the view.
 template <class View>
-Result<Reply> try_answer_read(const Read& read, const View& view, const ReadFacts& facts) {
-    std::string reply;
+Result<void> write_answer(const Read& read, const View& view, const ReadFacts& facts,
+                          std::string& reply) {
     if (read.kind != ReadKind::kHealth) {
         // Replies about members carry no revision in etcd.
         const std::int64_t revision = read.kind == ReadKind::kMemberList ? 0 : view.revision();
         append_header({facts.identity, revision, facts.node.term}, reply);
     }
-    CAIRN_TRY(detail::append_body(read, view, facts, reply));
-    return Reply{.status = {}, .body = Bytes::copy_of(reply)};
+    return detail::append_body(read, view, facts, reply);
 }
 
-// The same with an error as the reply's status.
+// The same as a value, an error as the reply's status.
 template <class View>
 Reply answer_read(const Read& read, const View& view, const ReadFacts& facts) {
-    Result<Reply> reply = try_answer_read(read, view, facts);
-    return reply ? std::move(reply).value() : format_error(reply.error());
+    std::string reply;
+    const Result<void> written = write_answer(read, view, facts, reply);
+    return written ? Reply{.status = {}, .body = Bytes::copy_of(reply)}
+                   : format_error(written.error());
 }
 
 }  // namespace cairn::server::api

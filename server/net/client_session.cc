@@ -24,8 +24,50 @@ api::Reply internal(const char* what) {
 // may run beside the reactor: a client that asks without reading is held back.
 constexpr std::size_t kUnsentBytesMax = 4U * 1024U * 1024U;
 constexpr std::size_t kReadsElsewhereMax = 16;
+// How long a read waits for room before it is refused.
+constexpr std::chrono::seconds kRoomWaitMax{5};
 // Longer than anybody waits, and far from where time points end.
 constexpr std::chrono::hours kTimeoutMax{24 * 365};
+
+// The answers of other writes are of a few bytes, but for the previous value of a put.
+bool may_be_long(const Propose& propose) {
+    return propose.kind == command::TXN || propose.kind == command::DELETE_RANGE;
+}
+
+Error no_room() {
+    return {Errc::kMessageTooLarge,
+            "cairn: no room for the answer (--experimental-response-budget-bytes): clients have "
+            "not yet read earlier ones; try again later"};
+}
+
+// A view whose reads ask the answer they write for its memory, and whether it is still wanted.
+struct GuardedView {
+    const storage::mvcc::ReadView& view;
+    HeldAnswer& answer;
+
+    [[nodiscard]] std::int64_t revision() const { return view.revision(); }
+    Result<void> range(const etcdserverpb::RangeRequest& request, std::string& body) const {
+        return view.range(request, body, &answer);
+    }
+    Result<void> read_txn(const etcdserverpb::TxnRequest& request, std::string& body) const {
+        return view.read_txn(request, body, &answer);
+    }
+    [[nodiscard]] auto hash_kv(std::int64_t at) const { return view.hash_kv(at, &answer); }
+    [[nodiscard]] auto members() const { return view.members(); }
+    [[nodiscard]] auto alarms() const { return view.alarms(); }
+};
+
+// The answer gives back what it does not hold.
+Result<void> write_answer(const Read& read, const storage::mvcc::ReadView& view,
+                          const api::ReadFacts& facts, HeldAnswer& answer) {
+    auto done = api::write_answer(read, GuardedView{view, answer}, facts, answer.body);
+    if (done.has_value()) {
+        answer.settle();
+    } else {
+        answer.drop();
+    }
+    return done;
+}
 
 api::ReadFacts read_facts(NodePorts& node) {
     api::ReadFacts facts;
@@ -77,6 +119,7 @@ void ClientSession::close() {
 
 void ClientSession::on_second(std::uint64_t now_ms) {
     session_.on_tick(now_ms);
+    refuse_long_starved();
     flush();
 }
 
@@ -205,6 +248,12 @@ void ClientSession::dispatch(wire::StreamId stream, Call& call) {
         finish(stream, call,
                node_.dispatcher.format(*now, view.revision(), node_.driver.view().term));
     } else if (auto* propose = std::get_if<Propose>(&intent)) {
+        if (may_be_long(*propose) && !node_.responses->has_room(0)) {
+            // Now: once it is applied, its answer cannot be refused.
+            ++node_.metrics.response_refusals;
+            finish(stream, call, api::format_error(no_room()));
+            return;
+        }
         call.waiting = node_.driver.submit(shared_from_this(), static_cast<std::uint64_t>(stream),
                                            propose->kind, std::move(propose->request));
     } else if (auto* read = std::get_if<Read>(&intent)) {
@@ -248,6 +297,8 @@ bool ClientSession::may_read() const {
 void ClientSession::run_read(wire::StreamId stream, Call& call) {
     if (!may_read()) {
         held_.insert(stream);
+    } else if (call.claim > 0 && !node_.responses->has_room(call.claim)) {
+        starve(stream, call);
     } else if (call.read.point) {
         run_point_read(stream, call);
     } else {
@@ -264,6 +315,53 @@ void ClientSession::run_held_reads() {
     }
 }
 
+void ClientSession::starve(wire::StreamId stream, Call& call) {
+    if (!call.first_starved.has_value()) {
+        call.first_starved = Clock::now();
+        ++node_.metrics.response_waits;
+    }
+    starved_.insert(stream);
+    if (!std::exchange(waits_for_room_, true)) {
+        node_.responses->wait(weak_from_this());
+    }
+    // It may have come since it was last looked for.
+    if (node_.responses->has_room(call.claim)) {
+        node_.responses->wake_soon();
+    }
+}
+
+void ClientSession::on_room() {
+    waits_for_room_ = false;
+    run_starved_reads();
+    flush();
+}
+
+// The first keeps the others of this session waiting, not those of other sessions.
+void ClientSession::run_starved_reads() {
+    while (!starved_.empty()) {
+        const wire::StreamId stream = *starved_.begin();
+        Call& call = calls_.at(stream);
+        if (!node_.responses->has_room(call.claim)) {
+            starve(stream, call);
+            return;
+        }
+        starved_.erase(starved_.begin());
+        run_read(stream, call);
+    }
+}
+
+void ClientSession::refuse_long_starved() {
+    const auto begun_before = Clock::now() - kRoomWaitMax;
+    for (auto next = starved_.begin(); next != starved_.end();) {
+        const wire::StreamId stream = *next++;
+        Call& call = calls_.at(stream);
+        if (call.first_starved <= begun_before) {
+            ++node_.metrics.response_refusals;
+            finish(stream, call, api::format_error(no_room()));
+        }
+    }
+}
+
 // A read that touches one key costs less than a hop to another thread.
 void ClientSession::run_point_read(wire::StreamId stream, Call& call) {
     api::ReadFacts facts = read_facts(node_);
@@ -272,73 +370,122 @@ void ClientSession::run_point_read(wire::StreamId stream, Call& call) {
         facts.size.allocated_bytes = static_cast<std::int64_t>(scrape.db_bytes);
         facts.size.used_bytes = static_cast<std::int64_t>(scrape.db_bytes);
     }
-    auto reply = api::try_answer_read(call.read, node_.driver.read_view()->in_memory(), facts);
-    if (reply.has_value()) {
-        finish(stream, call, std::move(reply).value());
-    } else if (reply.error().code == Errc::kNotInMemory) {
+    auto answer = std::make_shared<HeldAnswer>(node_.responses, nullptr);
+    const auto done =
+        write_answer(call.read, node_.driver.read_view()->in_memory(), facts, *answer);
+    if (done.has_error() && done.error().code == Errc::kNotInMemory) {
         run_read_elsewhere(stream, call);
     } else {
-        finish(stream, call, api::format_error(reply.error()));
+        on_answer(stream, call, done, std::move(answer));
     }
 }
 
 // A scan may take long and may wait for the disk: not on the thread that sends heartbeats.
 void ClientSession::run_read_elsewhere(wire::StreamId stream, Call& call) {
-    call.wanted = ReadPool::want();
-    auto work = [self = shared_from_this(), stream, read = call.read,
-                 facts = read_facts(node_)](bool wanted) mutable {
-        api::Reply reply;
-        if (wanted) {
-            reply = api::answer_read(read, *self->node_.driver.newest_view(), facts);
+    ReadPool::Wanted wanted = ReadPool::want();
+    auto held = std::make_shared<HeldAnswer>(node_.responses, wanted);
+    if (!held->reserve(call.claim)) {
+        starve(stream, call);
+        return;
+    }
+    auto work = [self = shared_from_this(), stream, read = call.read, facts = read_facts(node_),
+                 answer = std::move(held)](bool still_wanted) mutable {
+        Result<void> done = Errc::kCanceled;
+        if (still_wanted) {
+            done = write_answer(read, *self->node_.driver.newest_view(), facts, *answer);
         }
         const auto executor = self->socket_.get_executor();
-        auto back = [moved_self = std::move(self), stream, moved = std::move(reply)]() mutable {
-            moved_self->on_read_done(stream, std::move(moved));
+        auto back = [moved_self = std::move(self), stream, still_wanted,
+                     moved_done = std::move(done), moved = std::move(answer)]() mutable {
+            moved_self->on_read_done(stream, still_wanted, moved_done, std::move(moved));
         };
         boost::asio::post(executor, std::move(back));
     };
-    if (!node_.readers.submit(call.wanted, std::move(work))) {
+    if (!node_.readers.submit(wanted, std::move(work))) {
         finish(stream, call, api::format_error(Errc::kTooManyRequests));
         return;
     }
+    call.wanted = std::move(wanted);
     ++reads_elsewhere_;
 }
 
-void ClientSession::on_read_done(wire::StreamId stream, api::Reply reply) {
+void ClientSession::on_read_done(wire::StreamId stream, bool began, const Result<void>& done,
+                                 std::shared_ptr<HeldAnswer> answer) {
+    if (done.has_error() && done.error().code == Errc::kCanceled) {
+        ++(began ? node_.metrics.reads_cancelled_running : node_.metrics.reads_cancelled_waiting);
+    }
     const auto found = calls_.find(stream);
     if (found != calls_.end()) {
-        finish(stream, found->second, std::move(reply));
+        let_go_of_pool(found->second);
+        on_answer(stream, found->second, done, std::move(answer));
     }
     run_held_reads();
     flush();
 }
 
-void ClientSession::finish(wire::StreamId stream, Call& call, api::Reply reply) {
-    auto& counters = node_.metrics.methods[static_cast<std::size_t>(call.request.method)];
-    ++counters.handled[std::min<std::size_t>(static_cast<std::size_t>(reply.status.code),
-                                             kGrpcCodeCount - 1)];
-    if (reply.status.is_ok()) {
+void ClientSession::on_answer(wire::StreamId stream, Call& call, const Result<void>& done,
+                              std::shared_ptr<HeldAnswer> answer) {
+    if (done.has_value()) {
+        auto& counters = node_.metrics.methods[static_cast<std::size_t>(call.request.method)];
         ++counters.sent;
-        session_.send_message(stream, std::move(reply.body));
+        const ByteView body = answer->body;
+        session_.send_message(stream, body, std::move(answer));
+        end_call(stream, call, {});
+        return;
     }
-    session_.send_trailers(stream, std::move(reply.status));
+    const std::uint64_t needed = answer->short_of_bytes();
+    if (needed > 0 && needed <= node_.responses->answer_bytes_max()) {
+        call.claim = needed;
+        starve(stream, call);
+        return;
+    }
+    node_.metrics.response_refusals += needed > 0 ? 1U : 0U;
+    finish(stream, call, api::format_error(done.error()));
+}
+
+void ClientSession::finish(wire::StreamId stream, Call& call, api::Reply reply) {
+    if (reply.status.is_ok()) {
+        auto& counters = node_.metrics.methods[static_cast<std::size_t>(call.request.method)];
+        ++counters.sent;
+        if (reply.body.size() < ResponseBudget::kCountedBytesMin) {
+            session_.send_message(stream, std::move(reply.body));
+        } else {
+            auto kept = node_.responses->keep(std::move(reply.body));
+            const ByteView body = kept->view();
+            session_.send_message(stream, body, std::move(kept));
+        }
+    }
+    end_call(stream, call, std::move(reply.status));
+}
+
+void ClientSession::end_call(wire::StreamId stream, Call& call, wire::GrpcStatus status) {
+    auto& counters = node_.metrics.methods[static_cast<std::size_t>(call.request.method)];
+    ++counters.handled[std::min<std::size_t>(static_cast<std::size_t>(status.code),
+                                             kGrpcCodeCount - 1)];
+    session_.send_trailers(stream, std::move(status));
     release(stream, call);
     calls_.erase(stream);
+}
+
+// A read that has begun looks at this now and then; one that waits does not run at all.
+void ClientSession::let_go_of_pool(Call& call) {
+    if (call.wanted != nullptr) {
+        *call.wanted = false;
+        call.wanted.reset();
+        --reads_elsewhere_;
+    }
 }
 
 void ClientSession::release(wire::StreamId stream, Call& call) {
     if (call.waiting) {
         node_.driver.cancel(call.waiting);
     }
-    if (call.wanted != nullptr) {
-        // A read that has begun runs to its end; one that waits does not run at all.
-        *call.wanted = false;
-        --reads_elsewhere_;
-    }
+    let_go_of_pool(call);
     if (call.deadline.has_value()) {
         deadlines_.erase(*call.deadline);
     }
     held_.erase(stream);
+    starved_.erase(stream);
 }
 
 void ClientSession::forget(wire::StreamId stream) {

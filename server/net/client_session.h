@@ -21,12 +21,14 @@
 #include "proto/wire/h2_session.h"
 #include "server/net/client_connection.h"
 #include "server/net/node_ports.h"
+#include "server/net/response_budget.h"
 #include "server/net/task.h"
 
 namespace cairn::server::net {
 
 class ClientSession : public ClientConnection,
                       public CallOwner,
+                      public ResponseBudget::Waiter,
                       public std::enable_shared_from_this<ClientSession> {
   public:
     // `first` is what was already read from the socket.
@@ -41,6 +43,7 @@ class ClientSession : public ClientConnection,
 
     void on_completion(std::uint64_t token, const Completion& completion) override;
     void on_turn_end() override;
+    void on_room() override;
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -53,6 +56,8 @@ class ClientSession : public ClientConnection,
         CallId waiting;           // for the replica; none when not
         Read read;                // what to do once it is granted
         ReadPool::Wanted wanted;  // of a read that the pool runs
+        std::uint64_t claim{};    // what its answer is known to take at the least
+        std::optional<Clock::time_point> first_starved;
         std::optional<Deadlines::iterator> deadline;
     };
 
@@ -77,12 +82,22 @@ class ClientSession : public ClientConnection,
     void run_point_read(wire::StreamId stream, Call& call);
     void run_read_elsewhere(wire::StreamId stream, Call& call);
     void run_held_reads();
+    void run_starved_reads();
     [[nodiscard]] bool may_read() const;
-    void on_read_done(wire::StreamId stream, api::Reply reply);
+    void on_read_done(wire::StreamId stream, bool began, const Result<void>& done,
+                      std::shared_ptr<HeldAnswer> answer);
+    void on_answer(wire::StreamId stream, Call& call, const Result<void>& done,
+                   std::shared_ptr<HeldAnswer> answer);
+    // Until there is room for its answer.
+    void starve(wire::StreamId stream, Call& call);
+    void refuse_long_starved();
     void finish(wire::StreamId stream, Call& call, api::Reply reply);
+    // Behind the message, if there is one.
+    void end_call(wire::StreamId stream, Call& call, wire::GrpcStatus status);
     void forget(wire::StreamId stream);
     // The call has ended, one way or the other: nobody waits for anything on its behalf.
     void release(wire::StreamId stream, Call& call);
+    void let_go_of_pool(Call& call);
 
     void arm_deadline();
     void on_deadline();
@@ -96,7 +111,9 @@ class ClientSession : public ClientConnection,
     Deadlines deadlines_;
     Clock::time_point armed_for_ = Clock::time_point::max();  // what deadline_timer_ waits for
     std::unordered_map<wire::StreamId, Call> calls_;          // bounded by concurrent_streams_max
-    std::set<wire::StreamId> held_;  // reads that wait until earlier answers have left
+    std::set<wire::StreamId> held_;     // reads that wait until earlier answers have left
+    std::set<wire::StreamId> starved_;  // reads that wait for room in the budget
+    bool waits_for_room_ = false;       // on_room will come
     std::size_t reads_elsewhere_ = 0;
     std::vector<wire::StreamEvent> events_;
     std::array<char, 16U * 1024U> buffer_{};

@@ -1,6 +1,7 @@
 #include "server/net/http1_session.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -19,9 +20,33 @@ namespace {
 namespace http = boost::beast::http;
 
 constexpr std::uint32_t kHeaderBytesMax = 64U * 1024U;
-constexpr std::uint64_t kBodyBytesMax = 64U * 1024U;
 constexpr std::chrono::seconds kIdleTimeout{60};
+// From a request's first byte to its last.
+constexpr std::chrono::seconds kRequestTimeout{10};
 constexpr std::chrono::seconds kReadTimeout{7};  // as etcd's health check
+
+// The answer to what does not parse, as Go's server gives it. What is no request line at all gets
+// none.
+std::optional<HttpReply> refusal_of(const boost::system::error_code& error,
+                                    const http::request<http::empty_body>& request) {
+    constexpr std::array kMalformed{http::error::bad_line_ending,
+                                    http::error::bad_field,
+                                    http::error::bad_value,
+                                    http::error::bad_obs_fold,
+                                    http::error::bad_content_length,
+                                    http::error::multiple_content_length,
+                                    http::error::bad_transfer_encoding};
+    if (error == http::error::header_limit) {
+        return error_page(431, "Request Header Fields Too Large");
+    }
+    if (std::find(kMalformed.begin(), kMalformed.end(), error) != kMalformed.end()) {
+        return error_page(400, "Bad Request");
+    }
+    if (!error && request.version() == 11 && request.count(http::field::host) == 0) {
+        return error_page(400, "Bad Request: missing required Host header");
+    }
+    return std::nullopt;
+}
 
 // Turns one completion into the end of a timer's wait.
 class Grant : public CallOwner {
@@ -72,8 +97,8 @@ void Http1Session::close() {
     deadline_.cancel();
 }
 
-void Http1Session::arm_deadline() {
-    deadline_.expires_after(kIdleTimeout);
+void Http1Session::arm_deadline(std::chrono::seconds after) {
+    deadline_.expires_after(after);
     deadline_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
         const auto self = weak.lock();
         if (!error && self != nullptr) {
@@ -85,38 +110,64 @@ void Http1Session::arm_deadline() {
 Task<> Http1Session::run(std::shared_ptr<Http1Session> self) {
     bool keep = true;
     while (keep && !self->draining_) {
-        http::request_parser<http::string_body> parser;
-        parser.header_limit(kHeaderBytesMax);
-        parser.body_limit(kBodyBytesMax);
-        self->arm_deadline();
-        self->reading_ = true;
-        auto [read_error, read_bytes] =
-            co_await http::async_read(self->socket_, self->buffer_, parser, kTask);
-        self->reading_ = false;
-        if (read_error) {
-            break;
-        }
-        self->node_.metrics.client_bytes_received += read_bytes;
-        const Request request = parser.release();
-        HttpReply reply = method_not_allowed_page();
-        if (request.method() == http::verb::get) {
-            HttpTarget target = parse_target({request.target().data(), request.target().size()});
-            reply = co_await answer(self, std::move(target));
-        }
-        http::response<http::string_body> response(static_cast<http::status>(reply.status),
-                                                   request.version());
-        response.set(http::field::content_type, reply.content_type);
-        if (!reply.allow.empty()) {
-            response.set(http::field::allow, reply.allow);
-        }
-        response.keep_alive(request.keep_alive() && !self->draining_);
-        response.body() = std::move(reply.body);
-        response.prepare_payload();
-        auto [write_error, written] = co_await http::async_write(self->socket_, response, kTask);
-        self->node_.metrics.client_bytes_sent += written;
-        keep = !write_error && response.keep_alive();
+        keep = co_await serve_one(self);
     }
     self->close();
+}
+
+Task<bool> Http1Session::serve_one(std::shared_ptr<Http1Session> self) {
+    self->reading_ = true;
+    if (self->buffer_.size() == 0) {
+        self->arm_deadline(kIdleTimeout);
+        auto [idle_error] =
+            co_await self->socket_.async_wait(boost::asio::socket_base::wait_read, kTask);
+        if (idle_error) {
+            co_return false;
+        }
+    }
+    Parser parser;
+    parser.header_limit(kHeaderBytesMax);
+    parser.body_limit(boost::none);  // no body is read
+    self->arm_deadline(kRequestTimeout);
+    auto [error, count] =
+        co_await http::async_read_header(self->socket_, self->buffer_, parser, kTask);
+    self->reading_ = false;
+    self->node_.metrics.client_bytes_received += count;
+    self->arm_deadline(kIdleTimeout);
+    if (const auto refusal = refusal_of(error, parser.get()); refusal.has_value()) {
+        co_await send(self, *refusal, parser.get().version(), false);
+        co_return false;
+    }
+    if (error) {
+        co_return false;
+    }
+    const Request& request = parser.get();
+    const bool keep = request.keep_alive() && parser.is_done();
+    HttpTarget target = parse_target({request.target().data(), request.target().size()});
+    HttpReply reply;
+    if (!is_page(target)) {
+        reply = not_found_page();
+    } else if (request.method() != http::verb::get) {
+        reply = method_not_allowed_page();
+    } else {
+        reply = co_await answer(self, std::move(target));
+    }
+    co_return co_await send(self, std::move(reply), request.version(), keep && !self->draining_);
+}
+
+Task<bool> Http1Session::send(std::shared_ptr<Http1Session> self, HttpReply reply, unsigned version,
+                              bool keep) {
+    http::response<http::string_body> response(static_cast<http::status>(reply.status), version);
+    response.set(http::field::content_type, reply.content_type);
+    if (!reply.allow.empty()) {
+        response.set(http::field::allow, reply.allow);
+    }
+    response.keep_alive(keep);
+    response.body() = std::move(reply.body);
+    response.prepare_payload();
+    auto [error, written] = co_await http::async_write(self->socket_, response, kTask);
+    self->node_.metrics.client_bytes_sent += written;
+    co_return !error && keep;
 }
 
 Task<HttpReply> Http1Session::answer(std::shared_ptr<Http1Session> self, HttpTarget target) {
@@ -132,10 +183,7 @@ Task<HttpReply> Http1Session::answer(std::shared_ptr<Http1Session> self, HttpTar
         reply.body = self->node_.metrics.text(self->node_.facts());
         co_return reply;
     }
-    if (checks_of(target).has_value()) {
-        co_return co_await checks(self, target);
-    }
-    co_return not_found_page();
+    co_return co_await checks(self, target);
 }
 
 // etcd's order: alarms, leader, then a read (linearizable unless asked otherwise).

@@ -1,8 +1,9 @@
 // HTTP/1.1 on the client port: /health, /livez, /readyz, /version, /metrics.
 // Lives as long as its coroutine; on the reactor's thread.
-// Never reads a body larger than it needs: none of these has one.
+// Never reads a body: none of these needs one. Never waits long for a request that has begun.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,9 +32,15 @@ class Http1Session : public ClientConnection, public std::enable_shared_from_thi
     void on_second(std::uint64_t) override {}
 
   private:
-    using Request = boost::beast::http::request<boost::beast::http::string_body>;
+    using Parser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
+    using Request = boost::beast::http::request<boost::beast::http::empty_body>;
 
     static Task<> run(std::shared_ptr<Http1Session> self);
+    // One request; false when the connection must end.
+    static Task<bool> serve_one(std::shared_ptr<Http1Session> self);
+    // False when the connection must end.
+    static Task<bool> send(std::shared_ptr<Http1Session> self, HttpReply reply, unsigned version,
+                           bool keep);
     static Task<HttpReply> answer(std::shared_ptr<Http1Session> self, HttpTarget target);
     static Task<HttpReply> health(std::shared_ptr<Http1Session> self, HttpTarget target);
     static Task<HttpReply> checks(std::shared_ptr<Http1Session> self, HttpTarget target);
@@ -44,7 +51,7 @@ class Http1Session : public ClientConnection, public std::enable_shared_from_thi
     static Task<std::optional<std::string>> linearizable_read(std::shared_ptr<Http1Session> self);
     [[nodiscard]] std::optional<std::string> serializable_read() const;
     [[nodiscard]] std::string alarm_reason(const HttpTarget& target) const;
-    void arm_deadline();
+    void arm_deadline(std::chrono::seconds after);
 
     boost::asio::ip::tcp::socket socket_;
     NodePorts& node_;

@@ -165,6 +165,19 @@ HttpReply version_page(std::string_view etcd_version, std::string_view cluster_v
     return reply;
 }
 
+bool is_page(const HttpTarget& target) {
+    constexpr std::array<std::string_view, 3> kPages{"/health", "/version", "/metrics"};
+    return std::find(kPages.begin(), kPages.end(), target.path) != kPages.end() ||
+           checks_of(target).has_value();
+}
+
+HttpReply error_page(unsigned status, std::string_view text) {
+    HttpReply reply;
+    reply.status = status;
+    reply.body = fmt::format("{} {}", status, text);
+    return reply;
+}
+
 HttpReply not_found_page() {
     return {404, "404 page not found\n", "text/plain; charset=utf-8", ""};
 }

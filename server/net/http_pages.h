@@ -42,6 +42,10 @@ HttpReply checks_page(const HttpTarget& target, const std::vector<CheckResult>& 
 // /health: `reason` empty when healthy.
 HttpReply health_page(const std::string& reason);
 HttpReply version_page(std::string_view etcd_version, std::string_view cluster_version);
+// Whether anything is served at this path.
+bool is_page(const HttpTarget& target);
+// As Go's server refuses what it cannot read.
+HttpReply error_page(unsigned status, std::string_view text);
 HttpReply not_found_page();
 HttpReply method_not_allowed_page();
 

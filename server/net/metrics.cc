@@ -225,6 +225,42 @@ Metrics::Metrics()
                                   "The latency distributions of commit called by backend.",
                                   doubling_buckets(0.001, 14))) {}
 
+namespace {
+
+void add_requests(Page& page, const wire::H2Budget& requests) {
+    page.gauge("cairn_request_bytes", "Memory of clients' requests that have no answer yet.",
+               as_double(requests.request_bytes));
+    page.gauge("cairn_client_streams", "Open calls of clients, those without a message included.",
+               as_double(requests.streams));
+    page.counter("cairn_requests_refused_total",
+                 "Calls refused because too many bytes of requests waited.",
+                 requests.requests_refused);
+    page.counter("cairn_streams_refused_total",
+                 "Calls refused at their headers because too many were open.",
+                 requests.streams_refused);
+    page.counter("cairn_client_connections_ended_total",
+                 "Connections ended because of what their clients sent.", requests.sessions_ended);
+}
+
+void add_responses(Page& page, const Metrics& metrics, const ScrapeFacts& facts) {
+    page.gauge("cairn_response_bytes",
+               "Memory of answers that are being written or wait for their clients.",
+               as_double(facts.response_bytes_held));
+    page.gauge("cairn_response_budget_bytes", "The most that those may take together.",
+               as_double(facts.response_bytes_max));
+    page.counter("cairn_response_waits_total", "Reads that waited for room for their answer.",
+                 metrics.response_waits);
+    page.counter("cairn_response_refused_total",
+                 "Calls refused because there was no room for their answer.",
+                 metrics.response_refusals);
+    const char* cancelled = "cairn_reads_cancelled_total";
+    const char* help = "Scans dropped because their client left or its deadline passed.";
+    page.counter(cancelled, help, metrics.reads_cancelled_running, {{"state", "running"}});
+    page.counter(cancelled, help, metrics.reads_cancelled_waiting, {{"state", "waiting"}});
+}
+
+}  // namespace
+
 std::string Metrics::text(const ScrapeFacts& facts) const {
     Page page;
     add_node(page, facts);
@@ -238,6 +274,8 @@ std::string Metrics::text(const ScrapeFacts& facts) const {
     page.counter("cairn_connections_refused_total",
                  "Connections of clients and peers closed at once because there were too many.",
                  connections_refused);
+    add_requests(page, facts.requests);
+    add_responses(page, *this, facts);
     page.counter("cairn_peer_received_bytes_total", "Bytes received from peers.",
                  peer_bytes_received);
     page.counter("cairn_peer_sent_bytes_total", "Bytes sent to peers.", peer_bytes_sent);

@@ -13,6 +13,7 @@
 #include <prometheus/registry.h>
 
 #include "proto/wire/grpc_method.h"
+#include "proto/wire/h2_budget.h"
 #include "server/replica/view.h"
 
 namespace cairn::server::net {
@@ -38,6 +39,9 @@ struct ScrapeFacts {
     std::uint64_t open_calls{};
     std::uint64_t peers_known{};
     std::uint64_t peers_connected{};
+    wire::H2Budget requests;
+    std::uint64_t response_bytes_held{};
+    std::uint64_t response_bytes_max{};
 };
 
 class Metrics {
@@ -64,6 +68,10 @@ class Metrics {
     std::uint64_t peer_bytes_received{};
     std::uint64_t peer_bytes_sent{};
     std::uint64_t peer_messages_dropped{};
+    std::uint64_t response_waits{};           // reads that had to wait for room
+    std::uint64_t response_refusals{};        // calls refused for want of it
+    std::uint64_t reads_cancelled_waiting{};  // nobody wanted them before they began
+    std::uint64_t reads_cancelled_running{};  // and while they ran
     std::uint64_t slow_applies{};
     std::uint64_t log_lines_dropped{};
 };

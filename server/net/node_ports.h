@@ -1,10 +1,11 @@
 // What client sessions need of the node they belong to.
 // Owned by the Node, outlives every session; on the reactor's thread.
-// Never owns anything: it names the parts.
+// Never owns anything alone: it names the parts.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "base/ids.h"
 #include "proto/wire/h2_limits.h"
@@ -12,6 +13,7 @@
 #include "server/net/metrics.h"
 #include "server/net/read_pool.h"
 #include "server/net/replica_driver.h"
+#include "server/net/response_budget.h"
 
 namespace cairn::server::net {
 
@@ -20,6 +22,7 @@ struct NodePorts {
     const api::Dispatcher& dispatcher;
     Metrics& metrics;
     ReadPool& readers;
+    std::shared_ptr<ResponseBudget> responses;  // shared: answers on their way keep it
     std::function<ScrapeFacts()> facts;
     wire::H2Limits limits;
 };

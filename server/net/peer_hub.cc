@@ -60,12 +60,28 @@ void PeerHub::accept(boost::asio::ip::tcp::socket socket) {
     std::erase_if(sessions_, [](const auto& weak) { return weak.expired(); });
     if (sessions_.size() >= sessions_max_) {
         ++metrics_.connections_refused;
-        return;
+        if (!close_oldest_stranger()) {
+            return;
+        }
     }
     const auto session =
         std::make_shared<PeerSession>(std::move(socket), identity_, session_hooks_, metrics_);
     sessions_.push_back(session);
     session->start();
+}
+
+bool PeerHub::close_oldest_stranger() {
+    const auto oldest = std::find_if(sessions_.begin(), sessions_.end(), [this](const auto& weak) {
+        const auto session = weak.lock();
+        const auto known = greeted_.find(session->from());
+        return known == greeted_.end() || known->second.lock() != session;
+    });
+    if (oldest == sessions_.end()) {
+        return false;
+    }
+    oldest->lock()->close();
+    sessions_.erase(oldest);
+    return true;
 }
 
 // A member that comes again has given up its former connection, whose end may not be known here.

@@ -29,8 +29,9 @@ class PeerHub {
 
     void start();
     void stop();
-    // Takes over a connection that another member opened. Closed at once, and counted, when there
-    // are too many.
+    // Takes over a connection that another member opened. When there are too many, the oldest one
+    // that has not greeted gives way and is counted: a member greets within a round trip, strangers
+    // that say nothing must not keep it out.
     void accept(boost::asio::ip::tcp::socket socket);
     // Queues and sends one turn's messages.
     void send(const std::vector<raft::Message>& messages);
@@ -39,13 +40,15 @@ class PeerHub {
     [[nodiscard]] std::size_t connected() const;
 
   private:
+    // False when all have greeted.
+    bool close_oldest_stranger();
     void on_greeted(const std::shared_ptr<PeerSession>& session);
 
     PeerIdentity identity_;
     Metrics& metrics_;
     std::map<NodeId, std::shared_ptr<PeerLink>> links_;
     std::shared_ptr<const PeerSession::Hooks> session_hooks_;
-    std::vector<std::weak_ptr<PeerSession>> sessions_;
+    std::vector<std::weak_ptr<PeerSession>> sessions_;      // in the order in which they came
     std::map<NodeId, std::weak_ptr<PeerSession>> greeted_;  // of sessions_; keys as of links_
     const std::size_t sessions_max_;
     LogLimit said_;

@@ -72,7 +72,10 @@ Task<std::string> PeerSession::read_greeting(std::shared_ptr<PeerSession> self) 
             break;  // not a peer at all: a port scan, a client on the wrong port
         }
         if (payload.value().has_value()) {
-            greeting = std::string(*payload.value());
+            // A member waits for the answer before it goes on.
+            if (self->reader_.at_end()) {
+                greeting = std::string(*payload.value());
+            }
             break;
         }
     }

@@ -32,6 +32,8 @@ class FrameReader {
     // The next payload, nothing when more bytes are needed; borrowed until the next call of any
     // method. kTooLarge or kCorrupt: the connection must be closed.
     Result<std::optional<ByteView>> next();
+    // Whether nothing came after what next() has returned.
+    [[nodiscard]] bool at_end() const { return consumed_ == buffer_.size(); }
 
   private:
     void drop_consumed();

@@ -15,14 +15,20 @@ constexpr std::uint64_t kSpanFactor = 8;
 
 }  // namespace
 
-Proposals::Proposals(NodeId member, std::uint64_t boot, ProposalLimits limits, Calls& calls)
-    : member_(member), boot_(boot), limits_(limits), calls_(calls) {}
+Proposals::Proposals(NodeId member, std::uint64_t boot, ProposalLimits limits, Index applied,
+                     Calls& calls)
+    : member_(member), boot_(boot), limits_(limits), calls_(calls), applied_(applied) {}
+
+bool Proposals::has_place(std::uint64_t bytes, Index commit) const {
+    return !calls_.full() && waiters_.size() < calls_.pending_max() * kSpanFactor &&
+           (bytes_ == 0 || bytes_ + bytes <= limits_.bytes_max) &&
+           commit <= applied_ + limits_.apply_gap_max;
+}
 
 void Proposals::submit(Submit submit, raft::Raft& raft) {
     const bool queue = !raft.leader() || first_queued_ < waiters_.end_number();
     const std::uint64_t bytes = submit.request.size();
-    if (calls_.full() || waiters_.size() >= calls_.pending_max() * kSpanFactor ||
-        (bytes_ > 0 && bytes_ + bytes > limits_.bytes_max)) {
+    if (!has_place(bytes, raft.commit())) {
         ++failed_;
         calls_.answer(submit.call, ProposalOutcome{NotApplied{Errc::kTooManyRequests}});
         return;
@@ -112,6 +118,7 @@ void Proposals::on_refused(const raft::RefusedProposal& refused) {
 }
 
 void Proposals::on_applied(storage::ApplyOutput& output) {
+    applied_ = output.applied.index;
     // First what was applied, then what no longer can be: both may be in the same output.
     for (storage::ApplyResult& result : output.results) {
         on_result(result);

@@ -21,6 +21,9 @@ namespace cairn::server {
 struct ProposalLimits {
     std::uint64_t timeout_ticks{};
     std::uint64_t bytes_max{};  // requests of all that wait, together; one always fits
+    // Committed and not yet applied here, in entries, above which nothing is taken: as in etcd each
+    // member looks at itself, beside what the leader's core refuses.
+    std::uint64_t apply_gap_max{};
 };
 
 // Outcomes, each decided in one place:
@@ -31,7 +34,9 @@ struct ProposalLimits {
 //   Unknown     it was proposed, and no answer came in time (on_tick)
 class Proposals {
   public:
-    Proposals(NodeId member, std::uint64_t boot, ProposalLimits limits, Calls& calls);
+    // `applied`: what the state machine holds at the start.
+    Proposals(NodeId member, std::uint64_t boot, ProposalLimits limits, Index applied,
+              Calls& calls);
 
     // Proposes at once, or when a leader becomes known (as etcd holds a proposal until then).
     void submit(Submit submit, raft::Raft& raft);
@@ -75,6 +80,7 @@ class Proposals {
         Applied outcome{};
     };
 
+    [[nodiscard]] bool has_place(std::uint64_t bytes, Index commit) const;
     [[nodiscard]] bool expired(const Waiter& waiter) const;
     void end_expired(Errc reason);
     void propose(std::uint64_t sequence, raft::Raft& raft);
@@ -96,6 +102,7 @@ class Proposals {
     std::vector<Held> held_;
     std::int64_t collected_ = 0;
     Term applied_term_;
+    Index applied_;
     std::uint64_t pending_ = 0;
     std::uint64_t failed_ = 0;
 };

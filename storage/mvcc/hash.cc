@@ -24,13 +24,17 @@ std::uint64_t mix(std::uint64_t hash, ByteView key, ByteView record) {
 }  // namespace
 
 Result<std::uint32_t> hash_versions(const EngineReader& reader, std::int64_t revision,
-                                    std::int64_t compacted) {
+                                    std::int64_t compacted, ReadGuard* guard) {
     constexpr std::size_t kRevisionBytes = 12;
     std::uint64_t hash = 0;
+    std::uint64_t walked = 0;
     std::string current;  // the escaped user key under the walk
     bool base_seen = false;
     auto it = reader.iterate(ColumnFamily::kHistory, {}, {});
     for (; it->valid(); it->next()) {
+        if (guard != nullptr && ++walked % kKeysPerLook == 0) {
+            CAIRN_TRY(guard->go_on());
+        }
         const ByteView key = it->key();
         if (key.size() < kRevisionBytes) {
             return Error(Errc::kCorrupt, "engine: bad history key");

@@ -29,8 +29,9 @@ Interval interval_of(ByteView key, ByteView range_end) {
     return interval;
 }
 
-KeyScan::KeyScan(const EngineReader& reader, const Interval& interval, std::int64_t revision)
-    : reader_(reader), interval_(interval), revision_(revision) {}
+KeyScan::KeyScan(const EngineReader& reader, const Interval& interval, std::int64_t revision,
+                 ReadGuard* guard)
+    : reader_(reader), interval_(interval), revision_(revision), guard_(guard) {}
 
 Result<bool> KeyScan::next() {
     if (interval_.single) {
@@ -47,6 +48,9 @@ Result<bool> KeyScan::next() {
         keys_->next();
     }
     for (; keys_->valid(); keys_->next()) {
+        if (guard_ != nullptr && ++walked_ % kKeysPerLook == 0) {
+            CAIRN_TRY(guard_->go_on());
+        }
         CAIRN_TRY(const KeyRecord record, decode_key_record(keys_->value()));
         CAIRN_TRY(const bool alive, look(keys_->key(), record));
         if (alive) {

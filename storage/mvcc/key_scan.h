@@ -9,6 +9,7 @@
 #include <string>
 
 #include "storage/engine.h"
+#include "storage/mvcc/read_guard.h"
 #include "storage/mvcc/record.h"
 #include "storage/mvcc/revision.h"
 
@@ -39,10 +40,12 @@ struct LiveKey {
 
 class KeyScan {
   public:
-    // `revision`: what the caller has checked to be readable. Views in `interval` must outlive it.
-    KeyScan(const EngineReader& reader, const Interval& interval, std::int64_t revision);
+    // `revision`: what the caller has checked to be readable. Views in `interval` must outlive it,
+    // and so must `guard`, which may be null.
+    KeyScan(const EngineReader& reader, const Interval& interval, std::int64_t revision,
+            ReadGuard* guard = nullptr);
 
-    // To the next live key; false at the end.
+    // To the next live key; false at the end. The guard's error when it says so.
     Result<bool> next();
     [[nodiscard]] const LiveKey& at() const { return at_; }
     // The value of at(); borrowed until the next move.
@@ -58,6 +61,8 @@ class KeyScan {
     const EngineReader& reader_;
     Interval interval_;
     std::int64_t revision_;
+    ReadGuard* guard_;
+    std::uint64_t walked_ = 0;  // keys, live or not
     LiveKey at_;
     std::optional<ByteView> value_;  // when the record that decided also held it
     bool started_ = false;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "storage/mvcc/key_counts.h"
 #include "storage/mvcc/key_scan.h"
 #include "storage/mvcc/wire.h"
 
@@ -16,6 +17,9 @@ constexpr std::uint32_t kFieldKvs = 2;
 constexpr std::uint32_t kFieldMore = 3;
 constexpr std::uint32_t kFieldCount = 4;
 
+// More than a pair, or the fields behind the pairs, take beside keys and values.
+constexpr std::size_t kFramingBytes = 96;
+
 // A key that passed the filters, kept until the sort is done.
 struct Picked {
     std::string key;
@@ -24,7 +28,11 @@ struct Picked {
     std::int64_t mod{};
     std::int64_t version{};
     std::int64_t lease{};
+
+    [[nodiscard]] std::size_t text_bytes() const { return key.size() + value.size(); }
 };
+// A place in their vector, which may have grown to twice its size.
+constexpr std::size_t kPlaceBytes = 2 * sizeof(Picked);
 
 bool passes(const LiveKey& at, const RangeRequest& request) {
     const auto off_or = [](std::int64_t bound, bool holds) { return bound == 0 || holds; };
@@ -67,11 +75,15 @@ struct Before {
 
 class RangeRun {
   public:
-    RangeRun(const EngineReader& reader, std::int64_t revision, const RangeRequest& request,
-             std::string& body)
-        : request_(request),
-          scan_(reader, interval_of(request.key(), request.range_end()), revision),
+    // The request's revision is readable.
+    RangeRun(const EngineReader& reader, const ReadBounds& bounds, const RangeRequest& request,
+             std::string& body, ReadGuard* guard)
+        : reader_(reader),
+          bounds_(bounds),
+          request_(request),
+          scan_(reader, interval_of(request.key(), request.range_end()), revision(), guard),
           body_(body),
+          guard_(guard),
           limit_(request.limit() > 0 ? static_cast<std::size_t>(request.limit()) : SIZE_MAX),
           sorted_(request.sort_order() == RangeRequest::ASCEND ||
                   request.sort_order() == RangeRequest::DESCEND ||
@@ -85,6 +97,10 @@ class RangeRun {
 
     Result<void> run() {
         for (;;) {
+            if (only_counts()) {
+                CAIRN_TRY(count_rest());
+                break;
+            }
             CAIRN_TRY(const bool found, scan_.next());
             if (!found) {
                 break;
@@ -95,14 +111,40 @@ class RangeRun {
             }
         }
         if (sorted_) {
-            emit_picked();
+            CAIRN_TRY(emit_picked());
         }
+        CAIRN_TRY(make_room(body_, kFramingBytes, guard_));
         wire::append_int(body_, kFieldMore, more_ ? 1 : 0);
         wire::append_int(body_, kFieldCount, count_);
         return ok();
     }
 
   private:
+    // Whether nothing of what follows can be in the answer, and need not be walked to be counted.
+    [[nodiscard]] bool only_counts() const {
+        const bool full = emitted_ == limit_ && !sorted_ && !has_filter(request_);
+        return bounds_.counts != nullptr && !request_.range_end().empty() &&
+               (request_.count_only() || full);
+    }
+
+    [[nodiscard]] std::int64_t revision() const {
+        return request_.revision() > 0 ? request_.revision() : bounds_.revision;
+    }
+
+    Result<void> count_rest() {
+        Interval rest = interval_of(request_.key(), request_.range_end());
+        std::string behind;
+        if (emitted_ > 0) {
+            behind.append(scan_.at().key).push_back('\0');
+            rest.key = behind;
+        }
+        CAIRN_TRY(const std::int64_t found,
+                  bounds_.counts->count(reader_, bounds_, rest, revision(), guard_));
+        count_ += found;
+        more_ = found > 0 && !request_.count_only();
+        return ok();
+    }
+
     Result<void> emit() {
         if (emitted_ == limit_) {
             more_ = true;
@@ -113,8 +155,13 @@ class RangeRun {
         if (!request_.keys_only()) {
             CAIRN_TRY(pair.value, scan_.value());
         }
-        wire::append_pair(body_, kFieldKvs, pair);
         ++emitted_;
+        return append(pair);
+    }
+
+    Result<void> append(const wire::PairView& pair) {
+        CAIRN_TRY(make_room(body_, pair.key.size() + pair.value.size() + kFramingBytes, guard_));
+        wire::append_pair(body_, kFieldKvs, pair);
         return ok();
     }
 
@@ -137,25 +184,46 @@ class RangeRun {
         }
         const Before before = order();
         if (picked_.size() < limit_) {
+            CAIRN_TRY(grow(kPlaceBytes + picked.text_bytes()));
             picked_.push_back(std::move(picked));
             std::push_heap(picked_.begin(), picked_.end(), before);
             return ok();
         }
         more_ = true;
         if (before(picked, picked_.front())) {
+            CAIRN_TRY(grow(picked.text_bytes()));
             std::pop_heap(picked_.begin(), picked_.end(), before);
+            shrink(picked_.back().text_bytes());
             picked_.back() = std::move(picked);
             std::push_heap(picked_.begin(), picked_.end(), before);
         }
         return ok();
     }
 
-    void emit_picked() {
+    // Each is freed as it goes into the answer.
+    Result<void> emit_picked() {
         std::sort_heap(picked_.begin(), picked_.end(), order());
-        for (const Picked& picked : picked_) {
-            wire::append_pair(body_, kFieldKvs,
-                              {picked.key, picked.create, picked.mod, picked.version, picked.lease,
-                               request_.keys_only() ? ByteView() : ByteView(picked.value)});
+        for (Picked& picked : picked_) {
+            CAIRN_TRY(append({picked.key, picked.create, picked.mod, picked.version, picked.lease,
+                              request_.keys_only() ? ByteView() : ByteView(picked.value)}));
+            shrink(picked.text_bytes());
+            // By swap: an assigned empty string may keep its memory.
+            std::string().swap(picked.key);
+            std::string().swap(picked.value);
+        }
+        shrink(kPlaceBytes * picked_.size());  // they go with this run, which ends now
+        return ok();
+    }
+
+    Result<void> grow(std::size_t bytes) {
+        if (guard_ != nullptr) {
+            CAIRN_TRY(guard_->grow(bytes));
+        }
+        return ok();
+    }
+    void shrink(std::size_t bytes) {
+        if (guard_ != nullptr) {
+            guard_->shrink(bytes);
         }
     }
 
@@ -163,9 +231,12 @@ class RangeRun {
         return {request_.sort_target(), request_.sort_order() == RangeRequest::DESCEND};
     }
 
+    const EngineReader& reader_;
+    const ReadBounds& bounds_;
     const RangeRequest& request_;
     KeyScan scan_;
     std::string& body_;
+    ReadGuard* guard_;
     std::size_t limit_;
     bool sorted_;
     std::int64_t count_ = 0;
@@ -189,10 +260,10 @@ Result<std::int64_t> readable_revision(std::int64_t asked, const ReadBounds& bou
 }
 
 Result<void> run_range(const EngineReader& reader, const ReadBounds& bounds,
-                       const RangeRequest& request, std::string& body) {
-    CAIRN_TRY(const std::int64_t revision, readable_revision(request.revision(), bounds));
+                       const RangeRequest& request, std::string& body, ReadGuard* guard) {
+    CAIRN_TRY(readable_revision(request.revision(), bounds));
     const std::size_t start = body.size();
-    auto done = RangeRun(reader, revision, request, body).run();
+    auto done = RangeRun(reader, bounds, request, body, guard).run();
     if (!done) {
         body.resize(start);
     }

@@ -9,21 +9,27 @@
 #include "base/result.h"
 #include "proto/etcd/rpc_kv.pb.h"
 #include "storage/engine.h"
+#include "storage/mvcc/read_guard.h"
 
 namespace cairn::storage::mvcc {
+
+class KeyCounts;
 
 // The revisions a reader may ask for.
 struct ReadBounds {
     std::int64_t revision{};   // the newest; what a request without a revision reads
     std::int64_t compacted{};  // older than this is gone; 0 when never compacted
+    // How to count what no answer holds; null: by walking it.
+    KeyCounts* counts = nullptr;
 };
 
 // kFutureRev or kCompacted, looked at in this order; `asked` <= 0 means the newest.
 Result<std::int64_t> readable_revision(std::int64_t asked, const ReadBounds& bounds);
 
 // Appends the serialized RangeResponse without its header to `body`; on an error `body` is
-// unchanged.
+// unchanged. `guard` (null: none) is asked for all memory that grows with the answer.
 Result<void> run_range(const EngineReader& reader, const ReadBounds& bounds,
-                       const etcdserverpb::RangeRequest& request, std::string& body);
+                       const etcdserverpb::RangeRequest& request, std::string& body,
+                       ReadGuard* guard = nullptr);
 
 }  // namespace cairn::storage::mvcc

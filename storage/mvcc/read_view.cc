@@ -11,12 +11,13 @@
 namespace cairn::storage::mvcc {
 
 ReadView::ReadView(std::shared_ptr<const EngineReader> reader, raft::EntryId applied,
-                   std::int64_t revision, std::int64_t compacted)
+                   std::int64_t revision, std::int64_t compacted, std::shared_ptr<KeyCounts> counts)
     : reader_(std::move(reader)),
       memory_reader_(reader_->memory_only()),
       applied_(applied),
       revision_(revision),
-      compacted_(compacted) {}
+      compacted_(compacted),
+      counts_(std::move(counts)) {}
 
 ReadView ReadView::in_memory() const {
     ReadView view(*this);
@@ -26,17 +27,19 @@ ReadView ReadView::in_memory() const {
     return view;
 }
 
-Result<void> ReadView::range(const etcdserverpb::RangeRequest& request, std::string& body) const {
-    return run_range(*reader_, {revision_, compacted_}, request, body);
+Result<void> ReadView::range(const etcdserverpb::RangeRequest& request, std::string& body,
+                             ReadGuard* guard) const {
+    return run_range(*reader_, {revision_, compacted_, counts_.get()}, request, body, guard);
 }
 
-Result<void> ReadView::read_txn(const etcdserverpb::TxnRequest& request, std::string& body) const {
-    return run_read_txn(*reader_, {revision_, compacted_}, request, body);
+Result<void> ReadView::read_txn(const etcdserverpb::TxnRequest& request, std::string& body,
+                                ReadGuard* guard) const {
+    return run_read_txn(*reader_, {revision_, compacted_, counts_.get()}, request, body, guard);
 }
 
-Result<ReadView::HashKv> ReadView::hash_kv(std::int64_t revision) const {
+Result<ReadView::HashKv> ReadView::hash_kv(std::int64_t revision, ReadGuard* guard) const {
     CAIRN_TRY(const std::int64_t at, readable_revision(revision, {revision_, compacted_}));
-    CAIRN_TRY(const std::uint32_t hash, hash_versions(*reader_, at, compacted_));
+    CAIRN_TRY(const std::uint32_t hash, hash_versions(*reader_, at, compacted_, guard));
     return HashKv{hash, compacted_, at};
 }
 

@@ -14,13 +14,17 @@
 #include "proto/etcd/rpc_maintenance.pb.h"
 #include "raft/types.h"
 #include "storage/engine.h"
+#include "storage/mvcc/read_guard.h"
 
 namespace cairn::storage::mvcc {
 
+class KeyCounts;
+
 class ReadView {
   public:
+    // `counts` is what all views of one engine share; may be null.
     ReadView(std::shared_ptr<const EngineReader> reader, raft::EntryId applied,
-             std::int64_t revision, std::int64_t compacted);
+             std::int64_t revision, std::int64_t compacted, std::shared_ptr<KeyCounts> counts);
 
     // The same moment, for threads that may not wait for a disk: reads that would have to end with
     // kNotInMemory. Keeps what it needs of this view alive.
@@ -33,10 +37,12 @@ class ReadView {
     [[nodiscard]] std::int64_t compacted() const { return compacted_; }
 
     // Appends the serialized RangeResponse without its header to `body`. The request is validated.
-    // kCompacted, kFutureRev; kIo, kCorrupt from the engine.
-    Result<void> range(const etcdserverpb::RangeRequest& request, std::string& body) const;
+    // kCompacted, kFutureRev; kIo, kCorrupt from the engine; what the guard says, if there is one.
+    Result<void> range(const etcdserverpb::RangeRequest& request, std::string& body,
+                       ReadGuard* guard = nullptr) const;
     // A Txn that only reads; appends the serialized TxnResponse without its header.
-    Result<void> read_txn(const etcdserverpb::TxnRequest& request, std::string& body) const;
+    Result<void> read_txn(const etcdserverpb::TxnRequest& request, std::string& body,
+                          ReadGuard* guard = nullptr) const;
 
     struct HashKv {
         std::uint32_t hash{};
@@ -45,7 +51,7 @@ class ReadView {
     };
     // Over all versions up to `revision` (<= 0: the newest) that a reader can still see.
     // Equal on all members at equal (revision, compacted); kCompacted, kFutureRev.
-    [[nodiscard]] Result<HashKv> hash_kv(std::int64_t revision) const;
+    [[nodiscard]] Result<HashKv> hash_kv(std::int64_t revision, ReadGuard* guard = nullptr) const;
 
     // All members with their attributes, sorted by id.
     [[nodiscard]] Result<std::vector<command::MemberInfo>> members() const;
@@ -58,6 +64,7 @@ class ReadView {
     raft::EntryId applied_;
     std::int64_t revision_;
     std::int64_t compacted_;
+    std::shared_ptr<KeyCounts> counts_;
 };
 
 }  // namespace cairn::storage::mvcc

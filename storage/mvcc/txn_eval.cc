@@ -22,6 +22,7 @@ constexpr std::uint32_t kOpRange = 1;
 constexpr std::uint32_t kOpPut = 2;
 constexpr std::uint32_t kOpDeleteRange = 3;
 constexpr std::uint32_t kOpTxn = 4;
+constexpr std::size_t kTagAndLengthBytes = 11;
 
 int sign(std::int64_t a, std::int64_t b) { return a < b ? -1 : (a > b ? 1 : 0); }
 
@@ -51,8 +52,7 @@ bool holds(const Compare& guard, int result) {
     }
 }
 
-Result<bool> evaluate(const EngineReader& reader, std::int64_t revision, const Compare& guard) {
-    KeyScan scan(reader, interval_of(guard.key(), guard.range_end()), revision);
+Result<bool> evaluate(KeyScan scan, const Compare& guard) {
     bool any = false;
     for (;;) {
         CAIRN_TRY(const bool found, scan.next());
@@ -79,9 +79,10 @@ Result<bool> evaluate(const EngineReader& reader, std::int64_t revision, const C
 // nested Txn takes is remembered from the first walk.
 class TxnRun {
   public:
-    // `txn` is null for a Txn that only reads.
-    TxnRun(const EngineReader& reader, const ReadBounds& bounds, WriteTxn* txn)
-        : reader_(reader), bounds_(bounds), txn_(txn) {}
+    // `txn` is null for a Txn that only reads; only such a one may have a `read_guard`.
+    TxnRun(const EngineReader& reader, const ReadBounds& bounds, WriteTxn* txn,
+           ReadGuard* read_guard)
+        : reader_(reader), bounds_(bounds), txn_(txn), read_guard_(read_guard) {}
 
     Result<void> run(const TxnRequest& request, std::string& body) {
         CAIRN_TRY(decide(request));
@@ -101,7 +102,10 @@ class TxnRun {
     Result<void> decide(const TxnRequest& request) {
         bool succeeded = true;
         for (const Compare& guard : request.compare()) {
-            CAIRN_TRY(succeeded, evaluate(reader_, bounds_.revision, guard));
+            CAIRN_TRY(succeeded,
+                      evaluate(KeyScan(reader_, interval_of(guard.key(), guard.range_end()),
+                                       bounds_.revision, read_guard_),
+                               guard));
             if (!succeeded) {
                 break;
             }
@@ -169,41 +173,57 @@ class TxnRun {
         const bool succeeded = path_[place_++];
         wire::append_int(body, kTxnSucceeded, succeeded ? 1 : 0);
         for (const RequestOp& op : branch(request, succeeded)) {
-            std::string response;
-            CAIRN_TRY(execute_op(op, response));
-            wire::append_message(body, kTxnResponses, response);
+            CAIRN_TRY(execute_op(op, body));
         }
         return ok();
     }
 
-    // Appends the ResponseOp's field to `out`; nothing for an operation that was left empty.
-    Result<void> execute_op(const RequestOp& op, std::string& out) {
+    // Appends one entry of `responses`; an empty one for an operation that was left empty.
+    Result<void> execute_op(const RequestOp& op, std::string& body) {
         std::string fields;
         if (op.has_request_range()) {
-            CAIRN_TRY(run_range(reader_, now(), op.request_range(), fields));
-            append_response(out, kOpRange, fields);
-        } else if (op.has_request_put()) {
+            CAIRN_TRY(run_range(reader_, now(), op.request_range(), fields, read_guard_));
+            return append_response(body, kOpRange, now().revision, fields);
+        }
+        if (op.has_request_put()) {
             CAIRN_ASSERT(txn_ != nullptr);
             CAIRN_TRY(txn_->put(op.request_put(), fields));
-            append_response(out, kOpPut, fields);
-        } else if (op.has_request_delete_range()) {
+            return append_response(body, kOpPut, now().revision, fields);
+        }
+        if (op.has_request_delete_range()) {
             CAIRN_ASSERT(txn_ != nullptr);
             CAIRN_TRY(txn_->delete_range(op.request_delete_range(), fields));
-            append_response(out, kOpDeleteRange, fields);
-        } else if (op.has_request_txn()) {
-            // etcd: a nested TxnResponse has a header, and nothing in it.
-            wire::append_header(fields, 0);
-            CAIRN_TRY(execute(op.request_txn(), fields));
-            wire::append_message(out, kOpTxn, fields);
+            return append_response(body, kOpDeleteRange, now().revision, fields);
         }
+        if (op.has_request_txn()) {
+            CAIRN_TRY(execute(op.request_txn(), fields));
+            // etcd: a nested TxnResponse has a header, and nothing in it.
+            return append_response(body, kOpTxn, 0, fields);
+        }
+        wire::append_message(body, kTxnResponses, {});
         return ok();
     }
 
-    void append_response(std::string& out, std::uint32_t field, ByteView fields) const {
-        std::string response;
-        wire::append_header(response, now().revision);
-        response += fields;
-        wire::append_message(out, field, response);
+    // The response's fields go from their buffer straight to where they stay: the lengths of what
+    // is around them are known before.
+    Result<void> append_response(std::string& body, std::uint32_t op_field, std::int64_t revision,
+                                 const std::string& fields) {
+        std::string head;
+        wire::append_header(head, revision);
+        const std::size_t response_bytes = head.size() + fields.size();
+        const std::size_t op_bytes = 1 + wire::varint_bytes(response_bytes) + response_bytes;
+        CAIRN_TRY(make_room(body, op_bytes + kTagAndLengthBytes, read_guard_));
+        wire::append_tag(body, kTxnResponses, 2);
+        append_varint(body, op_bytes);
+        wire::append_tag(body, op_field, 2);
+        append_varint(body, response_bytes);
+        body += head;
+        body += fields;
+        if (read_guard_ != nullptr) {
+            // Its owner drops it now. What it had from the start was never counted.
+            read_guard_->shrink(fields.capacity() - std::string().capacity());
+        }
+        return ok();
     }
 
     [[nodiscard]] ReadBounds now() const { return txn_ == nullptr ? bounds_ : txn_->bounds(); }
@@ -211,6 +231,7 @@ class TxnRun {
     const EngineReader& reader_;
     ReadBounds bounds_;
     WriteTxn* txn_;
+    ReadGuard* read_guard_;
     std::vector<bool> path_;
     std::size_t place_ = 0;
 };
@@ -218,13 +239,13 @@ class TxnRun {
 }  // namespace
 
 Result<void> run_txn(WriteTxn& txn, const TxnRequest& request, std::string& body) {
-    return TxnRun(txn.reader(), txn.bounds(), &txn).run(request, body);
+    return TxnRun(txn.reader(), txn.bounds(), &txn, nullptr).run(request, body);
 }
 
 Result<void> run_read_txn(const EngineReader& reader, const ReadBounds& bounds,
-                          const TxnRequest& request, std::string& body) {
+                          const TxnRequest& request, std::string& body, ReadGuard* guard) {
     const std::size_t start = body.size();
-    auto done = TxnRun(reader, bounds, nullptr).run(request, body);
+    auto done = TxnRun(reader, bounds, nullptr, guard).run(request, body);
     if (!done) {
         body.resize(start);
     }

@@ -16,9 +16,11 @@ namespace cairn::storage::mvcc {
 // caller rolls the overlay back. kLeaseNotFound, kKeyNotFound, kFutureRev, kCompacted.
 Result<void> run_txn(WriteTxn& txn, const etcdserverpb::TxnRequest& request, std::string& body);
 
-// The same for a Txn whose operations are Ranges (and such Txns) alone (asserted).
+// The same for a Txn whose operations are Ranges (and such Txns) alone (asserted); on an error
+// `body` is unchanged. `guard` as run_range's.
 Result<void> run_read_txn(const EngineReader& reader, const ReadBounds& bounds,
-                          const etcdserverpb::TxnRequest& request, std::string& body);
+                          const etcdserverpb::TxnRequest& request, std::string& body,
+                          ReadGuard* guard = nullptr);
 
 // Whether a put stands anywhere in it, in a branch taken or not.
 bool contains_put(const etcdserverpb::TxnRequest& request);

@@ -11,8 +11,14 @@
 namespace cairn::process {
 namespace {
 
+// Of one answer, and of all unfinished ones together.
+constexpr std::size_t kAnswerBytesMax = 256U << 20U;
+
 wire::H2Session make_session() {
-    auto session = wire::H2Session::create(wire::Role::kClient, wire::H2Limits{});
+    wire::H2Limits limits;
+    limits.message_bytes_max = kAnswerBytesMax;
+    limits.partial_bytes_max = kAnswerBytesMax;
+    auto session = wire::H2Session::create(wire::Role::kClient, limits);
     if (session.has_error()) {
         throw Failure{"no HTTP/2 session: " + to_string(session.error())};
     }

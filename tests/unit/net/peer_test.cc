@@ -131,13 +131,13 @@ class Dialler {
         socket_.connect(loopback(port));
     }
     void greet(NodeId from) {
-        std::string frame;
-        peer::append_frame(peer::encode_hello({peer::kPeerProtocol, kCluster, from, kSelf, "test"}),
-                           frame);
-        boost::asio::write(socket_, boost::asio::buffer(frame));
+        boost::asio::write(socket_, boost::asio::buffer(hello_of(from)));
         REQUIRE(turn_until(host_.reactor, [this] { return socket_.available() > 0; }));
         std::array<char, 2048> reply{};
         socket_.read_some(boost::asio::buffer(reply));
+    }
+    void greet_twice(NodeId from) {
+        boost::asio::write(socket_, boost::asio::buffer(hello_of(from) + hello_of(from)));
     }
     // True once the other side has closed.
     [[nodiscard]] bool is_closed() {
@@ -149,6 +149,13 @@ class Dialler {
     }
 
   private:
+    static std::string hello_of(NodeId from) {
+        std::string frame;
+        peer::append_frame(peer::encode_hello({peer::kPeerProtocol, kCluster, from, kSelf, "test"}),
+                           frame);
+        return frame;
+    }
+
     Host& host_;
     tcp::socket socket_;
 };
@@ -271,19 +278,28 @@ TEST_CASE("a hub keeps what comes in within bounds", "[net][peer_hub]") {
         }
         CHECK(host.said.size() == 1);
     }
-    SECTION("no more connections than there is room for") {
-        std::vector<std::unique_ptr<Dialler>> diallers;
-        for (int i = 0; i < 9; ++i) {
-            diallers.push_back(std::make_unique<Dialler>(host, port));
-        }
-        CHECK(turn_until(host.reactor, [&] { return diallers.back()->is_closed(); }));
-        CHECK(host.metrics.connections_refused == 1);
-        CHECK_FALSE(diallers.front()->is_closed());
-        // They say nothing, so they are closed in time, and there is room again.
-        CHECK(turn_until(host.reactor, [&] { return diallers.front()->is_closed(); }));
+    SECTION("no more connections than there is room for, and always room for members") {
         Dialler member(host, port);
         member.greet(kPeer);
-        CHECK_FALSE(member.is_closed());
+        std::vector<std::unique_ptr<Dialler>> strangers;
+        for (int i = 0; i < 8; ++i) {
+            strangers.push_back(std::make_unique<Dialler>(host, port));
+        }
+        // The oldest that has not greeted gives way.
+        CHECK(turn_until(host.reactor, [&] { return strangers.front()->is_closed(); }));
+        CHECK(host.metrics.connections_refused == 1);
+        CHECK_FALSE(strangers.at(1)->is_closed());
+        CHECK_FALSE(strangers.back()->is_closed());
+        Dialler again(host, port);
+        again.greet(kPeer);
+        CHECK_FALSE(again.is_closed());
+        // They say nothing, so they are closed in time.
+        CHECK(turn_until(host.reactor, [&] { return strangers.back()->is_closed(); }));
+    }
+    SECTION("who goes on before the answer is no member") {
+        Dialler hasty(host, port);
+        hasty.greet_twice(kPeer);
+        CHECK(turn_until(host.reactor, [&] { return hasty.is_closed(); }));
     }
     acceptor->stop();
 }

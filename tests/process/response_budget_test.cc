@@ -1,0 +1,402 @@
+// Clients that ask for long answers and do not read them, or leave. Real cairnds; the program is in
+// $CAIRND.
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "catch.h"
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include "process/h2_client.h"
+#include "process/process_cluster.h"
+#include "proto/etcd/rpc_kv.pb.h"
+#include "proto/etcd/rpc_maintenance.pb.h"
+
+namespace cairn::process {
+namespace {
+
+using namespace std::chrono_literals;
+using boost::asio::ip::tcp;
+
+constexpr const char* kRange = "/etcdserverpb.KV/Range";
+constexpr const char* kTxn = "/etcdserverpb.KV/Txn";
+constexpr const char* kHashKv = "/etcdserverpb.Maintenance/HashKV";
+constexpr std::uint64_t kMiB = 1024U * 1024U;
+constexpr std::uint64_t kBudget = 256 * kMiB;
+
+// 100 MB.
+constexpr std::size_t kLargeKeys = 100;
+constexpr std::size_t kLargeBytes = 1'000'000;
+constexpr std::size_t kValueBytes = 100'000;  // of the other tests
+
+etcdserverpb::RangeRequest all_of_it() {
+    etcdserverpb::RangeRequest request;
+    request.set_key("big/");
+    request.set_range_end("big0");
+    request.set_serializable(true);
+    return request;
+}
+
+// A page of /metrics, by HTTP/1.1.
+std::string metrics_page(const std::string& endpoint) {
+    boost::asio::io_context io;
+    tcp::socket socket(io);
+    tcp::resolver resolver(io);
+    const std::size_t colon = endpoint.rfind(':');
+    boost::asio::connect(socket,
+                         resolver.resolve(endpoint.substr(0, colon), endpoint.substr(colon + 1)));
+    const std::string request = "GET /metrics HTTP/1.0\r\nHost: test\r\n\r\n";
+    boost::asio::write(socket, boost::asio::buffer(request));
+    std::string page;
+    boost::system::error_code end;
+    boost::asio::read(socket, boost::asio::dynamic_buffer(page), end);
+    return page;
+}
+
+// The value behind "name ", labels included in the name.
+std::uint64_t metric(const std::string& endpoint, const std::string& name) {
+    std::istringstream page(metrics_page(endpoint));
+    for (std::string line; std::getline(page, line);) {
+        if (line.rfind(name + " ", 0) == 0) {
+            return static_cast<std::uint64_t>(std::stod(line.substr(name.size() + 1)));
+        }
+    }
+    FAIL("no metric " << name);
+    return 0;
+}
+
+// The processes, and how to look at the one that leads.
+class Cluster {
+  public:
+    explicit Cluster(std::size_t size, std::vector<std::string> flags = {})
+        : nodes_(size, std::getenv("CAIRND"), std::move(flags)) {
+        nodes_.start_all();
+        nodes_.wait_until_all_serve();
+        leader_ = nodes_.wait_for_leader();
+    }
+
+    // Together that is one answer of `keys` times `value_bytes`.
+    void fill(std::size_t keys, std::size_t value_bytes) {
+        auto client = nodes_.client_of(leader_);
+        const std::string value(value_bytes, 'v');
+        for (std::size_t i = 0; i < keys; ++i) {
+            REQUIRE(client.put("big/" + std::to_string(100'000 + i), value).has_value());
+        }
+    }
+    void read_all_once() const {
+        H2Client reader(endpoint());
+        const auto stream = reader.call(kRange, all_of_it().SerializeAsString());
+        reader.read_until_ended(1);
+        REQUIRE(reader.answers().at(stream).status->is_ok());
+    }
+
+    [[nodiscard]] std::string endpoint() const { return nodes_.endpoints()[leader_]; }
+    [[nodiscard]] client::Client client() const { return nodes_.client_of(leader_); }
+    [[nodiscard]] std::uint64_t value_of(const std::string& name) const {
+        return metric(endpoint(), name);
+    }
+    // Resident memory of the leader that no file stands behind, in bytes.
+    [[nodiscard]] std::uint64_t memory() const {
+        std::ifstream status("/proc/" + std::to_string(nodes_.pid(leader_)) + "/status");
+        for (std::string line; std::getline(status, line);) {
+            if (line.rfind("RssAnon:", 0) == 0) {
+                return std::stoull(line.substr(8)) * 1024;
+            }
+        }
+        FAIL("no RssAnon");
+        return 0;
+    }
+    [[nodiscard]] ProcessCluster& nodes() { return nodes_; }
+    [[nodiscard]] std::size_t leader() const { return leader_; }
+
+  private:
+    ProcessCluster nodes_;
+    std::size_t leader_ = 0;
+};
+
+std::uint64_t cancelled(const Cluster& cluster, const std::string& state) {
+    return cluster.value_of("cairn_reads_cancelled_total{state=\"" + state + "\"}");
+}
+
+double milliseconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+// What puts took while something else went on.
+struct PutTimes {
+    std::vector<double> milliseconds;
+    std::uint64_t memory_max = 0;
+
+    // One every 10 ms for so long.
+    void measure(const Cluster& cluster, std::chrono::seconds span) {
+        auto client = cluster.client();
+        for (const auto end = Clock::now() + span; Clock::now() < end;) {
+            const auto begin = Clock::now();
+            REQUIRE(client.put("small", "value").has_value());
+            milliseconds.push_back(milliseconds_since(begin));
+            memory_max = std::max(memory_max, cluster.memory());
+            std::this_thread::sleep_for(10ms);
+        }
+        std::sort(milliseconds.begin(), milliseconds.end());
+    }
+    [[nodiscard]] double quantile(double part) const {
+        return milliseconds[static_cast<std::size_t>(part *
+                                                     static_cast<double>(milliseconds.size() - 1))];
+    }
+};
+
+}  // namespace
+
+TEST_CASE("64 clients that ask for 100 MB and do not read cost no more than the budget",
+          "[process][response_budget]") {
+    // Of the allocator, of the sessions (a quarter of a MiB each) and of what the puts leave.
+    constexpr std::uint64_t kSlack = 64 * kMiB;
+    Cluster cluster(3);
+    cluster.fill(kLargeKeys, kLargeBytes);
+    cluster.read_all_once();  // what the engine keeps of it is there before
+    const std::uint64_t before = cluster.memory();
+    const std::uint64_t elections = cluster.value_of("etcd_server_leader_changes_seen_total");
+
+    std::vector<std::unique_ptr<H2Client>> greedy;
+    for (int i = 0; i < 64; ++i) {
+        greedy.push_back(std::make_unique<H2Client>(cluster.endpoint()));
+        greedy.back()->call(kRange, all_of_it().SerializeAsString());
+    }
+    PutTimes puts;
+    puts.measure(cluster, 4s);
+    const std::uint64_t held = cluster.value_of("cairn_response_bytes");
+    std::printf(
+        "memory: %llu MiB before, at most %llu MiB more; held by answers %llu MiB\n"
+        "%zu puts meanwhile: median %.1f ms, 99%% %.1f ms, longest %.1f ms\n",
+        static_cast<unsigned long long>(before / kMiB),
+        static_cast<unsigned long long>((puts.memory_max - before) / kMiB),
+        static_cast<unsigned long long>(held / kMiB), puts.milliseconds.size(), puts.quantile(0.5),
+        puts.quantile(0.99), puts.milliseconds.back());
+    CHECK(cluster.value_of("cairn_response_budget_bytes") == kBudget);
+    CHECK(puts.memory_max < before + kBudget + kSlack);
+    CHECK(held <= kBudget);
+    CHECK(held >= kLargeKeys * kLargeBytes);  // one answer at least is there, whole
+    CHECK(puts.milliseconds.size() > 40);
+    CHECK(puts.quantile(0.5) < 500);
+    CHECK(cluster.value_of("etcd_server_leader_changes_seen_total") == elections);
+    CHECK(cluster.value_of("cairn_response_waits_total") >= 50);
+
+    // A long answer finds no room, and says so; its caller may also want to wait less.
+    H2Client late(cluster.endpoint());
+    const auto begin = Clock::now();
+    const auto refused = late.call(kRange, all_of_it().SerializeAsString());
+    const auto hurried = late.call(kRange, all_of_it().SerializeAsString(), 200'000'000);
+    late.read_until_ended(1);
+    REQUIRE(late.answers().at(hurried).status.has_value());
+    CHECK(late.answers().at(hurried).status->code == wire::GrpcCode::kDeadlineExceeded);
+    CHECK(milliseconds_since(begin) < 3000);
+    late.read_until_ended(2);
+    REQUIRE(late.answers().at(refused).status.has_value());
+    CHECK(late.answers().at(refused).status->code == wire::GrpcCode::kResourceExhausted);
+    CHECK(late.answers().at(refused).status->message.find("no room for the answer") !=
+          std::string::npos);
+    CHECK(milliseconds_since(begin) < 10'000);
+    // A short one is answered as ever.
+    client::GetOptions page;
+    page.range_end = "big0";
+    page.keys_only = true;
+    const auto got = cluster.client().get("big/", page);
+    REQUIRE(got.has_value());
+    CHECK(got->count == static_cast<std::int64_t>(kLargeKeys));
+    CHECK(cluster.value_of("cairn_response_refused_total") >= 60);
+
+    // They leave: nothing of it stays.
+    greedy.clear();
+    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 10s));
+    CHECK(wait_until([&] { return cluster.memory() < before + kSlack; }, 10s));
+    std::printf("memory after they left: %lld MiB more than before\n",
+                (static_cast<long long>(cluster.memory()) - static_cast<long long>(before)) /
+                    static_cast<long long>(kMiB));
+    cluster.read_all_once();
+}
+
+TEST_CASE("Answers wait for room in turn, and all come when they are read",
+          "[process][response_budget]") {
+    constexpr std::size_t kCalls = 24;
+    Cluster cluster(1, {"--experimental-response-budget-bytes=16777216"});
+    cluster.fill(80, kValueBytes);  // 8 MB: one fits, two do not
+    std::vector<std::unique_ptr<H2Client>> clients;
+    for (std::size_t i = 0; i < kCalls; ++i) {
+        clients.push_back(std::make_unique<H2Client>(cluster.endpoint()));
+        clients.back()->call(kRange, all_of_it().SerializeAsString());
+    }
+    // Whoever reads makes room for the next; in which order is the server's choice.
+    std::vector<std::thread> readers;
+    for (auto& client : clients) {
+        readers.emplace_back([&client] { client->read_until_ended(1); });
+    }
+    for (auto& reader : readers) {
+        reader.join();
+    }
+    std::size_t whole = 0;
+    std::size_t refused = 0;
+    for (const auto& client : clients) {
+        const auto& answer = client->answers().begin()->second;
+        REQUIRE(answer.status.has_value());
+        whole += answer.status->is_ok() && answer.message.size() > 80 * kValueBytes ? 1U : 0U;
+        refused += answer.status->code == wire::GrpcCode::kResourceExhausted ? 1U : 0U;
+    }
+    CHECK(whole + refused == kCalls);
+    CHECK(whole >= kCalls / 2);
+    std::printf("%zu of %zu answers were read whole, %zu refused after their wait\n", whole, kCalls,
+                refused);
+    CHECK(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 5s));
+}
+
+TEST_CASE("An answer that is larger than the budget is refused at once",
+          "[process][response_budget]") {
+    Cluster cluster(1, {"--experimental-response-budget-bytes=4194304"});
+    cluster.fill(50, kValueBytes);  // 5 MB
+    etcdserverpb::TxnRequest txn;
+    *txn.add_success()->mutable_request_range() = all_of_it();
+    auto sorted = all_of_it();
+    sorted.set_sort_target(etcdserverpb::RangeRequest::VALUE);
+    sorted.set_sort_order(etcdserverpb::RangeRequest::DESCEND);
+    H2Client client(cluster.endpoint());
+    const auto begin = Clock::now();
+    const std::vector<wire::StreamId> streams{
+        client.call(kRange, all_of_it().SerializeAsString()),
+        client.call(kRange, sorted.SerializeAsString()),
+        client.call(kTxn, txn.SerializeAsString()),
+    };
+    client.read_until_ended(streams.size());
+    for (const auto stream : streams) {
+        const auto& status = client.answers().at(stream).status;
+        REQUIRE(status.has_value());
+        CHECK(status->code == wire::GrpcCode::kResourceExhausted);
+        CHECK(status->message ==
+              "cairn: one answer may take 3670016 bytes of --experimental-response-budget-bytes, "
+              "this one needs more; ask for less at once");
+    }
+    CHECK(milliseconds_since(begin) < 4000);  // they did not wait for room
+    // The half of it fits.
+    auto half = all_of_it();
+    half.set_limit(25);
+    const auto fits = client.call(kRange, half.SerializeAsString());
+    client.read_until_ended(streams.size() + 1);
+    CHECK(client.answers().at(fits).status->is_ok());
+}
+
+TEST_CASE("Writes with long answers are refused while there is no room",
+          "[process][response_budget]") {
+    Cluster cluster(1, {"--experimental-response-budget-bytes=4194304"});
+    cluster.fill(50, kValueBytes);
+    etcdserverpb::TxnRequest txn;  // it writes, so it cannot be refused once it is applied
+    txn.add_success()->mutable_request_put()->set_key("written");
+    *txn.add_success()->mutable_request_range() = all_of_it();
+    H2Client greedy(cluster.endpoint());
+    greedy.call(kTxn, txn.SerializeAsString());
+    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") > 4'194'304; }, 10s));
+    H2Client late(cluster.endpoint());
+    const auto refused = late.call(kTxn, txn.SerializeAsString());
+    late.read_until_ended(1);
+    CHECK(late.answers().at(refused).status->code == wire::GrpcCode::kResourceExhausted);
+    // It was not applied; and a put goes on.
+    const auto written = cluster.client().get("written");
+    REQUIRE(written.has_value());
+    REQUIRE(written->kvs.size() == 1);
+    CHECK(written->kvs.front().version == 1);
+    CHECK(cluster.client().put("small", "value").has_value());
+    greedy.read_until_ended(1);
+    CHECK(greedy.answers().begin()->second.status->is_ok());
+}
+
+TEST_CASE("A client that leaves ends its scan", "[process][response_budget]") {
+    Cluster cluster(1);
+    cluster.fill(200, kValueBytes);
+    const auto scans_of = [](const std::string& method, const std::string& request) {
+        return std::pair(method, request);
+    };
+    etcdserverpb::HashKVRequest hash;
+    const auto [method, request] = GENERATE_COPY(scans_of(kRange, all_of_it().SerializeAsString()),
+                                                 scans_of(kHashKv, hash.SerializeAsString()));
+    // Two threads scan without a pause, so whoever leaves does it in the middle, nearly always.
+    std::uint64_t running = 0;
+    for (int round = 0; round < 50 && running == 0; ++round) {
+        const std::uint64_t before = cancelled(cluster, "waiting");
+        {
+            H2Client gone(cluster.endpoint());
+            for (int i = 0; i < 16; ++i) {
+                const auto stream = gone.call(method, request);
+                if (round % 2 == 0) {
+                    gone.reset(stream);
+                }
+            }
+        }
+        REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 10s));
+        CHECK(cancelled(cluster, "waiting") + cancelled(cluster, "running") > before);
+        running = cancelled(cluster, "running");
+    }
+    CHECK(running > 0);
+    cluster.read_all_once();
+}
+
+TEST_CASE("A leader whose followers are stopped refuses what it cannot commit",
+          "[process][response_budget]") {
+    // It leads until it has not heard of them for so long.
+    Cluster cluster(3, {"--election-timeout=5000", "--heartbeat-interval=500"});
+    constexpr std::size_t kClients = 10;  // one connection may not have so much unfinished
+    constexpr std::size_t kPuts = 10;     // each, of 1 MiB; 64 MiB may be uncommitted
+    etcdserverpb::PutRequest put;
+    put.set_key("large");
+    put.set_value(std::string(kMiB, 'v'));
+    const std::string request = put.SerializeAsString();
+    const auto each_follower = [&](int signal) {
+        for (std::size_t node = 0; node < cluster.nodes().size(); ++node) {
+            if (node != cluster.leader()) {
+                cluster.nodes().send_signal(node, signal);
+            }
+        }
+    };
+    each_follower(SIGSTOP);
+    std::vector<std::unique_ptr<H2Client>> clients;
+    std::vector<std::thread> writers;
+    for (std::size_t i = 0; i < kClients; ++i) {
+        clients.push_back(std::make_unique<H2Client>(cluster.endpoint()));
+        writers.emplace_back([&request, client = clients.back().get()] {
+            for (std::size_t call = 0; call < kPuts; ++call) {
+                client->call("/etcdserverpb.KV/Put", request);
+            }
+            client->read_until_ended(kPuts);
+        });
+    }
+    CHECK(
+        wait_until([&] { return cluster.value_of("etcd_server_proposals_failed_total") > 0; }, 4s));
+    each_follower(SIGCONT);
+    for (auto& writer : writers) {
+        writer.join();
+    }
+    std::size_t refused = 0;
+    for (const auto& client : clients) {
+        for (const auto& [stream, answer] : client->answers()) {
+            REQUIRE(answer.status.has_value());
+            if (answer.status->message == "etcdserver: too many requests") {
+                CHECK(answer.status->code == wire::GrpcCode::kUnknown);  // as etcd 3.5
+                ++refused;
+            }
+        }
+    }
+    std::printf("%zu of %zu puts refused\n", refused, kClients * kPuts);
+    CHECK(refused > 0);
+    CHECK(refused < kClients * kPuts);
+    CHECK(wait_until([&] { return cluster.client().put("after", "value").has_value(); }, 20s));
+}
+
+}  // namespace cairn::process

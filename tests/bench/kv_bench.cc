@@ -1,7 +1,8 @@
-// Drives an etcd or a cairn with puts or gets, a fixed number under way, and prints one line of
+// Drives an etcd or a cairn with one operation, a fixed number under way, and prints one line of
 // JSON: throughput, latencies, CPU time of this client and of the processes it is told to watch.
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 
 #include "tests/bench/kv_bench_cpu.h"
 #include "tests/bench/kv_bench_load.h"
+#include "tests/bench/kv_bench_workload.h"
 
 namespace cairn::bench {
 namespace {
@@ -22,9 +24,9 @@ struct Options {
     double seconds = 10;
     std::uint64_t count = 0;
     double warmup = 2;
-    std::size_t value_bytes = 256;
-    std::size_t key_count = 10'000;
-    bool fill = false;
+    DataSet data;
+    std::size_t range_keys = 1000;
+    bool progress = false;
     std::vector<pid_t> watch_pids;
 };
 
@@ -32,13 +34,21 @@ std::chrono::nanoseconds nanoseconds(double seconds) {
     return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
 }
 
+constexpr const char* kOps =
+    "what each call does: put, get-linear, get-serial a random key; range: --range-keys keys from "
+    "a random one on; count: count_only over all keys; cas: a Txn that puts a random key if nobody "
+    "else has since; list: a page of --range-keys keys at the revision of its list's first page, "
+    "with a put beside it; load: puts every key once, 128 in a Txn, and ends. All but put and load "
+    "want the keys to be there";
+
 void declare(CLI::App& app, Options& options) {
     const CLI::Range positive(std::size_t{1}, std::size_t{10'000'000});
     app.add_option("--endpoints", options.endpoints, "where the servers listen: host:port,…")
         ->delimiter(',')
         ->capture_default_str();
-    app.add_option("--op", options.op, "what each call does")
-        ->check(CLI::IsMember({"put", "get-linear", "get-serial"}))
+    app.add_option("--op", options.op, kOps)
+        ->check(CLI::IsMember(
+            {"put", "get-linear", "get-serial", "range", "count", "cas", "list", "load"}))
         ->capture_default_str();
     app.add_option("--in-flight", options.in_flight, "calls under way at any time")
         ->check(positive)
@@ -54,12 +64,15 @@ void declare(CLI::App& app, Options& options) {
     app.add_option("--warmup", options.warmup, "seconds of the same load before")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    app.add_option("--value-bytes", options.value_bytes, "size of each value")
+    app.add_option("--value-bytes", options.data.value_bytes, "size of each value")
         ->capture_default_str();
-    app.add_option("--key-count", options.key_count, "keys to choose from, at random")
+    app.add_option("--key-count", options.data.key_count, "keys that there are")
         ->check(positive)
         ->capture_default_str();
-    app.add_flag("--fill", options.fill, "put every key once before: gets find them then");
+    app.add_option("--range-keys", options.range_keys, "keys that one range asks for, or one page")
+        ->check(positive)
+        ->capture_default_str();
+    app.add_flag("--progress", options.progress, "say on stderr, line by line, how far it is");
     app.add_option("--watch-pids", options.watch_pids,
                    "processes of this machine whose CPU time to count over the measured time")
         ->delimiter(',');
@@ -90,17 +103,26 @@ struct Cpu {
     double watched = 0;
 };
 
-std::string to_json(const Options& options, Sample sample, const Cpu& cpu) {
+struct Measured {
+    Sample sample;
+    Cpu cpu;
+    std::uint64_t ops = 0;
+};
+
+std::string to_json(const Options& options, Measured measured) {
+    Sample& sample = measured.sample;
+    const Cpu& cpu = measured.cpu;
     std::vector<std::uint64_t>& latencies = sample.latencies_ns;
     std::sort(latencies.begin(), latencies.end());
-    const auto ops = static_cast<double>(latencies.size());
+    const auto ops = static_cast<double>(measured.ops);
     const auto each = [&](double total_seconds) { return ops > 0 ? total_seconds * 1e6 / ops : 0; };
     std::string out = fmt::format(
         R"({{"op":"{}","in_flight":{},"connections":{},"value_bytes":{},"key_count":{},)",
-        options.op, options.in_flight, options.connections, options.value_bytes, options.key_count);
+        options.op, options.in_flight, options.connections, options.data.value_bytes,
+        options.data.key_count);
     out += fmt::format(
         R"("ops":{},"errors":{},"first_error":{},"seconds":{:.3f},"ops_per_second":{:.1f},)",
-        latencies.size(), sample.errors, json_text(sample.first_error), sample.seconds,
+        measured.ops, sample.errors, json_text(sample.first_error), sample.seconds,
         sample.seconds > 0 ? ops / sample.seconds : 0);
     out += fmt::format(
         R"("latency_us":{{"p50":{:.1f},"p90":{:.1f},"p99":{:.1f},"p999":{:.1f},"max":{:.1f}}},)",
@@ -117,27 +139,36 @@ std::string to_json(const Options& options, Sample sample, const Cpu& cpu) {
     return out + "}\n";
 }
 
-// What is measured, and what goes before it.
-struct Phases {
-    Workload fill;  // without requests: none
-    Workload load;
-    Span measured;
-};
+std::unique_ptr<Workload> make_workload(const Options& options) {
+    if (options.op == "load") {
+        return make_load(options.data);
+    }
+    if (options.op == "put") {
+        return make_puts(options.data);
+    }
+    if (options.op == "range") {
+        return make_ranges(options.data, options.range_keys);
+    }
+    if (options.op == "count") {
+        return make_counts(options.data);
+    }
+    if (options.op == "cas") {
+        return make_swaps(options.data, options.in_flight);
+    }
+    if (options.op == "list") {
+        return make_lists(options.data, options.in_flight, options.range_keys);
+    }
+    return make_gets(options.data, options.op == "get-serial");
+}
 
-Phases make_phases(const Options& options) {
-    Phases phases;
-    if (options.fill) {
-        phases.fill = make_puts(options.key_count, options.value_bytes);
+Span measured_span(const Options& options) {
+    if (options.op == "load") {
+        return {.count_max = load_calls(options.data)};
     }
-    phases.load = options.op == "put" ? make_puts(options.key_count, options.value_bytes)
-                                      : make_gets(options.key_count, options.value_bytes,
-                                                  options.op == "get-serial");
     if (options.count > 0) {
-        phases.measured.count_max = options.count;
-    } else {
-        phases.measured.time_max = nanoseconds(options.seconds);
+        return {.count_max = options.count};
     }
-    return phases;
+    return {.time_max = nanoseconds(options.seconds)};
 }
 
 [[noreturn]] void fail(const std::string& why) {
@@ -146,17 +177,33 @@ Phases make_phases(const Options& options) {
     std::_Exit(1);
 }
 
-Sample run_or_fail(Load& load, const Workload& workload, const Span& span, const char* what) {
-    std::optional<Sample> sample = load.run(workload, span);
-    if (!sample) {
-        fail(fmt::format("{}: calls without an answer", what));
+// Runs the phases of one process.
+class Runner {
+  public:
+    Runner(Load& load, bool progress) : load_(load), progress_(progress) {}
+
+    Sample run(Workload& workload, const Span& span, const char* what) {
+        const auto show = [&](std::uint64_t calls) {
+            if (progress_) {
+                std::fprintf(stderr, "%s: %llu\n", what,
+                             static_cast<unsigned long long>(workload.ops(calls)));
+            }
+        };
+        std::optional<Sample> sample = load_.run(workload, span, show);
+        if (!sample) {
+            fail(fmt::format("{}: calls without an answer", what));
+        }
+        if (sample->errors > 0) {
+            fail(fmt::format("{}: {} calls failed, the first with: {}", what, sample->errors,
+                             sample->first_error));
+        }
+        return *std::move(sample);
     }
-    if (sample->errors > 0) {
-        fail(fmt::format("{}: {} calls failed, the first with: {}", what, sample->errors,
-                         sample->first_error));
-    }
-    return *std::move(sample);
-}
+
+  private:
+    Load& load_;
+    bool progress_;
+};
 
 double watched_cpu(const Options& options) {
     const std::optional<double> cpu = cpu_seconds_of(options.watch_pids);
@@ -178,20 +225,18 @@ int run(const Options& options) {
         channels.emplace_back(io, std::move(endpoint).value(), client::ChannelOptions{});
     }
     Load load(io, channels, options.in_flight);
-    const Phases phases = make_phases(options);
-    if (options.fill) {
-        const Span once{.count_max = options.key_count, .every_key = true};
-        run_or_fail(load, phases.fill, once, "filling");
-    }
-    if (options.warmup > 0) {
-        const Span warmup{.time_max = nanoseconds(options.warmup)};
-        run_or_fail(load, phases.load, warmup, "warming up");
+    Runner runner(load, options.progress);
+    const auto workload = make_workload(options);
+    if (options.warmup > 0 && options.op != "load") {
+        runner.run(*workload, {.time_max = nanoseconds(options.warmup)}, "operations to warm up");
     }
     const Cpu before{.client = own_cpu_seconds(), .watched = watched_cpu(options)};
-    Sample sample = run_or_fail(load, phases.load, phases.measured, "measuring");
-    const Cpu used{.client = own_cpu_seconds() - before.client,
-                   .watched = watched_cpu(options) - before.watched};
-    std::fputs(to_json(options, std::move(sample), used).c_str(), stdout);
+    Measured measured;
+    measured.sample = runner.run(*workload, measured_span(options), "operations done");
+    measured.cpu = {.client = own_cpu_seconds() - before.client,
+                    .watched = watched_cpu(options) - before.watched};
+    measured.ops = workload->ops(measured.sample.latencies_ns.size());
+    std::fputs(to_json(options, std::move(measured)).c_str(), stdout);
     return 0;
 }
 
@@ -200,7 +245,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
     cairn::bench::Options options;
-    CLI::App app("Drives an etcd or a cairn with puts or gets and prints one line of JSON.",
+    CLI::App app("Drives an etcd or a cairn with one operation and prints one line of JSON.",
                  "kv_bench");
     cairn::bench::declare(app, options);
     CLI11_PARSE(app, argc, argv);

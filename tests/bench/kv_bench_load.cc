@@ -4,60 +4,19 @@
 #include <memory>
 #include <utility>
 
-#include <fmt/format.h>
-
-#include "proto/etcd/rpc_kv.pb.h"
-
 namespace cairn::bench {
 namespace {
 
 constexpr std::chrono::seconds kPatience{60};
-
-std::string key_of(std::size_t number) { return fmt::format("bench/{:010}", number); }
-
-template <class Message>
-Bytes encode(const Message& message) {
-    return Bytes::copy_of(message.SerializeAsString());
-}
-
-// Not compressible, and the same for every key: what it holds is nobody's matter.
-std::string make_value(std::size_t bytes) {
-    Prng prng(bytes);
-    std::string value(bytes, '\0');
-    for (char& byte : value) {
-        byte = static_cast<char>(prng.below(256));
-    }
-    return value;
-}
+constexpr std::chrono::milliseconds kProgressEvery{200};
 
 }  // namespace
 
-Workload make_puts(std::size_t key_count, std::size_t value_bytes) {
-    Workload workload{.method = wire::MethodId::kKvPut};
-    etcdserverpb::PutRequest put;
-    put.set_value(make_value(value_bytes));
-    for (std::size_t i = 0; i < key_count; ++i) {
-        put.set_key(key_of(i));
-        workload.requests.push_back(encode(put));
-    }
-    return workload;
-}
+Load::Load(client::IoThread& io, std::vector<client::Channel>& channels, std::size_t lanes)
+    : io_(io), channels_(channels), lanes_(lanes) {}
 
-Workload make_gets(std::size_t key_count, std::size_t value_bytes, bool serializable) {
-    Workload workload{.method = wire::MethodId::kKvRange, .answer_bytes_min = value_bytes};
-    etcdserverpb::RangeRequest get;
-    get.set_serializable(serializable);
-    for (std::size_t i = 0; i < key_count; ++i) {
-        get.set_key(key_of(i));
-        workload.requests.push_back(encode(get));
-    }
-    return workload;
-}
-
-Load::Load(client::IoThread& io, std::vector<client::Channel>& channels, std::size_t in_flight)
-    : io_(io), channels_(channels), in_flight_(in_flight) {}
-
-std::optional<Sample> Load::run(const Workload& workload, const Span& span) {
+std::optional<Sample> Load::run(Workload& workload, const Span& span,
+                                const OnProgress& on_progress) {
     workload_ = &workload;
     span_ = span;
     sample_ = Sample{};
@@ -68,13 +27,25 @@ std::optional<Sample> Load::run(const Workload& workload, const Span& span) {
     std::future<void> ended = over->get_future();
     on_over_ = [over] { over->set_value(); };
     io_.post([this] {
-        begin_ = Clock::now();
-        for (std::size_t i = 0; i < in_flight_; ++i) {
-            start_next();
+        begin_ = last_end_ = Clock::now();
+        ++under_way_;  // so that a span that starts nothing ends, too
+        for (std::size_t lane = 0; lane < lanes_; ++lane) {
+            start_next(lane);
         }
+        --under_way_;
+        maybe_end();
     });
-    if (ended.wait_for(span.time_max + kPatience) != std::future_status::ready) {
-        return std::nullopt;
+    Clock::time_point moved = Clock::now();
+    std::uint64_t seen = 0;
+    while (ended.wait_for(kProgressEvery) != std::future_status::ready) {
+        const std::uint64_t now = ended_.load(std::memory_order_relaxed);
+        if (now != seen) {
+            seen = now;
+            moved = Clock::now();
+        } else if (Clock::now() - moved > kPatience) {
+            return std::nullopt;
+        }
+        on_progress(seen);
     }
     return std::move(sample_);
 }
@@ -84,39 +55,67 @@ bool Load::may_start(Clock::time_point now) const {
            sample_.errors < kErrorsMax;
 }
 
-void Load::start_next() {
-    const Clock::time_point now = Clock::now();
-    if (!may_start(now)) {
+void Load::start_next(std::size_t lane) {
+    if (!may_start(Clock::now())) {
         return;
     }
-    const std::size_t count = workload_->requests.size();
-    const std::size_t key =
-        static_cast<std::size_t>(span_.every_key ? started_ % count : prng_.below(count));
+    client::CallRequest request = workload_->next(lane, started_);
     client::Channel& channel = channels_[started_ % channels_.size()];
     ++started_;
-    channel.call({.method = workload_->method, .message = workload_->requests[key]},
-                 [this, now](const client::CallResult& result) { on_done(now, result); });
+    ++under_way_;
+    channel.call(std::move(request),
+                 [this, lane, start = Clock::now()](const client::CallResult& result) {
+                     on_done(lane, start, result);
+                 });
+    start_beside();
 }
 
-void Load::on_done(Clock::time_point start, const client::CallResult& result) {
-    const Clock::time_point now = Clock::now();
-    if (!result.status.is_ok() || result.message.size() < workload_->answer_bytes_min) {
-        if (++sample_.errors == 1) {
-            sample_.first_error =
-                result.status.is_ok() ? "the key has no value" : result.status.message;
-        }
+void Load::start_beside() {
+    std::optional<client::CallRequest> request = workload_->beside();
+    if (!request) {
+        return;
+    }
+    ++under_way_;
+    channels_[started_ % channels_.size()].call(*std::move(request),
+                                                [this](const client::CallResult& result) {
+                                                    if (!result.status.is_ok()) {
+                                                        fail(result.status.message);
+                                                    }
+                                                    --under_way_;
+                                                    maybe_end();
+                                                });
+}
+
+void Load::on_done(std::size_t lane, Clock::time_point start, const client::CallResult& result) {
+    last_end_ = Clock::now();
+    std::string wrong = result.status.is_ok() ? workload_->on_answer(lane, result.message.view())
+                                              : result.status.message;
+    if (!result.status.is_ok() || !wrong.empty()) {
+        fail(std::move(wrong));
     } else {
-        const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(now - start);
+        const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(last_end_ - start);
         sample_.latencies_ns.push_back(static_cast<std::uint64_t>(took.count()));
     }
-    ++ended_;
-    start_next();
-    if (ended_ == started_) {
-        sample_.seconds = std::chrono::duration<double>(now - begin_).count();
-        // Behind it nothing of this object may be touched: run() has returned.
-        const std::function<void()> on_over = std::move(on_over_);
-        on_over();
+    ended_.fetch_add(1, std::memory_order_relaxed);
+    start_next(lane);
+    --under_way_;
+    maybe_end();
+}
+
+void Load::fail(std::string why) {
+    if (++sample_.errors == 1) {
+        sample_.first_error = std::move(why);
     }
+}
+
+void Load::maybe_end() {
+    if (under_way_ > 0) {
+        return;
+    }
+    sample_.seconds = std::chrono::duration<double>(last_end_ - begin_).count();
+    // Behind it nothing of this object may be touched: run() has returned.
+    const std::function<void()> on_over = std::move(on_over_);
+    on_over();
 }
 
 }  // namespace cairn::bench

@@ -3,35 +3,25 @@
 // Never thinks between calls: an answered call starts the next at once (a closed loop).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/bytes.h"
-#include "base/prng.h"
 #include "client/channel.h"
 #include "client/io_thread.h"
+#include "tests/bench/kv_bench_workload.h"
 
 namespace cairn::bench {
-
-// One kind of request, a message for each key.
-struct Workload {
-    wire::MethodId method = wire::MethodId::kMethodCount;
-    std::vector<Bytes> requests{};
-    std::size_t answer_bytes_min = 0;  // a shorter answer counts as an error
-};
-
-Workload make_puts(std::size_t key_count, std::size_t value_bytes);
-Workload make_gets(std::size_t key_count, std::size_t value_bytes, bool serializable);
 
 // Ends by the number of calls, or once the time is over.
 struct Span {
     std::uint64_t count_max = ~std::uint64_t{0};
     std::chrono::nanoseconds time_max = std::chrono::hours(24);
-    bool every_key = false;  // the keys in their order instead of at random
 };
 
 struct Sample {
@@ -43,34 +33,41 @@ struct Sample {
 
 class Load {
   public:
-    // Both must outlive the load.
-    Load(client::IoThread& io, std::vector<client::Channel>& channels, std::size_t in_flight);
+    // Told now and then how many calls have ended.
+    using OnProgress = std::function<void(std::uint64_t calls)>;
 
-    // Waits until every call that was started has ended. Nothing: they did not within a minute
-    // after the span, and the process had better end.
-    std::optional<Sample> run(const Workload& workload, const Span& span);
+    // Both must outlive the load.
+    Load(client::IoThread& io, std::vector<client::Channel>& channels, std::size_t lanes);
+
+    // Waits until every call that was started has ended. Nothing: no call ended for a minute, and
+    // the process had better end.
+    std::optional<Sample> run(Workload& workload, const Span& span, const OnProgress& on_progress);
 
   private:
     using Clock = std::chrono::steady_clock;
     // Gives up the span: whatever answers is no server of ours.
     static constexpr std::uint64_t kErrorsMax = 1000;
 
-    void start_next();
-    void on_done(Clock::time_point start, const client::CallResult& result);
+    void start_next(std::size_t lane);
+    void start_beside();
+    void on_done(std::size_t lane, Clock::time_point start, const client::CallResult& result);
+    void fail(std::string why);
+    void maybe_end();
     [[nodiscard]] bool may_start(Clock::time_point now) const;
 
     client::IoThread& io_;
     std::vector<client::Channel>& channels_;
-    std::size_t in_flight_;
-    Prng prng_{1};
+    std::size_t lanes_;
 
     // Of the span that runs: on the IoThread.
-    const Workload* workload_ = nullptr;
+    Workload* workload_ = nullptr;
     Span span_;
     Sample sample_;
     Clock::time_point begin_;
+    Clock::time_point last_end_;
     std::uint64_t started_ = 0;
-    std::uint64_t ended_ = 0;
+    std::uint64_t under_way_ = 0;
+    std::atomic<std::uint64_t> ended_{0};  // any thread reads
     std::function<void()> on_over_;
 };
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include <google/protobuf/message_lite.h>
+#include <google/protobuf/message.h>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -32,8 +32,9 @@ struct CallContext {
 // What the log's entries hold was taken with this limit, so nobody may read them with a lower one.
 inline constexpr int kMessageDepthMax = 300;
 
-// kMalformedRequest when the bytes are not the message.
-Result<void> parse_request(ByteView bytes, google::protobuf::MessageLite& request);
+// kMalformedRequest when the bytes are not the message, or hold a field of it with another wire
+// type than its own: protobuf would keep that as an unknown field, etcd's decoder refuses it.
+Result<void> parse_request(ByteView bytes, google::protobuf::Message& request);
 
 enum class Learner : std::uint8_t { kRefused, kServed };
 

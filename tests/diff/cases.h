@@ -9,8 +9,9 @@
 namespace cairn::diff {
 
 std::vector<Case> range_cases();
-std::vector<Case> write_cases();  // Put, DeleteRange, Compact, and what every service refuses
+std::vector<Case> write_cases();  // Put, DeleteRange, Compact, and all under an alarm
 std::vector<Case> txn_cases();
+std::vector<Case> wire_cases();  // bytes, frames and headers that no client library sends
 
 // All of the above.
 std::vector<Case> scripted_cases();

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +24,7 @@ class Coverage {
 
     // For people: every row with its hits, every exemption with its reason.
     [[nodiscard]] std::string table() const;
-    // Rows never hit and not exempt, exemptions hit or of no row, errors that nobody has judged.
+    // Rows never hit and not exempt, exemptions hit or of no row, errors that are in no row.
     [[nodiscard]] std::vector<std::string> holes() const;
 
   private:
@@ -35,7 +36,7 @@ class Coverage {
 
     void observe(const Message& request);
     void observe_pairs(const Message& range);
-    void observe_error(const Answer& answer);
+    void observe_error(const Step& step, const Answer& answer);
     [[nodiscard]] std::string pair_table() const;
     [[nodiscard]] std::string error_table() const;
     void field_holes(std::vector<std::string>& holes) const;
@@ -45,6 +46,7 @@ class Coverage {
     std::map<std::pair<std::string, std::string>, std::uint64_t> pairs_;
     std::vector<Error> error_rows_;
     std::map<std::string, std::uint64_t> errors_;  // by name
+    std::set<std::string> strangers_;              // errors without a row
 };
 
 }  // namespace cairn::diff

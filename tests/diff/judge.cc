@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <vector>
 
 #include <fmt/format.h>
 #include <google/protobuf/util/message_differencer.h>
 
+#include "diff/ties.h"
 #include "diff/vary.h"
 #include "proto/etcd/rpc_kv.pb.h"
 #include "proto/etcd/rpc_maintenance.pb.h"
@@ -16,134 +16,94 @@ namespace cairn::diff {
 namespace {
 
 using etcdserverpb::RangeRequest;
-using etcdserverpb::RangeResponse;
 using etcdserverpb::RequestOp;
 using etcdserverpb::TxnRequest;
-using etcdserverpb::TxnResponse;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::RepeatedPtrField;
 using google::protobuf::util::MessageDifferencer;
-using mvccpb::KeyValue;
 using Operations = RepeatedPtrField<RequestOp>;
 
-constexpr std::string_view kDecodeError = "grpc: error unmarshalling request: ";
-// Up to here etcd's sort is an insertion sort, which keeps the order of equal elements.
-constexpr std::int64_t kStableSortMax = 12;
-
-// Sets every uint64 field of this name, at any depth, to 1 where it is set: its presence still
-// counts.
-bool blur(Message& message, std::string_view name) {
+// Sets every uint64 field of this name, at any depth, to 1 where it is `own`: its presence still
+// counts, and so does a value that is not the server's own.
+bool blur(Message& message, std::string_view name, std::uint64_t own) {
     const auto* reflection = message.GetReflection();
     std::vector<const FieldDescriptor*> fields;
     reflection->ListFields(message, &fields);
     bool used = false;
     for (const auto* field : fields) {
-        if (field->name() == name && field->cpp_type() == FieldDescriptor::CPPTYPE_UINT64) {
-            reflection->SetUInt64(&message, field, 1);
-            used = true;
+        if (field->cpp_type() == FieldDescriptor::CPPTYPE_UINT64) {
+            if (field->name() == name && reflection->GetUInt64(message, field) == own) {
+                reflection->SetUInt64(&message, field, 1);
+                used = true;
+            }
+        } else if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+            continue;
         } else if (field->is_repeated()) {
             for (int i = 0; i < reflection->FieldSize(message, field); ++i) {
-                used |= blur(*reflection->MutableRepeatedMessage(&message, field, i), name);
+                used |= blur(*reflection->MutableRepeatedMessage(&message, field, i), name, own);
             }
-        } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-            used |= blur(*reflection->MutableMessage(&message, field), name);
+        } else {
+            used |= blur(*reflection->MutableMessage(&message, field), name, own);
         }
     }
     return used;
 }
 
-bool blur_both(Exchange& exchange, std::string_view name) {
+bool blur_both(Exchange& exchange, std::string_view name, std::uint64_t Identity::*own) {
     bool used = false;
     for (Answer* answer : {&exchange.etcd, &exchange.cairn}) {
-        used |= answer->response != nullptr && blur(*answer->response, name);
+        used |= answer->response != nullptr && blur(*answer->response, name, answer->server.*own);
+    }
+    return used;
+}
+
+// Where a text begins with `prefix` and goes on.
+bool cut_text(Exchange& exchange, std::string_view prefix, std::string_view instead) {
+    bool used = false;
+    for (Answer* answer : {&exchange.etcd, &exchange.cairn}) {
+        if (answer->text.starts_with(prefix) && answer->text != prefix) {
+            answer->text = instead;
+            used = true;
+        }
     }
     return used;
 }
 
 bool cut_decode_error(Exchange& exchange) {
+    constexpr std::string_view kPrefix = "grpc: error unmarshalling request: ";
+    return cut_text(exchange, kPrefix, kPrefix);
+}
+
+bool cut_decompression_error(Exchange& exchange) {
     bool used = false;
-    for (Answer* answer : {&exchange.etcd, &exchange.cairn}) {
-        if (answer->text.starts_with(kDecodeError) && answer->text != kDecodeError) {
-            answer->text = kDecodeError;
-            used = true;
-        }
+    for (const std::string_view prefix :
+         {"grpc: failed to decompress the message: ", "grpc: failed to read decompressed data: ",
+          "grpc: failed to decompress the received message: ",
+          "grpc: received message after decompression larger than max "}) {
+        used |= cut_text(exchange, prefix, "grpc: decompression");
     }
     return used;
 }
 
-// Two pairs that the sort finds equal, as far as the answer tells: with keys_only, by value, all
-// are.
-bool tie(const RangeRequest& request, const KeyValue& a, const KeyValue& b) {
-    switch (static_cast<int>(request.sort_target())) {
-        case RangeRequest::VERSION: return a.version() == b.version();
-        case RangeRequest::CREATE: return a.create_revision() == b.create_revision();
-        case RangeRequest::MOD: return a.mod_revision() == b.mod_revision();
-        case RangeRequest::VALUE: return a.value() == b.value();
-        default: return false;
+bool erase_from(std::string& text, std::string_view what) {
+    const auto at = text.find(what);
+    if (at != std::string::npos) {
+        text.erase(at, what.size());
     }
+    return at != std::string::npos;
 }
 
-// Nothing but what such pairs have in common.
-KeyValue what_ties(const RangeRequest& request, const KeyValue& kv) {
-    KeyValue rest;
-    switch (static_cast<int>(request.sort_target())) {
-        case RangeRequest::VERSION: rest.set_version(kv.version()); break;
-        case RangeRequest::CREATE: rest.set_create_revision(kv.create_revision()); break;
-        case RangeRequest::MOD: rest.set_mod_revision(kv.mod_revision()); break;
-        default: rest.set_value(kv.value()); break;
-    }
-    return rest;
+bool unpack_answer(Exchange& exchange) {
+    return erase_from(exchange.etcd.envelope, " grpc-encoding=gzip") &&
+           erase_from(exchange.etcd.envelope, "compressed ");
 }
 
-bool settle_ties(const RangeRequest& request, RangeResponse& response) {
-    if (request.sort_target() == RangeRequest::KEY || response.count() <= kStableSortMax) {
-        return false;
-    }
+bool drop_subtype(Exchange& exchange) {
     bool used = false;
-    auto& kvs = *response.mutable_kvs();
-    for (auto first = kvs.begin(); first != kvs.end();) {
-        const auto end = std::find_if_not(
-            first, kvs.end(), [&](const KeyValue& kv) { return tie(request, *first, kv); });
-        std::sort(first, end,
-                  [](const KeyValue& a, const KeyValue& b) { return a.key() < b.key(); });
-        used |= end - first > 1;
-        if (response.more() && end == kvs.end()) {
-            // Which of these the limit kept is as arbitrary as their order.
-            used = true;
-            const KeyValue shared = what_ties(request, *first);
-            std::fill(first, end, shared);
-        }
-        first = end;
-    }
-    return used;
-}
-
-bool settle_ties(const TxnRequest& request, TxnResponse& response) {
-    const Operations& operations = response.succeeded() ? request.success() : request.failure();
-    bool used = false;
-    for (int i = 0; i < std::min(operations.size(), response.responses_size()); ++i) {
-        auto& result = *response.mutable_responses(i);
-        if (operations[i].has_request_range() && result.has_response_range()) {
-            used |= settle_ties(operations[i].request_range(), *result.mutable_response_range());
-        } else if (operations[i].has_request_txn() && result.has_response_txn()) {
-            used |= settle_ties(operations[i].request_txn(), *result.mutable_response_txn());
-        }
-    }
-    return used;
-}
-
-bool settle_ties(Exchange& exchange) {
-    bool used = false;
-    for (Answer* answer : {&exchange.etcd, &exchange.cairn}) {
-        if (answer->response == nullptr) {
-            continue;
-        }
-        if (exchange.step.call == Call::kRange) {
-            used |= settle_ties(dynamic_cast<const RangeRequest&>(*exchange.step.request),
-                                dynamic_cast<RangeResponse&>(*answer->response));
-        } else if (exchange.step.call == Call::kTxn) {
-            used |= settle_ties(dynamic_cast<const TxnRequest&>(*exchange.step.request),
-                                dynamic_cast<TxnResponse&>(*answer->response));
+    for (const std::string_view subtype : {"+proto", "+json", "+x"}) {
+        const std::string type = "content-type=application/grpc" + std::string(subtype);
+        if (exchange.etcd.envelope.find(type) != std::string::npos) {
+            used |= erase_from(exchange.etcd.envelope, subtype);
         }
     }
     return used;
@@ -162,20 +122,30 @@ void each_operation(const TxnRequest& request, const Visit& visit) {
     }
 }
 
-bool sorts_by_unknown(const Step& step) {
-    const auto unknown = [](const RangeRequest& range) {
-        return !RangeRequest::SortOrder_IsValid(range.sort_order()) ||
-               !RangeRequest::SortTarget_IsValid(range.sort_target());
-    };
+// Does the test hold for a Range of this request?
+template <class Test>
+bool any_range(const Step& step, const Test& test) {
     if (step.call == Call::kRange) {
-        return unknown(dynamic_cast<const RangeRequest&>(*step.request));
+        return test(dynamic_cast<const RangeRequest&>(*step.request));
     }
     bool found = false;
     if (step.call == Call::kTxn) {
         each_operation(dynamic_cast<const TxnRequest&>(*step.request),
-                       [&](const RequestOp& op) { found |= unknown(op.request_range()); });
+                       [&](const RequestOp& op) { found |= test(op.request_range()); });
     }
     return found;
+}
+
+bool sorts_by_unknown_target(const Step& step) {
+    return any_range(step, [](const RangeRequest& range) {
+        return !RangeRequest::SortTarget_IsValid(range.sort_target());
+    });
+}
+
+bool sorts_in_unknown_order(const Step& step) {
+    return any_range(step, [](const RangeRequest& range) {
+        return !RangeRequest::SortOrder_IsValid(range.sort_order());
+    });
 }
 
 bool puts_below_open_delete(const Step& step) {
@@ -204,17 +174,31 @@ bool only_reads(const TxnRequest& request) {
     return reads;
 }
 
-bool reads_to_an_explicit_empty_end(const Step& step) {
-    const bool passes_the_log =
-        step.call != Call::kRange &&
-        (step.call != Call::kTxn || !only_reads(dynamic_cast<const TxnRequest&>(*step.request)));
-    return !passes_the_log && has_explicit_empty(*step.request, "range_end");
+bool passes_the_log(const Step& step) {
+    return step.call != Call::kRange &&
+           (step.call != Call::kTxn || !only_reads(dynamic_cast<const TxnRequest&>(*step.request)));
 }
 
-// cairn refuses for a put in a nested transaction what etcd lets in.
+bool reads_to_an_explicit_empty_end(const Step& step) {
+    return !passes_the_log(step) && has_explicit_empty(*step.request, "range_end");
+}
+
+// What etcd grants and cairn refuses with this text, and for that reason.
+bool align_refused(Exchange& exchange, std::string_view text) {
+    if (exchange.etcd.response == nullptr || exchange.cairn.text != text) {
+        return false;
+    }
+    exchange.etcd = exchange.cairn.copy();
+    return true;
+}
+
+bool align_unknown_order(Exchange& exchange) {
+    return sorts_in_unknown_order(exchange.step) &&
+           align_refused(exchange, "etcdserver: invalid sort option");
+}
+
 bool align_nested_put_without_space(Exchange& exchange) {
-    if (exchange.step.call != Call::kTxn || exchange.etcd.response == nullptr ||
-        exchange.cairn.text != "etcdserver: mvcc: database space exceeded") {
+    if (exchange.step.call != Call::kTxn) {
         return false;
     }
     bool outer_put = false;
@@ -224,11 +208,15 @@ bool align_nested_put_without_space(Exchange& exchange) {
             outer_put |= op.has_request_put();
         }
     }
-    if (outer_put) {
-        return false;
+    return !outer_put && align_refused(exchange, "etcdserver: mvcc: database space exceeded");
+}
+
+bool drop_empty_message(Exchange& exchange) {
+    bool used = false;
+    for (Answer* answer : {&exchange.etcd, &exchange.cairn}) {
+        used |= answer->text.empty() && erase_from(answer->envelope, "grpc-message ");
     }
-    exchange.etcd = exchange.cairn.copy();
-    return true;
+    return used;
 }
 
 struct Entry {
@@ -240,14 +228,22 @@ struct Entry {
 
 // THE LIST. Numbers are those of docs/compatibility.md. What no entry names is compared to the bit.
 constexpr std::array kEntries{
-    Entry{"cluster_id", "a hash of the peer URLs, whose ports differ",
-          [](Exchange& exchange) { return blur_both(exchange, "cluster_id"); }, nullptr},
-    Entry{"member_id", "a hash of the peer URLs, whose ports differ",
-          [](Exchange& exchange) { return blur_both(exchange, "member_id"); }, nullptr},
-    Entry{"raft_term", "counts each server's own elections",
-          [](Exchange& exchange) { return blur_both(exchange, "raft_term"); }, nullptr},
+    Entry{"cluster_id", "a hash of the peer URLs, whose ports differ: the server's own, however",
+          [](Exchange& it) { return blur_both(it, "cluster_id", &Identity::cluster_id); }, nullptr},
+    Entry{"member_id", "a hash of the peer URLs, whose ports differ: the server's own, however",
+          [](Exchange& it) { return blur_both(it, "member_id", &Identity::member_id); }, nullptr},
+    Entry{"raft_term", "counts each server's own elections: the one since its start, however",
+          [](Exchange& it) { return blur_both(it, "raft_term", &Identity::raft_term); }, nullptr},
+    Entry{"a grpc-message that is empty",
+          "grpc-go sends it; gRPC reads one that is absent the same", drop_empty_message, nullptr},
     Entry{"words of a decoding error", "what follows grpc-go's prefix is the decoder's own text",
           cut_decode_error, nullptr},
+    Entry{"words of a decompression error", "zlib's are not Go's", cut_decompression_error,
+          nullptr},
+    Entry{"an answer in gzip", "etcd answers in the request's encoding; cairn never compresses",
+          unpack_answer, nullptr},
+    Entry{"the subtype of application/grpc",
+          "grpc-go repeats the request's; gRPC does not ask it to", drop_subtype, nullptr},
     Entry{"ties in a sort of more than 12 keys",
           "(1) etcd's sort leaves them in any order, and the limit picks any of them", settle_ties,
           nullptr},
@@ -258,12 +254,13 @@ constexpr std::array kEntries{
     Entry{"a read with a range_end that is there, and empty",
           "(10) etcd's decoder makes it the open end, unless the request passes its log", nullptr,
           reads_to_an_explicit_empty_end},
-    Entry{"field of another wire type",
-          "(11) etcd's decoder refuses it; protobuf's own take it for an unknown field", nullptr,
-          [](const Step& step) { return has_wrong_wire_type(*step.request); }},
-    Entry{"unknown sort_target or sort_order",
-          "(4) etcd 3.5 crashes on the first, sorts by nothing on the second; cairn refuses as 3.6",
-          nullptr, sorts_by_unknown},
+    Entry{"unknown sort_target", "(4) etcd 3.5 ends with a panic", nullptr,
+          sorts_by_unknown_target},
+    Entry{"unknown sort_order", "(4) etcd 3.5 does not sort at all; cairn refuses it as 3.6 does",
+          align_unknown_order, nullptr},
+    Entry{"unknown sort_order in a txn that writes",
+          "(4) the same, and the stores would differ from then on", nullptr,
+          [](const Step& step) { return passes_the_log(step) && sorts_in_unknown_order(step); }},
 };
 
 std::string describe_end(const Answer& answer) {
@@ -273,8 +270,18 @@ std::string describe_end(const Answer& answer) {
 }  // namespace
 
 std::optional<std::string> Judge::difference(const Exchange& exchange) {
-    Exchange copy{
-        .step = exchange.step, .etcd = exchange.etcd.copy(), .cairn = exchange.cairn.copy()};
+    auto text = compare(exchange.copy());
+    const auto& odd = exchange.step.odd;
+    if (odd == nullptr || odd->differs == 0) {
+        return text;
+    }
+    return text.has_value()
+               ? std::nullopt
+               : std::optional(fmt::format("  alike, against row {} of docs/compatibility.md: {}\n",
+                                           odd->differs, describe(exchange.etcd)));
+}
+
+std::optional<std::string> Judge::compare(Exchange copy) {
     for (const Entry& entry : kEntries) {
         if (entry.apply != nullptr && entry.apply(copy)) {
             ++uses_[std::string(entry.name)];
@@ -285,6 +292,9 @@ std::optional<std::string> Judge::difference(const Exchange& exchange) {
     if (etcd.code != cairn.code || etcd.text != cairn.text) {
         return fmt::format("  etcd ends with {}, cairn with {}\n", describe_end(etcd),
                            describe_end(cairn));
+    }
+    if (etcd.envelope != cairn.envelope) {
+        return fmt::format("  etcd sent {}\n  cairn sent {}\n", etcd.envelope, cairn.envelope);
     }
     if (etcd.response == nullptr) {
         return std::nullopt;

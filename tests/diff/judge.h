@@ -13,7 +13,8 @@ namespace cairn::diff {
 
 class Judge {
   public:
-    // The fields that differ, a line each; nothing when the answers are alike.
+    // The fields that differ, a line each; nothing when the answers are alike. The other way round
+    // for what is documented as different.
     std::optional<std::string> difference(const Exchange& exchange);
     // Requests that are not sent at all, by the list.
     bool is_withheld(const Step& step);
@@ -24,6 +25,8 @@ class Judge {
     [[nodiscard]] bool has_idle_entry() const;
 
   private:
+    std::optional<std::string> compare(Exchange copy);
+
     std::map<std::string, std::uint64_t> uses_;
 };
 

@@ -6,77 +6,77 @@
 
 #include <fmt/format.h>
 
+#include "diff/ties.h"
+#include "proto/etcd/rpc_cluster.pb.h"
 #include "proto/etcd/rpc_kv.pb.h"
 
 namespace cairn::diff {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr auto kRequestTimeout = 20s;
-
-Answer answer_of(const Step& step, const client::Result<Bytes>& result) {
-    if (!result) {
-        return {.code = result.error().code, .text = result.error().message};
-    }
-    Answer answer;
-    answer.response.reset(info_of(step.call).response->New());
-    const auto bytes = result->view();
-    if (!answer.response->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-        throw process::Failure{"an answer that is not a message, to " + describe(step)};
-    }
-    return answer;
-}
-
+// 0 where the answer has no header.
 std::int64_t revision_of(const Message& response) {
     const auto* header = response.GetDescriptor()->FindFieldByName("header");
+    if (header == nullptr) {
+        return 0;
+    }
     const auto& message = response.GetReflection()->GetMessage(response, header);
     return dynamic_cast<const etcdserverpb::ResponseHeader&>(message).revision();
 }
 
 }  // namespace
 
-Answer Answer::copy() const {
-    Answer result{.code = code, .text = text};
-    if (response != nullptr) {
-        result.response.reset(response->New());
-        result.response->CopyFrom(*response);
-    }
-    return result;
-}
-
-std::string describe(const Answer& answer) {
-    return answer.response == nullptr
-               ? fmt::format("{} \"{}\"", wire::grpc_code_name(answer.code), answer.text)
-               : describe(*answer.response);
+Exchange Exchange::copy() const {
+    return {.step = step, .etcd = etcd.copy(), .cairn = cairn.copy(), .candidates = candidates};
 }
 
 // Both know etcd's flags. Fast ticks make a lone member lead at once.
 Pair::Server::Server(const std::string& program)
-    : cluster(1, program, {"--heartbeat-interval=10", "--election-timeout=100"}) {}
+    : cluster(1, program, {"--heartbeat-interval=10", "--election-timeout=100"}),
+      channel(cluster.endpoints().front()) {
+    start();
+    wait_until_serving();  // the next one finds the ports taken
+}
 
 void Pair::Server::start() {
-    client.reset();
+    channel.close();
     cluster.start(0);
 }
 
+// Who it is, it says itself, and keeps to over a restart; the term alone may rise.
 void Pair::Server::wait_until_serving() {
     cluster.wait_until_all_serve();
-    client.emplace(cluster.endpoints(), 0, kRequestTimeout);
+    const auto answer = call(step_of(etcdserverpb::MemberListRequest()));
+    const auto* list = dynamic_cast<const etcdserverpb::MemberListResponse*>(answer.response.get());
+    if (list == nullptr || list->members_size() != 1) {
+        throw process::Failure{"no list of one member: " + describe(answer)};
+    }
+    const Identity now{.cluster_id = list->header().cluster_id(),
+                       .member_id = list->members(0).id(),
+                       .raft_term = list->header().raft_term()};
+    const bool known = identity.cluster_id != 0;
+    if (known && (now.cluster_id != identity.cluster_id || now.member_id != identity.member_id ||
+                  now.raft_term < identity.raft_term)) {
+        throw process::Failure{"another member after the restart: " + describe(answer)};
+    }
+    identity = now;
 }
 
-std::future<client::Result<Bytes>> Pair::Server::send(const Step& step, const std::string& bytes) {
-    const auto& info = info_of(step.call);
-    return client->start(info.method, info.kind, bytes);
+Answer Pair::Server::call(const Step& step) {
+    channel.begin(raw_call(step, step.request->SerializeAsString()));
+    return finish(step);
+}
+
+Answer Pair::Server::finish(const Step& step) {
+    Answer answer = answer_of(step, channel.finish());
+    answer.server = identity;
+    if (step.odd != nullptr) {
+        channel.close();  // what it left behind is no business of the next call
+    }
+    return answer;
 }
 
 Pair::Pair(const Programs& programs, Plant plant)
-    : etcd_(programs.etcd), cairn_(programs.cairnd), plant_(std::move(plant)) {
-    etcd_.start();
-    cairn_.start();
-    etcd_.wait_until_serving();
-    cairn_.wait_until_serving();
-}
+    : etcd_(programs.etcd), cairn_(programs.cairnd), plant_(std::move(plant)) {}
 
 void Pair::restart() {
     for (Server* server : {&etcd_, &cairn_}) {
@@ -97,10 +97,21 @@ Exchange Pair::run(const Step& step) {
     }
     const auto resolved = resolve(*step.request, revisions_);
     const std::string bytes = resolved->SerializeAsString() + step.trailing;
-    auto etcd = etcd_.send(step, bytes);
-    auto cairn = cairn_.send(step, bytes);
-    Exchange exchange{
-        .step = step, .etcd = answer_of(step, etcd.get()), .cairn = answer_of(step, cairn.get())};
+    etcd_.channel.begin(raw_call(step, bytes));
+    cairn_.channel.begin(raw_call(step, bytes));
+    Exchange exchange{.step = step, .etcd = etcd_.finish(step), .cairn = cairn_.finish(step)};
+    check_alive(step);
+    follow(step, bytes, exchange.etcd);
+    if (const auto request = request_for_candidates(*resolved, exchange.etcd)) {
+        exchange.candidates = etcd_.call(step_of(*request)).response;
+    }
+    if (plant_) {
+        plant_(step, exchange.cairn);
+    }
+    return exchange;
+}
+
+void Pair::check_alive(const Step& step) {
     for (auto* server : {&etcd_, &cairn_}) {
         if (!server->cluster.is_running(0)) {
             throw process::Failure{fmt::format("{} ended at {}\n{}",
@@ -108,20 +119,16 @@ Exchange Pair::run(const Step& step) {
                                                server->cluster.last_lines())};
         }
     }
-    follow(step, *resolved, exchange.etcd);
-    if (plant_) {
-        plant_(step, exchange.cairn);
-    }
-    return exchange;
 }
 
-void Pair::follow(const Step& step, const Message& resolved, const Answer& etcd) {
-    if (etcd.response == nullptr || step.call == Call::kAlarm) {
+void Pair::follow(const Step& step, const std::string& bytes, const Answer& etcd) {
+    if (etcd.response == nullptr) {
         return;
     }
     revisions_.now = std::max(revisions_.now, revision_of(*etcd.response));
     if (step.call == Call::kCompact) {
-        const auto& request = dynamic_cast<const etcdserverpb::CompactionRequest&>(resolved);
+        etcdserverpb::CompactionRequest request;
+        request.ParseFromString(bytes);
         revisions_.floor = std::max(revisions_.floor, request.revision());
     }
 }

@@ -7,10 +7,10 @@
 #include <optional>
 #include <string>
 
+#include "diff/answer.h"
+#include "diff/channel.h"
 #include "diff/step.h"
 #include "process/process_cluster.h"
-#include "process/raw_client.h"
-#include "proto/wire/grpc_status.h"
 
 namespace cairn::diff {
 
@@ -19,20 +19,14 @@ struct Programs {
     std::string cairnd;
 };
 
-struct Answer {
-    wire::GrpcCode code = wire::GrpcCode::kOk;
-    std::string text{};                   // of an error
-    std::shared_ptr<Message> response{};  // null for an error
-
-    [[nodiscard]] Answer copy() const;
-};
-
-std::string describe(const Answer& answer);
-
 struct Exchange {
     Step step;
     Answer etcd;
     Answer cairn;
+    // All that etcd's limit chose from, where the choice was arbitrary; else null. See ties.h.
+    std::shared_ptr<const Message> candidates{};
+
+    [[nodiscard]] Exchange copy() const;
 };
 
 // A fault as a test plants it: alters what cairn answered to this request.
@@ -50,14 +44,17 @@ class Pair {
         explicit Server(const std::string& program);
         void start();
         void wait_until_serving();
-        std::future<client::Result<Bytes>> send(const Step& step, const std::string& bytes);
+        Answer call(const Step& step);
+        Answer finish(const Step& step);
 
         process::ProcessCluster cluster;
-        std::optional<process::RawClient> client;
+        Channel channel;
+        Identity identity;
     };
 
     void restart();
-    void follow(const Step& step, const Message& resolved, const Answer& etcd);
+    void check_alive(const Step& step);
+    void follow(const Step& step, const std::string& bytes, const Answer& etcd);
 
     Server etcd_;
     Server cairn_;

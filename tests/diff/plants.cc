@@ -131,6 +131,20 @@ void fail_empty_intervals(const Step& step, Answer& answer) {
     }
 }
 
+void name_another_member(const Step& step, Answer& answer) {
+    if (step.call == Call::kCompact && answer.response != nullptr) {
+        auto& header =
+            *dynamic_cast<etcdserverpb::CompactionResponse&>(*answer.response).mutable_header();
+        header.set_member_id(header.member_id() + 1);
+    }
+}
+
+void say_headers_before_an_error(const Step& /*step*/, Answer& answer) {
+    if (answer.text == "etcdserver: duplicate key given in txn request") {
+        answer.envelope = "[:status=200 content-type=application/grpc][grpc-message grpc-status]";
+    }
+}
+
 }  // namespace
 
 const std::vector<PlantedFault>& planted_faults() {
@@ -147,6 +161,8 @@ const std::vector<PlantedFault>& planted_faults() {
         {"a value stays in keys_only sorted by value", keep_values_of_sorted_keys},
         {"the empty header of a nested txn is missing", drop_nested_header},
         {"a guard on an empty interval fails", fail_empty_intervals},
+        {"the header of a compaction names another member", name_another_member},
+        {"an error has headers of its own", say_headers_before_an_error},
     };
     return all;
 }

@@ -7,8 +7,11 @@
 #include <google/protobuf/text_format.h>
 
 #include "base/assert.h"
+#include "proto/etcd/rpc_cluster.pb.h"
 #include "proto/etcd/rpc_kv.pb.h"
 #include "proto/etcd/rpc_maintenance.pb.h"
+#include "proto/grpc/health.pb.h"
+#include "proto/wire/grpc_frame.h"
 
 namespace cairn::diff {
 namespace {
@@ -73,29 +76,33 @@ class ValuePrinter : public TextFormat::FastFieldValuePrinter {
 
 const CallInfo& info_of(Call call) {
     using namespace etcdserverpb;
-    using client::CallKind;
     using wire::MethodId;
-    static const std::array<CallInfo, 6> infos{{
-        {"Range", MethodId::kKvRange, CallKind::kRead, &RangeRequest::default_instance(),
+    static const std::array<CallInfo, 8> infos{{
+        {"Range", MethodId::kKvRange, &RangeRequest::default_instance(),
          &RangeResponse::default_instance()},
-        {"Put", MethodId::kKvPut, CallKind::kWrite, &PutRequest::default_instance(),
+        {"Put", MethodId::kKvPut, &PutRequest::default_instance(),
          &PutResponse::default_instance()},
-        {"DeleteRange", MethodId::kKvDeleteRange, CallKind::kWrite,
-         &DeleteRangeRequest::default_instance(), &DeleteRangeResponse::default_instance()},
-        {"Txn", MethodId::kKvTxn, CallKind::kWrite, &TxnRequest::default_instance(),
+        {"DeleteRange", MethodId::kKvDeleteRange, &DeleteRangeRequest::default_instance(),
+         &DeleteRangeResponse::default_instance()},
+        {"Txn", MethodId::kKvTxn, &TxnRequest::default_instance(),
          &TxnResponse::default_instance()},
-        {"Compact", MethodId::kKvCompact, CallKind::kWrite, &CompactionRequest::default_instance(),
+        {"Compact", MethodId::kKvCompact, &CompactionRequest::default_instance(),
          &CompactionResponse::default_instance()},
-        {"Alarm", MethodId::kMaintenanceAlarm, CallKind::kWrite, &AlarmRequest::default_instance(),
+        {"Alarm", MethodId::kMaintenanceAlarm, &AlarmRequest::default_instance(),
          &AlarmResponse::default_instance()},
+        {"Health.Check", MethodId::kHealthCheck,
+         &grpc::health::v1::HealthCheckRequest::default_instance(),
+         &grpc::health::v1::HealthCheckResponse::default_instance()},
+        {"MemberList", MethodId::kClusterMemberList, &MemberListRequest::default_instance(),
+         &MemberListResponse::default_instance()},
     }};
     CAIRN_ASSERT(call != Call::kRestart);
     return infos.at(static_cast<std::size_t>(call));
 }
 
 Step step_of(std::shared_ptr<const Message> request) {
-    for (const Call call :
-         {Call::kRange, Call::kPut, Call::kDeleteRange, Call::kTxn, Call::kCompact, Call::kAlarm}) {
+    for (int i = 0; i < static_cast<int>(Call::kRestart); ++i) {
+        const auto call = static_cast<Call>(i);
         if (info_of(call).request->GetDescriptor() == request->GetDescriptor()) {
             return {.call = call, .request = std::move(request)};
         }
@@ -117,6 +124,12 @@ std::unique_ptr<Message> resolve(const Message& request, const Revisions& revisi
     return copy;
 }
 
+std::string framed(const std::string& message, bool compressed) {
+    auto prefix = wire::encode_prefix(message.size());
+    prefix[0] = compressed ? '\1' : '\0';
+    return std::string(prefix.begin(), prefix.end()) + message;
+}
+
 std::string describe(const Message& message) {
     TextFormat::Printer printer;
     printer.SetSingleLineMode(true);
@@ -130,8 +143,14 @@ std::string describe(const Step& step) {
     if (step.call == Call::kRestart) {
         return "restart of both";
     }
-    return fmt::format("{} {}{}", info_of(step.call).name, describe(*step.request),
-                       step.trailing.empty() ? "" : "(spoilt)");
+    std::string text = fmt::format("{} {}", info_of(step.call).name, describe(*step.request));
+    if (!step.trailing.empty()) {
+        text += "then";
+        for (const char c : step.trailing.substr(0, kBytesShown)) {
+            text += fmt::format(" {:02x}", static_cast<std::uint8_t>(c));
+        }
+    }
+    return step.odd == nullptr ? text : text + " (" + step.odd->what + ")";
 }
 
 }  // namespace cairn::diff

@@ -4,13 +4,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <google/protobuf/message.h>
 
-#include "client/retry.h"
 #include "proto/wire/grpc_method.h"
 
 namespace cairn::diff {
@@ -28,12 +30,33 @@ struct Revisions {
     std::int64_t floor = 0;
 };
 
-enum class Call : std::uint8_t { kRange, kPut, kDeleteRange, kTxn, kCompact, kAlarm, kRestart };
+enum class Call : std::uint8_t {
+    kRange,
+    kPut,
+    kDeleteRange,
+    kTxn,
+    kCompact,
+    kAlarm,
+    kHealth,
+    kMembers,
+    kRestart,
+};
+
+// How a call goes to the wire, where that is not as every client does it.
+struct Oddity {
+    std::string what;  // for people
+    // Instead of those of the same name, or behind all others; without a value: not sent.
+    std::vector<std::pair<std::string, std::optional<std::string>>> headers{};
+    // Makes the body of the message, or none; null: one message in its frame.
+    std::function<std::optional<std::string>(const std::string& message)> body{};
+    int differs = 0;  // the row of docs/compatibility.md by which the answers must differ
+};
 
 struct Step {
     Call call = Call::kRestart;              // kRestart: both servers end and start again
     std::shared_ptr<const Message> request;  // null for kRestart
-    std::string trailing{};                  // follows the request's bytes, to spoil them
+    std::string trailing{};                  // follows the request's bytes, may spoil them
+    std::shared_ptr<const Oddity> odd{};     // null for nearly all
 };
 
 // A group of steps that needs nothing of what was before.
@@ -45,7 +68,6 @@ struct Case {
 struct CallInfo {
     const char* name;
     wire::MethodId method;
-    client::CallKind kind;
     const Message* request;  // default instances
     const Message* response;
 };
@@ -58,6 +80,9 @@ Step step_of(std::shared_ptr<const Message> request);
 
 // The request with the revisions it stands for.
 std::unique_ptr<Message> resolve(const Message& request, const Revisions& revisions);
+
+// In the five bytes of gRPC's frame.
+std::string framed(const std::string& message, bool compressed = false);
 
 // One line for people: "Range key: "a" revision: now-3".
 std::string describe(const Step& step);

@@ -230,12 +230,6 @@ Class classify(const Message& message, const FieldDescriptor& field) {
     return Class::kTypical;
 }
 
-bool has_wrong_wire_type(const Message& message) {
-    return any_odd_field(message, [](const UnknownField& odd, const FieldDescriptor& field) {
-        return !is_of_wire_type(odd, field);
-    });
-}
-
 bool has_explicit_empty(const Message& message, std::string_view name) {
     return any_odd_field(message, [name](const UnknownField& odd, const FieldDescriptor& field) {
         return field.name() == name && is_of_wire_type(odd, field) &&

@@ -28,9 +28,8 @@ inline constexpr std::array<const char*, 5> kClassNames{"absent", "zero", "bound
 //   typical   the rest
 Class classify(const Message& message, const google::protobuf::FieldDescriptor& field);
 
-// What protobuf's own interface cannot set, here or in a message within: a field of another wire
-// type than its own; a field of this name that is there, though it is empty.
-bool has_wrong_wire_type(const Message& message);
+// What protobuf's own interface cannot set, here or in a message within: a field of this name that
+// is there, though it is empty.
 bool has_explicit_empty(const Message& message, std::string_view name);
 
 using Setter = std::function<void(Message&)>;

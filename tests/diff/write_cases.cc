@@ -112,25 +112,6 @@ std::vector<Step> sizes() {
     return steps;
 }
 
-// Bytes that are no message, behind a good request of each kind.
-std::vector<Step> malformed() {
-    std::vector<Step> steps;
-    for (const Step& good : {step_of(range("k")), step_of(put("k", "v")), step_of(erase("k")),
-                             Txn().then(put("k", "v")).step(), compact(1)}) {
-        for (const std::string& trailing :
-             {std::string("\x0a\x05x"), std::string("\xff"), std::string("\x08"),
-              std::string("\x0f"), std::string(11, '\xff')}) {
-            auto step = good;
-            step.trailing = trailing;
-            steps.push_back(step);
-        }
-        auto step = good;
-        step.trailing = "\xba\x3e\x03xyz";  // field 999, which nobody knows
-        steps.push_back(step);
-    }
-    return steps;
-}
-
 Step alarm(AlarmRequest::AlarmAction action, AlarmType type) {
     AlarmRequest request;
     request.set_action(action);
@@ -167,7 +148,6 @@ std::vector<Case> write_cases() {
     }
     cases.push_back({.name = "compactions", .steps = compactions()});
     cases.push_back({.name = "sizes", .steps = sizes()});
-    cases.push_back({.name = "malformed requests", .steps = malformed()});
     cases.push_back({.name = "alarm NOSPACE", .steps = under_alarm(etcdserverpb::NOSPACE)});
     cases.push_back({.name = "alarm CORRUPT", .steps = under_alarm(etcdserverpb::CORRUPT)});
     return cases;
@@ -175,7 +155,7 @@ std::vector<Case> write_cases() {
 
 std::vector<Case> scripted_cases() {
     auto cases = range_cases();
-    for (auto* more : {&write_cases, &txn_cases}) {
+    for (auto* more : {&write_cases, &txn_cases, &wire_cases}) {
         auto next = more();
         std::move(next.begin(), next.end(), std::back_inserter(cases));
     }

@@ -20,6 +20,9 @@ constexpr std::int64_t kUnknown = KeyCounts::kUnknown;
 // A tally is brought up to date for those who come later once that many changes were walked.
 constexpr std::uint64_t kChangesToKeep = 1024;
 
+// The longest bound of a request that a tally keeps.
+constexpr std::size_t kBorderBytesMax = 256;
+
 // What stands between two keys, the second included: as short as can be.
 std::string separator(ByteView before, ByteView key) {
     const auto differ = std::mismatch(before.begin(), before.end(), key.begin(), key.end());
@@ -172,6 +175,10 @@ class Counting {
         // A part of a stretch that is known teaches nothing, and a small part too little.
         const bool known = followed_ && is_good(i);
         if (!may_learn() || known || (!covers(i) && found < stretch_keys_)) {
+            return found;
+        }
+        // A request's own bounds become borders that stay: not those as long as a request may be.
+        if (!covers(i) && std::max(part.key.size(), part.end.size()) > kBorderBytesMax) {
             return found;
         }
         Learned& learned = learned_.emplace_back(Learned{.index = i});

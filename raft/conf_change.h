@@ -15,12 +15,17 @@ namespace cairn::raft {
 
 // The values are part of the log's format: never renumber.
 enum class ConfChangeKind : std::uint8_t {
-    kAddVoter = 1,
+    kBootstrapVoter = 1,  // a member of a new cluster: a voter at once
+    kAddVoter = 2,        // a new voter, or a learner that becomes one
+    kAddLearner = 3,
+    kRemove = 4,
+    kUpdate = 5,      // the context alone; who counts stays as it is
+    kLeaveJoint = 6,  // made by the leader itself once a joint configuration is committed
 };
 
 struct ConfChange {
-    ConfChangeKind kind = ConfChangeKind::kAddVoter;
-    NodeId node;
+    ConfChangeKind kind = ConfChangeKind::kBootstrapVoter;
+    NodeId node;    // none for kLeaveJoint
     Bytes context;  // opaque to the core: the member's name and URLs, for the state machine
 
     bool operator==(const ConfChange&) const = default;
@@ -30,7 +35,9 @@ Bytes encode_conf_change(const ConfChange& change);
 // Malformed or of a kind this build does not know: an error, and the member must stop.
 Result<ConfChange> decode_conf_change(const Bytes& payload);
 
-// The configuration after `change`. An error when it makes no sense (a node added twice).
+// The configuration after `change`. Whatever changes the voters of a running cluster makes it joint
+// (dissertation §4.3), until kLeaveJoint. kMalformed when it makes no sense: a node added twice, a
+// stranger removed, the last voter removed, a change of a joint configuration.
 Result<ConfState> apply_conf_change(const ConfState& conf, const ConfChange& change);
 
 // The first entries of a new cluster: one kConfig for each member, sorted by id, at term 1,

@@ -33,9 +33,16 @@ struct Config {
     // (etcd: the commit-apply gap of 5000).
     std::uint64_t apply_gap_max = 5000;
 
-    // The log above the floor, which the core holds in memory. Over it a leader refuses proposals:
-    // until snapshots exist, a member that is down keeps the floor where it is.
-    std::uint64_t log_bytes_max = 2048ULL * 1024U * 1024U;
+    // What is kept of the log, in memory and on disk, for members that lack it, beyond what this
+    // member's own state machine needs; one that lacks more gets a snapshot.
+    std::uint64_t log_bytes_max = 128U * 1024U * 1024U;
+    // No: a member that lacks more cannot be helped, so all are waited for, and a leader whose log
+    // reaches log_bytes_max refuses proposals.
+    bool snapshots = true;
+    std::uint64_t log_entries_max = 1'000'000;
+    // The same for what was written since a snapshot for a member was asked for: without it a
+    // snapshot that travels longer than the log lasts would be followed by another, without end.
+    std::uint64_t catch_up_bytes_max = 512U * 1024U * 1024U;
 
     std::uint64_t seed = 0;  // for election jitter; differs between members
 

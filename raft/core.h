@@ -37,6 +37,8 @@ class Core {
     [[nodiscard]] const Log& log() const { return log_; }
     [[nodiscard]] const Tracker& tracker() const { return tracker_; }
     [[nodiscard]] const Writes& writes() const { return writes_; }
+    [[nodiscard]] bool installing() const { return installing_; }
+    [[nodiscard]] bool is_electable() const;
 
   private:
     using Handler = void (Core::*)(Message&);
@@ -65,9 +67,10 @@ class Core {
         std::uint32_t elapsed = 0;
     };
     struct Compaction {
-        Index wanted;         // this member's own state machine needs nothing up to here
-        Index cluster_floor;  // every member has everything up to here
-        bool due = false;     // the floor moved and no batch has said so yet
+        Index wanted;          // this member's own state machine needs nothing up to here
+        Index cluster_floor;   // every member has everything up to here
+        bool restart = false;  // the floor is a snapshot's, and no batch has said so yet
+        bool due = false;      // the floor moved and no batch has said so yet
     };
 
     // dispatch.cc: the term gate and the role x message table.
@@ -112,7 +115,7 @@ class Core {
     void on_heartbeat_reply(Message& message);
     void hear_leader(NodeId leader);
     [[nodiscard]] bool is_sound(const Append& append, Term term) const;
-    bool append_after_match(Append& append);
+    Result<void> append_after_match(Append& append);
     void acknowledge(NodeId leader, Index match);
     void maybe_commit();
     void commit_to(Index index);
@@ -120,16 +123,30 @@ class Core {
     void flush_heartbeats();
     void flush_appends();
     void send_append(Progress& progress);
-    void after_conf_change();
     void on_peer_unreachable(NodeId node);
     void maybe_compact();
+    [[nodiscard]] Index kept_floor();
+
+    // snapshot.cc
+    void on_install_snapshot(Message& message);
+    void on_install_snapshot_as_candidate(Message& message);
+    void on_snapshot_sent(const SnapshotSent& sent);
+    void on_snapshot_installed(SnapshotInstalled& installed);
+    void want_snapshot(Progress& progress);
+
+    // membership.cc
+    void after_conf_change();
+    // Why this change of the configuration is not taken now; none: it is.
+    [[nodiscard]] std::optional<Errc> admit_conf(const Bytes& payload) const;
+    void maybe_leave_joint();
+    void maybe_retire();
 
     // proposals.cc
     void on_propose(Propose& propose);
     void on_forward_proposals(Message& message);
     void on_forward_refused(Message& message);
-    // Why a proposal of this cost is not taken now; none: it is.
-    [[nodiscard]] std::optional<Errc> admit(std::uint64_t cost_bytes) const;
+    // Why a proposal is not taken now; none: it is.
+    [[nodiscard]] std::optional<Errc> admit(EntryKind kind, const Bytes& payload) const;
     void flush_forwards();
     void refuse_proposal(const ProposalId& id, Errc reason);
 
@@ -160,6 +177,7 @@ class Core {
     void lost_before_sending(Message& message);
     void on_persisted(PersistSeq seq);
     void on_applied(Index index);
+    [[nodiscard]] bool may_hand_out() const;
     [[nodiscard]] bool has_batch() const;
     void build_batch();
     [[nodiscard]] bool role_changed() const;
@@ -176,6 +194,7 @@ class Core {
     ReadQueue reads_;
     ForwardWindow window_;
     Compaction compaction_;
+    bool installing_ = false;  // Ready::install is out: the log must not move until it is answered
     std::vector<Forwarded> forwards_;  // to the leader with the next Ready, in the current term
     RoleChange reported_;
     Ready out_;

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "raft/conf_change.h"
+
 namespace cairn::raft {
 
 namespace {
@@ -25,6 +27,27 @@ std::string payload_text(const Bytes& payload) {
     }
     return payload.size() > 32 ? fmt::format("[{} bytes]", payload.size())
                                : fmt::format("\"{}\"", payload.view());
+}
+
+std::string conf_change_text(const Bytes& payload) {
+    const Result<ConfChange> change = decode_conf_change(payload);
+    if (change.has_error()) {
+        return "config ?";
+    }
+    const std::uint64_t node = change.value().node.value;
+    switch (change.value().kind) {
+        case ConfChangeKind::kBootstrapVoter: return fmt::format("config bootstrap {}", node);
+        case ConfChangeKind::kAddVoter: return fmt::format("config add {}", node);
+        case ConfChangeKind::kAddLearner: return fmt::format("config add-learner {}", node);
+        case ConfChangeKind::kRemove: return fmt::format("config remove {}", node);
+        case ConfChangeKind::kUpdate: return fmt::format("config update {}", node);
+        case ConfChangeKind::kLeaveJoint: return "config leave-joint";
+    }
+    return "config ?";
+}
+
+std::string proposal_text(EntryKind kind, const Bytes& payload) {
+    return kind == EntryKind::kConfig ? conf_change_text(payload) : payload_text(payload);
 }
 
 std::string entries_text(const std::vector<Entry>& entries) {
@@ -68,7 +91,7 @@ struct BodyText {
         std::string text;
         for (const Forwarded& forward : m.proposals) {
             text += (text.empty() ? "" : ", ") + describe(forward.id) + "=" +
-                    payload_text(forward.payload);
+                    proposal_text(forward.kind, forward.payload);
         }
         return "[" + text + "]";
     }
@@ -87,13 +110,14 @@ struct BodyText {
         return m.granted ? fmt::format("request={} index={}", m.request, m.index.value)
                          : fmt::format("request={} refused", m.request);
     }
+    std::string operator()(const InstallSnapshot& m) const { return describe(m.snapshot); }
 };
 
 struct InputText {
     std::string operator()(const Tick&) const { return "Tick"; }
     std::string operator()(const Receive& i) const { return "Receive " + describe(i.message); }
     std::string operator()(const Propose& i) const {
-        return "Propose " + describe(i.id) + "=" + payload_text(i.payload);
+        return "Propose " + describe(i.id) + "=" + proposal_text(i.kind, i.payload);
     }
     std::string operator()(const ReadIndex& i) const {
         return fmt::format("ReadIndex {}", i.request);
@@ -112,6 +136,13 @@ struct InputText {
     }
     std::string operator()(const TransferLeader& i) const {
         return fmt::format("TransferLeader {}", i.to.value);
+    }
+    std::string operator()(const SnapshotSent& i) const {
+        return i.last ? fmt::format("SnapshotSent {} index={}", i.to.value, i.last->value)
+                      : fmt::format("SnapshotSent {} failed", i.to.value);
+    }
+    std::string operator()(const SnapshotInstalled& i) const {
+        return "SnapshotInstalled " + describe(i.snapshot);
     }
     std::string operator()(const Campaign&) const { return "Campaign"; }
 };
@@ -134,7 +165,12 @@ std::string detail_text(const TraceEvent& event) {
         case TraceKind::kCommitted:
         case TraceKind::kQuorumLost:
         case TraceKind::kTransferStarted:
-        case TraceKind::kCompacted: break;
+        case TraceKind::kCompacted:
+        case TraceKind::kSnapshotWanted:
+        case TraceKind::kSnapshotRefused:
+        case TraceKind::kInstalling:
+        case TraceKind::kInstalled:
+        case TraceKind::kConfChanged: break;
     }
     return "";
 }
@@ -175,6 +211,7 @@ std::string describe(MessageKind kind) {
         case MessageKind::kForwardRefused: return "ForwardRefused";
         case MessageKind::kReadIndexRequest: return "ReadIndexRequest";
         case MessageKind::kReadIndexReply: return "ReadIndexReply";
+        case MessageKind::kInstallSnapshot: return "InstallSnapshot";
     }
     return "?";
 }
@@ -193,6 +230,11 @@ std::string describe(TraceKind kind) {
         case TraceKind::kTransferEnded: return "TransferEnded";
         case TraceKind::kRefusedProposal: return "RefusedProposal";
         case TraceKind::kCompacted: return "Compacted";
+        case TraceKind::kSnapshotWanted: return "SnapshotWanted";
+        case TraceKind::kSnapshotRefused: return "SnapshotRefused";
+        case TraceKind::kInstalling: return "Installing";
+        case TraceKind::kInstalled: return "Installed";
+        case TraceKind::kConfChanged: return "ConfChanged";
     }
     return "?";
 }
@@ -208,7 +250,7 @@ std::string describe(const Entry& entry) {
     switch (entry.kind) {
         case EntryKind::kNoop: return name + " noop";
         case EntryKind::kCommand: return name + " " + payload_text(entry.payload);
-        case EntryKind::kConfig: return name + " config";
+        case EntryKind::kConfig: return name + " " + conf_change_text(entry.payload);
     }
     return name + " ?";
 }
@@ -247,7 +289,7 @@ std::string describe(const Input& input) { return std::visit(InputText{}, input)
 std::string describe(const PersistBatch& batch) {
     std::string text = fmt::format("seq={}", batch.seq.value);
     if (batch.floor) {
-        text += " floor=" + describe(*batch.floor);
+        text += (batch.restart ? " restart=" : " floor=") + describe(*batch.floor);
     }
     if (batch.hard_state) {
         text += " " + describe(*batch.hard_state);
@@ -282,8 +324,11 @@ std::string describe(const Status& status) {
                     status.stable.value, status.commit.value, status.applied.value);
     for (const auto& [id, peer] : status.peers) {
         text += fmt::format("\n  {}: {} match={} next={} inflight={}{}", id.value,
-                            peer.probing ? "probe" : "replicate", peer.match.value, peer.next.value,
-                            peer.inflight_count, peer.active ? "" : " inactive");
+                            peer.needs_snapshot ? "snapshot"
+                            : peer.probing      ? "probe"
+                                                : "replicate",
+                            peer.match.value, peer.next.value, peer.inflight_count,
+                            peer.active ? "" : " inactive");
     }
     return text;
 }
@@ -304,6 +349,12 @@ std::string describe(const Ready& ready) {
     }
     for (const Message& message : ready.messages) {
         line("send", describe(message));
+    }
+    for (const NodeId node : ready.snapshots_wanted) {
+        line("snapshot", fmt::format("wanted by {}", node.value));
+    }
+    if (ready.install) {
+        line("install", describe(*ready.install));
     }
     for (const Entry& entry : ready.committed) {
         line("commit", describe(entry));

@@ -43,6 +43,9 @@ Core::Handler Core::handler_of(MessageKind kind, Role role) {
         {MessageKind::kReadIndexReply,
          {&C::on_read_index_reply, &C::on_read_index_reply, &C::on_read_index_reply,
           &C::on_read_index_reply}},
+        {MessageKind::kInstallSnapshot,
+         {&C::on_install_snapshot, &C::on_install_snapshot_as_candidate,
+          &C::on_install_snapshot_as_candidate, kNone}},
     }};
     static_assert(
         [] {
@@ -104,6 +107,7 @@ Core::Verdict Core::gate_higher_term(const Message& message) {
             break;
         case MessageKind::kAppend:
         case MessageKind::kHeartbeat:
+        case MessageKind::kInstallSnapshot:
             become_follower(message.term, message.from);
             return Verdict::kHandle;
         case MessageKind::kVoteReply:
@@ -128,6 +132,7 @@ Core::Verdict Core::gate_lower_term(Message& message) {
         case MessageKind::kVote: send(message.from, VoteReply{.granted = false}); break;
         case MessageKind::kAppend:
         case MessageKind::kHeartbeat:
+        case MessageKind::kInstallSnapshot:
             send(message.from,
                  AppendReply{.success = false, .match = {}, .rejected = {}, .hint = {}});
             break;

@@ -23,10 +23,13 @@ void Core::tick_follower() {
 void Core::tick_leader() {
     ++at_.election_elapsed;
     ++leading_.heartbeat_elapsed;
+    for (Progress& progress : tracker_.all()) {
+        progress.tick();
+    }
     if (at_.election_elapsed >= config_.election_ticks) {
         at_.election_elapsed = 0;
         // A leader cut off from its quorum can neither commit nor confirm reads (§6.2).
-        if (config_.check_quorum && !tracker_.take_quorum_active()) {
+        if (config_.check_quorum && !tracker_.quorum_active(config_.election_ticks + 1)) {
             trace(TraceKind::kQuorumLost);
             become_follower(at_.term, {});
             return;
@@ -35,6 +38,9 @@ void Core::tick_leader() {
     if (leading_.heartbeat_elapsed >= config_.heartbeat_ticks) {
         leading_.heartbeat_elapsed = 0;
         leading_.heartbeat_due = true;
+        for (Progress& progress : tracker_.all()) {
+            progress.allow_nudge();
+        }
         maybe_compact();
     }
 }
@@ -47,7 +53,7 @@ void Core::on_campaign() {
 }
 
 bool Core::may_campaign() const {
-    if (!tracker_.is_voter(config_.id)) {
+    if (!is_electable() || installing_) {
         return false;
     }
     // While the disk has not taken the last term yet another election could not be won either;
@@ -61,6 +67,8 @@ bool Core::may_campaign() const {
 
 void Core::hup() {
     if (!may_campaign()) {
+        // It may not stand itself, but it must not stand up for a dead leader either (in_lease).
+        set_leader({});
         trace(TraceKind::kIgnored, kNotAMessage);
         return;
     }

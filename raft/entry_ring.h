@@ -1,8 +1,9 @@
-// The entries of the log above its floor: a ring that grows by doubling.
+// The entries of the log above its floor: a ring that grows by doubling and shrinks by quarters.
 // Owned by Log, on the replica's thread.
 // Never allocates for an append that fits, and drops its front in time of the entries dropped.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -22,7 +23,7 @@ class EntryRing {
 
     void push_back(Entry entry) {
         if (size_ == slots_.size()) {
-            grow();
+            resize(slots_.empty() ? kSlotsMin : slots_.size() * 2);
         }
         slots_[(head_ + size_) & mask()] = std::move(entry);
         ++size_;
@@ -35,6 +36,10 @@ class EntryRing {
         }
         head_ = (head_ + count) & mask();
         size_ -= count;
+        // A log that was long once must not hold on to the room for ever.
+        if (slots_.size() > kSlotsMin && size_ < slots_.size() / 8) {
+            resize(slots_.size() / 4);
+        }
     }
     void drop_back(std::size_t count) {
         CAIRN_ASSERT(count <= size_);
@@ -47,12 +52,13 @@ class EntryRing {
     static constexpr std::size_t kSlotsMin = 64;
 
     [[nodiscard]] std::size_t mask() const { return slots_.empty() ? 0 : slots_.size() - 1; }
-    void grow() {
-        std::vector<Entry> bigger(slots_.empty() ? kSlotsMin : slots_.size() * 2);
+    // `slots` is a power of two and not below the size.
+    void resize(std::size_t slots) {
+        std::vector<Entry> other(std::max(slots, kSlotsMin));
         for (std::size_t i = 0; i < size_; ++i) {
-            bigger[i] = std::move(slots_[(head_ + i) & mask()]);
+            other[i] = std::move(slots_[(head_ + i) & mask()]);
         }
-        slots_ = std::move(bigger);
+        slots_ = std::move(other);
         head_ = 0;
     }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 
 #include "base/bytes.h"
@@ -26,6 +27,10 @@ struct Receive {
 struct Propose {
     ProposalId id;
     Bytes payload;
+    // kCommand, or kConfig with an encoded ConfChange. One change of the configuration at a time:
+    // while one is under way a leader refuses the next (kTooManyRequests), and refuses at once what
+    // makes no sense (kMemberExists, kMemberNotFound, kMemberNotEnoughStarted for the last voter).
+    EntryKind kind = EntryKind::kCommand;
 };
 
 // A batch of this member's clients wants to read at the newest state. `request` is unique across
@@ -46,8 +51,8 @@ struct Applied {
     Index index;
 };
 
-// The log up to `index` is no longer needed by this member's own state machine. The core lowers it
-// to what every member is known to have.
+// The log up to `index` is no longer needed by this member's own state machine. The core keeps what
+// a member still lacks, as long as that is at most Config::log_bytes_max.
 struct Compact {
     Index index;
 };
@@ -62,10 +67,24 @@ struct TransferLeader {
     NodeId to;
 };
 
+// A snapshot for `to`, which Ready::snapshots_wanted asked for, is over: all of it has arrived
+// there and was handed to its core (`last` is what it goes up to), or (none) it came to nothing and
+// may be tried again.
+struct SnapshotSent {
+    NodeId to;
+    std::optional<Index> last;
+};
+
+// The snapshot that Ready::install asked for is this member's state now, over any crash.
+struct SnapshotInstalled {
+    SnapshotMeta snapshot;
+};
+
 // Campaign now, with a pre-vote. For tests and for a single-node start without waiting.
 struct Campaign {};
 
-using Input = std::variant<Tick, Receive, Propose, ReadIndex, Persisted, Applied, Compact,
-                           PeerUnreachable, TransferLeader, Campaign>;
+using Input =
+    std::variant<Tick, Receive, Propose, ReadIndex, Persisted, Applied, Compact, PeerUnreachable,
+                 TransferLeader, SnapshotSent, SnapshotInstalled, Campaign>;
 
 }  // namespace cairn::raft

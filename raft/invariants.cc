@@ -108,8 +108,11 @@ Result<void> check_state(const Raft& raft) {
     const HardState& durable = core.writes().durable();
     CAIRN_TRY(require(durable.term <= core.term(), "durable term <= term"));
     CAIRN_TRY(require(durable.commit <= core.log().marks().commit, "durable commit <= commit"));
-    CAIRN_TRY(require(core.role() == Role::kFollower || core.tracker().is_voter(core.id()),
-                      "E3: only a voter campaigns or leads"));
+    const bool leaves = core.role() == Role::kLeader && core.tracker().find(core.id()) == nullptr;
+    CAIRN_TRY(require(core.role() == Role::kFollower || core.is_electable() || leaves,
+                      "E3: only a voter campaigns or leads, but for one that is being removed"));
+    CAIRN_TRY(require(core.role() == Role::kFollower || !core.installing(),
+                      "nobody campaigns or leads while a snapshot is installed"));
     CAIRN_TRY(check_marks(core.log()));
     CAIRN_TRY(check_role(core));
     return check_entries(core);

@@ -104,6 +104,7 @@ Result<void> Log::append(Entry entry) {
         CAIRN_TRY(ConfState next, apply_conf_change(conf(), change));
         confs_.push_back({entry.id.index, std::move(next)});
     }
+    bytes_ += entry.cost_bytes();
     uncommitted_bytes_ += entry.cost_bytes();
     ring_.push_back(std::move(entry));
     return ok();
@@ -112,6 +113,7 @@ Result<void> Log::append(Entry entry) {
 void Log::truncate(Index from) {
     CAIRN_ASSERT(from > marks_.commit && from <= last());
     for (Index index = from; index <= last(); ++index) {
+        bytes_ -= at(index).cost_bytes();
         uncommitted_bytes_ -= at(index).cost_bytes();
     }
     ring_.drop_back(static_cast<std::size_t>(last() - from + 1));
@@ -128,12 +130,27 @@ void Log::compact(Index index) {
         return;
     }
     const SnapshotMeta floor{.last = at(index).id, .conf = conf_at(index)};
+    for (Index dropped = first(); dropped <= index; ++dropped) {
+        bytes_ -= at(dropped).cost_bytes();
+    }
     ring_.drop_front(static_cast<std::size_t>(index - floor_.last.index));
     floor_ = floor;
     const auto above = std::find_if(confs_.begin(), confs_.end(),
                                     [&](const ConfAt& conf) { return conf.index > index; });
     confs_.erase(confs_.begin(), above);
     confs_.insert(confs_.begin(), {floor_.last.index, floor_.conf});
+}
+
+void Log::restart(SnapshotMeta snapshot) { *this = Log(std::move(snapshot)); }
+
+Index Log::floor_within(std::uint64_t bytes_max, std::uint64_t entries_max) const {
+    std::uint64_t bytes = bytes_;
+    Index floor = floor_.last.index;
+    while (bytes > bytes_max || last() - floor > entries_max) {
+        ++floor;
+        bytes -= at(floor).cost_bytes();
+    }
+    return floor;
 }
 
 void Log::take_unsaved(std::vector<Entry>& out) {

@@ -38,9 +38,12 @@ class Log {
     [[nodiscard]] Index last() const { return floor_.last.index + ring_.size(); }
     [[nodiscard]] EntryId last_id() const;
     [[nodiscard]] const Marks& marks() const { return marks_; }
-    // Cost of the entries above commit, and of those handed out and not yet applied.
+    // Cost of the entries above commit, of all, and of those handed out and not yet applied.
     [[nodiscard]] std::uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
     [[nodiscard]] std::uint64_t applying_bytes() const { return applying_bytes_; }
+    // The lowest floor that leaves at most so much above it, in cost and in entries.
+    [[nodiscard]] Index floor_within(std::uint64_t bytes_max, std::uint64_t entries_max) const;
 
     // `index` must be in the log, above the floor.
     [[nodiscard]] const Entry& at(Index index) const;
@@ -67,6 +70,8 @@ class Log {
     void truncate(Index from);
     // Drops everything up to `index`; index <= applied and <= stable.
     void compact(Index index);
+    // A snapshot was installed: begins anew above it, with nothing, all of it durable and applied.
+    void restart(SnapshotMeta snapshot);
 
     // Moves the entries not yet in any batch into `out` (copies that share the payloads).
     void take_unsaved(std::vector<Entry>& out);
@@ -94,6 +99,7 @@ class Log {
     EntryRing ring_;
     std::vector<ConfAt> confs_;  // by index; the first is the floor's; never empty
     Marks marks_;
+    std::uint64_t bytes_ = 0;  // cost of all entries above the floor
     std::uint64_t uncommitted_bytes_ = 0;
     std::uint64_t applying_bytes_ = 0;
 };

@@ -92,6 +92,7 @@ struct TimeoutNow {
 struct Forwarded {
     ProposalId id;
     Bytes payload;
+    EntryKind kind = EntryKind::kCommand;  // or kConfig
     bool operator==(const Forwarded&) const = default;
 };
 struct ForwardProposals {
@@ -125,9 +126,16 @@ struct ReadIndexReply {
     bool operator==(const ReadIndexReply&) const = default;
 };
 
+// InstallSnapshot (Raft paper §7) without the bytes, which travel outside of the core: the files of
+// this snapshot are whole, verified and durable at the receiver. Answered by an AppendReply.
+struct InstallSnapshot {
+    SnapshotMeta snapshot;
+    bool operator==(const InstallSnapshot&) const = default;
+};
+
 using MessageBody = std::variant<PreVote, PreVoteReply, Vote, VoteReply, Append, AppendReply,
                                  Heartbeat, HeartbeatReply, TimeoutNow, ForwardProposals,
-                                 ForwardRefused, ReadIndexRequest, ReadIndexReply>;
+                                 ForwardRefused, ReadIndexRequest, ReadIndexReply, InstallSnapshot>;
 
 // The position in MessageBody; also the number on the wire (docs/formats/peer.md): append only.
 enum class MessageKind : std::uint8_t {
@@ -144,6 +152,7 @@ enum class MessageKind : std::uint8_t {
     kForwardRefused,
     kReadIndexRequest,
     kReadIndexReply,
+    kInstallSnapshot,
 };
 inline constexpr std::uint8_t kMessageKindCount = std::variant_size_v<MessageBody>;
 

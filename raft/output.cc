@@ -52,7 +52,8 @@ std::optional<PersistSeq> Core::rests_on(const Message& message) const {
         case MessageKind::kForwardProposals:
         case MessageKind::kForwardRefused:
         case MessageKind::kReadIndexRequest:
-        case MessageKind::kReadIndexReply: break;
+        case MessageKind::kReadIndexReply:
+        case MessageKind::kInstallSnapshot: break;
     }
     return writes_.batch_of_term(message.term);
 }
@@ -94,6 +95,10 @@ void Core::on_persisted(PersistSeq seq) {
 
 void Core::on_applied(Index index) { log_.applied_to(index); }
 
+bool Core::may_hand_out() const {
+    return !installing_ && log_.has_committed(config_.apply_bytes_max);
+}
+
 bool Core::has_batch() const {
     const HardState& queued = writes_.queued();
     return log_.marks().unsaved_from <= log_.last() || queued.term != at_.term ||
@@ -114,6 +119,7 @@ void Core::build_batch() {
     }
     if (std::exchange(compaction_.due, false)) {
         batch.floor = log_.floor();
+        batch.restart = std::exchange(compaction_.restart, false);
     }
     batch.seq = writes_.start(
         now, batch.entries.empty() ? std::nullopt : std::optional<Index>(log_.last()));
@@ -127,12 +133,12 @@ bool Core::role_changed() const {
 bool Core::has_ready() const {
     const bool gathered = !out_.messages.empty() || !out_.reads.empty() ||
                           !out_.reads_refused.empty() || !out_.refused.empty() ||
-                          !out_.trace.empty() || !forwards_.empty() || out_.transfer.has_value();
+                          !out_.trace.empty() || !forwards_.empty() || out_.transfer.has_value() ||
+                          !out_.snapshots_wanted.empty() || out_.install.has_value();
     const bool leads = at_.role == Role::kLeader;
     const bool due = leads && (leading_.heartbeat_due || leading_.appends_due ||
                                (reads_.has_unassigned() && committed_in_own_term()));
-    return gathered || due || has_batch() || role_changed() ||
-           log_.has_committed(config_.apply_bytes_max);
+    return gathered || due || has_batch() || role_changed() || may_hand_out();
 }
 
 void Core::take_ready(Ready& out) {
@@ -141,9 +147,12 @@ void Core::take_ready(Ready& out) {
         flush_reads();
         flush_heartbeats();
         flush_appends();
+        maybe_retire();
     }
     build_batch();
-    log_.take_committed(config_.apply_bytes_max, out_.committed);
+    if (may_hand_out()) {
+        log_.take_committed(config_.apply_bytes_max, out_.committed);
+    }
     if (role_changed()) {
         reported_ = {.role = at_.role, .term = at_.term, .leader = at_.leader};
         out_.role = reported_;
@@ -160,6 +169,8 @@ void Core::take_ready(Ready& out) {
     out.reads_refused.clear();
     out.refused.clear();
     out.transfer.reset();
+    out.snapshots_wanted.clear();
+    out.install.reset();
     out.role.reset();
     out.trace.clear();
     std::swap(out, out_);

@@ -24,6 +24,9 @@ struct PersistBatch {
     // Consecutive indexes. When entries[0].index is not one past the log's end, the log is first
     // truncated to entries[0].index - 1 (a follower dropping a conflicting suffix, §5.3).
     std::vector<Entry> entries;
+    // With `floor` only: the floor is an installed snapshot's, and nothing that the log holds is of
+    // use any more, above it or below (Raft paper §7).
+    bool restart = false;
 
     bool operator==(const PersistBatch&) const = default;
 };

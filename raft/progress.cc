@@ -10,8 +10,11 @@ void Progress::reset(Index last) {
     match_ = Index{};
     told_commit_ = Index{};
     read_round_ = 0;
+    catching_up_ = false;
     // A new leader has not heard of anybody yet; it gives everybody one span of check-quorum.
-    active_ = true;
+    heard_ever_ = false;
+    silent_ticks_ = 0;
+    nudge_allowed_ = true;
     become_probe(last + 1);
 }
 
@@ -44,7 +47,13 @@ bool Progress::acked(Index match) {
     }
     match_ = match;
     next_ = std::max(next_, match_ + 1);
-    if (state_ == ProgressState::kProbe) {
+    if (state_ == ProgressState::kSnapshot) {
+        // It may have got further by another leader's help, or by the snapshot itself whose end
+        // has not been told yet.
+        if (match_ >= kept_from_) {
+            become_replicate();
+        }
+    } else if (state_ == ProgressState::kProbe) {
         become_replicate();
     } else {
         inflights_.free_up_to(match_);
@@ -53,7 +62,7 @@ bool Progress::acked(Index match) {
 }
 
 bool Progress::refused(Index rejected, Index resume) {
-    if (rejected <= match_) {
+    if (rejected <= match_ || state_ == ProgressState::kSnapshot) {
         return false;
     }
     if (state_ == ProgressState::kReplicate) {
@@ -69,6 +78,38 @@ bool Progress::refused(Index rejected, Index resume) {
     }
     become_probe(std::max(match_ + 1, std::min(rejected, resume + 1)));
     return true;
+}
+
+void Progress::become_snapshot(Index kept_from) {
+    state_ = ProgressState::kSnapshot;
+    kept_from_ = kept_from;
+    catching_up_ = true;
+    probe_sent_ = false;
+    asked_ = false;
+    inflights_.clear();
+}
+
+void Progress::snapshot_sent(std::optional<Index> last) {
+    if (state_ != ProgressState::kSnapshot) {
+        return;
+    }
+    catching_up_ = last.has_value();
+    become_probe(std::max(match_, last.value_or(Index{})) + 1);
+    // Its own answer, or that to the next heartbeat, tells when to go on.
+    asked_ = false;
+    probe_sent_ = true;
+}
+
+std::optional<Index> Progress::catching_up_from() const {
+    if (!catching_up_) {
+        return std::nullopt;
+    }
+    switch (state_) {
+        case ProgressState::kSnapshot: return std::max(kept_from_, match_);
+        case ProgressState::kProbe: return next_ - 1;
+        case ProgressState::kReplicate: break;
+    }
+    return match_;
 }
 
 void Progress::unreachable() {
@@ -88,6 +129,9 @@ void Progress::nudge() {
 void Progress::confirmed(std::uint64_t round) { read_round_ = std::max(read_round_, round); }
 
 bool Progress::wants_append(Index last, Index commit) const {
+    if (state_ == ProgressState::kSnapshot) {
+        return false;
+    }
     if (state_ == ProgressState::kProbe) {
         return !probe_sent_ && (asked_ || next_ <= last);
     }

@@ -10,31 +10,35 @@ void Core::refuse_proposal(const ProposalId& id, Errc reason) {
     trace(TraceKind::kRefusedProposal, static_cast<std::uint16_t>(reason));
 }
 
-std::optional<Errc> Core::admit(std::uint64_t cost_bytes) const {
+std::optional<Errc> Core::admit(EntryKind kind, const Bytes& payload) const {
     if (transfer_) {
         // Dissertation §3.10: or the transferee could never catch up.
         return Errc::kLeaderChanged;
     }
+    const Entry cost{.id = {}, .kind = kind, .payload = payload};
     const std::uint64_t uncommitted = log_.uncommitted_bytes();
-    if (uncommitted > 0 && uncommitted + cost_bytes > config_.uncommitted_bytes_max) {
+    if (uncommitted > 0 && uncommitted + cost.cost_bytes() > config_.uncommitted_bytes_max) {
+        return Errc::kTooManyRequests;
+    }
+    if (!config_.snapshots && log_.bytes() + cost.cost_bytes() > config_.log_bytes_max) {
         return Errc::kTooManyRequests;
     }
     if (log_.marks().commit - log_.marks().applied > config_.apply_gap_max) {
         return Errc::kTooManyRequests;
     }
-    return std::nullopt;
+    return kind == EntryKind::kConfig ? admit_conf(payload) : std::nullopt;
 }
 
 void Core::on_propose(Propose& propose) {
     if (at_.role == Role::kLeader) {
-        const Entry cost{.id = {}, .kind = EntryKind::kCommand, .payload = propose.payload};
-        if (const auto reason = admit(cost.cost_bytes())) {
+        if (const auto reason = admit(propose.kind, propose.payload)) {
             refuse_proposal(propose.id, *reason);
             return;
         }
-        append_own(EntryKind::kCommand, std::move(propose.payload));
+        append_own(propose.kind, std::move(propose.payload));
     } else if (at_.leader) {
-        forwards_.push_back({.id = propose.id, .payload = std::move(propose.payload)});
+        forwards_.push_back(
+            {.id = propose.id, .payload = std::move(propose.payload), .kind = propose.kind});
     } else {
         refuse_proposal(propose.id, Errc::kNoLeader);
     }
@@ -72,17 +76,13 @@ void Core::on_forward_proposals(Message& message) {
         switch (window_.take(forward.id)) {
             case ForwardWindow::Verdict::kOld: ignore(message); continue;
             case ForwardWindow::Verdict::kFull: reason = Errc::kTooManyRequests; break;
-            case ForwardWindow::Verdict::kNew: {
-                const Entry cost{.id = {}, .kind = EntryKind::kCommand, .payload = forward.payload};
-                reason = admit(cost.cost_bytes());
-                break;
-            }
+            case ForwardWindow::Verdict::kNew: reason = admit(forward.kind, forward.payload); break;
         }
         if (reason) {
             answer.refused.push_back({.id = forward.id, .reason = *reason});
             trace(TraceKind::kRefusedProposal, static_cast<std::uint16_t>(*reason), message.from);
         } else {
-            append_own(EntryKind::kCommand, std::move(forward.payload));
+            append_own(forward.kind, std::move(forward.payload));
         }
     }
     if (!answer.refused.empty()) {

@@ -60,6 +60,8 @@ void Core::step(Input&& input) {
                    },
                    [&](PeerUnreachable& peer) { on_peer_unreachable(peer.node); },
                    [&](TransferLeader& transfer) { on_transfer_leader(transfer.to); },
+                   [&](SnapshotSent& sent) { on_snapshot_sent(sent); },
+                   [&](SnapshotInstalled& installed) { on_snapshot_installed(installed); },
                    [&](Campaign&) { on_campaign(); },
                },
                input);
@@ -84,11 +86,13 @@ Status Core::status() const {
     }
     for (const Progress& progress : tracker_.all()) {
         if (progress.id() != config_.id) {
-            status.peers[progress.id()] = {.match = progress.match(),
-                                           .next = progress.next(),
-                                           .probing = progress.state() == ProgressState::kProbe,
-                                           .active = progress.active(),
-                                           .inflight_count = progress.inflights().count()};
+            status.peers[progress.id()] = {
+                .match = progress.match(),
+                .next = progress.next(),
+                .probing = progress.state() == ProgressState::kProbe,
+                .needs_snapshot = progress.state() == ProgressState::kSnapshot,
+                .active = progress.active(config_.election_ticks),
+                .inflight_count = progress.inflights().count()};
         }
     }
     return status;

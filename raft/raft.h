@@ -23,7 +23,8 @@ struct PeerStatus {
     Index match;
     Index next;
     bool probing = false;
-    bool active = false;  // heard of within the last election timeout
+    bool needs_snapshot = false;  // one is wanted or on its way
+    bool active = false;          // heard of within the last election timeout, in this term
     std::uint64_t inflight_count{};
 };
 

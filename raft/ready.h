@@ -60,6 +60,11 @@ enum class TraceKind : std::uint16_t {
     kTransferEnded,    // detail: 1 when leadership moved to the peer
     kRefusedProposal,  // detail: Errc
     kCompacted,        // index: the new floor
+    kSnapshotWanted,   // peer: the follower that the log cannot bring up to date
+    kSnapshotRefused,  // index: its last; this member has it already, or is installing another
+    kInstalling,       // index: the last of the snapshot
+    kInstalled,        // index: the new floor
+    kConfChanged,      // index: the entry; the configuration in effect is another
 };
 
 // TraceEvent::detail of a kIgnored input that is not a message: a tick, a transfer.
@@ -78,6 +83,13 @@ struct Ready {
     std::vector<Entry> committed;
     std::vector<ReadGrant> reads;
     std::vector<ReadRefusal> reads_refused;
+    // These followers need what the log no longer has: a snapshot of the state machine, to be
+    // answered by SnapshotSent. Each is named once until then.
+    std::vector<NodeId> snapshots_wanted;
+    // The snapshot that an InstallSnapshot brought is to replace the state machine, over any crash:
+    // answered by SnapshotInstalled, or the member halts. Nothing is handed out in between. When an
+    // InstallSnapshot is stepped and the next Ready does not carry this, its files are of no use.
+    std::optional<SnapshotMeta> install;
     // Certainly never entered any log.
     std::vector<RefusedProposal> refused;
     std::optional<TransferResult> transfer;

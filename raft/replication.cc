@@ -1,6 +1,7 @@
 // The log's way from the leader to its followers (Raft paper §5.3, §5.4.2; dissertation §10.2.1).
 #include <algorithm>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "raft/core.h"
@@ -33,6 +34,10 @@ void Core::on_append(Message& message) {
         return;
     }
     hear_leader(message.from);
+    if (installing_) {
+        ignore(message);
+        return;
+    }
     // Below the floor everything is committed, so it is the same everywhere (row 48).
     if (append.prev.index >= log_.floor().last.index && !log_.holds(append.prev)) {
         trace(TraceKind::kAppendRejected, 0, message.from, append.prev.index);
@@ -45,29 +50,33 @@ void Core::on_append(Message& message) {
     // The end of this very message, not of the log: a suffix behind it may not be the leader's
     // (rows 31 and 32).
     const Index end = std::max(append.prev.index + append.entries.size(), log_.floor().last.index);
-    if (!append_after_match(append)) {
-        ignore(message);
+    if (Result<void> taken = append_after_match(append); taken.has_error()) {
+        out_.halt = std::move(taken).error();
         return;
     }
     commit_to(std::min(append.commit, end));
     acknowledge(message.from, end);
 }
 
-// False, without a change, when the entries cannot be taken: they contradict what is committed, or
-// carry a configuration this build does not understand.
-bool Core::append_after_match(Append& append) {
+// Fails, without a change, when the entries cannot be taken: they contradict what is committed, so
+// that somebody has lost data, or carry a configuration this build does not understand. Going on
+// without them would leave this member behind for ever, without a word.
+Result<void> Core::append_after_match(Append& append) {
     const auto first_new =
         std::find_if(append.entries.begin(), append.entries.end(), [&](const Entry& entry) {
-            return entry.id.index > log_.floor().last.index && !log_.holds(entry.id);
+            return entry.id.index >= log_.floor().last.index && !log_.holds(entry.id);
         });
     if (first_new == append.entries.end()) {
-        return true;
+        return ok();
     }
     const std::span<Entry> fresh(first_new, append.entries.end());
     const Index from = fresh.front().id.index;
-    if (from <= log_.marks().commit || log_.check_confs(from - 1, fresh).has_error()) {
-        return false;
+    if (from <= log_.marks().commit) {
+        return Error{Errc::kCorrupt,
+                     "raft: the leader contradicts what is committed here at index " +
+                         std::to_string(from.value)};
     }
+    CAIRN_TRY(log_.check_confs(from - 1, fresh));
     const Index conf_before = log_.conf_index();
     if (from <= log_.last()) {
         trace(TraceKind::kTruncated, 0, {}, from);
@@ -83,7 +92,7 @@ bool Core::append_after_match(Append& append) {
     if (conf_changed) {
         after_conf_change();
     }
-    return true;
+    return ok();
 }
 
 // Withheld until the entries are durable here.
@@ -104,7 +113,9 @@ void Core::on_heartbeat(Message& message) {
         return;
     }
     hear_leader(message.from);
-    commit_to(heartbeat.commit);
+    if (!installing_) {
+        commit_to(heartbeat.commit);
+    }
     compaction_.cluster_floor = std::max(compaction_.cluster_floor, heartbeat.floor);
     maybe_compact();
     send(message.from, HeartbeatReply{.read_round = heartbeat.read_round});
@@ -137,7 +148,10 @@ void Core::on_append_reply(Message& message) {
     }
     leading_.appends_due = true;
     maybe_commit();
-    maybe_ask_transferee(*progress);
+    // It may have left a joint configuration, and with it forgotten members.
+    if (const Progress* still = tracker_.find(message.from)) {
+        maybe_ask_transferee(*still);
+    }
 }
 
 void Core::on_heartbeat_reply(Message& message) {
@@ -149,8 +163,9 @@ void Core::on_heartbeat_reply(Message& message) {
     }
     progress->heard();
     progress->confirmed(reply.read_round);
-    if (progress->match() < log_.last()) {
+    if (progress->match() < log_.last() && progress->take_nudge()) {
         // Appends or their answers may have been lost: an Append, even empty, finds out (row 44).
+        // Not at each answer, for each round of reads has one.
         progress->nudge();
         leading_.appends_due = true;
     }
@@ -165,6 +180,7 @@ void Core::maybe_commit() {
     if (agreed > log_.marks().commit && log_.term_at(agreed) == at_.term) {
         commit_to(agreed);
         leading_.appends_due = true;
+        maybe_leave_joint();
     }
 }
 
@@ -180,6 +196,9 @@ void Core::append_own(EntryKind kind, Bytes payload) {
         {.id = {at_.term, log_.last() + 1}, .kind = kind, .payload = std::move(payload)});
     CAIRN_ASSERT(appended.has_value());
     leading_.appends_due = true;
+    if (kind == EntryKind::kConfig) {
+        after_conf_change();
+    }
 }
 
 void Core::flush_heartbeats() {
@@ -213,10 +232,7 @@ void Core::send_append(Progress& progress) {
     const Index prev = progress.next() - 1;
     const std::optional<Term> prev_term = log_.term_at(prev);
     if (!prev_term) {
-        // It lacks what every member was known to have: it lost its log, and needs a snapshot.
-        trace(TraceKind::kIgnored, static_cast<std::uint16_t>(MessageKind::kAppend), progress.id(),
-              prev);
-        progress.sent(prev, 0, {});
+        want_snapshot(progress);
         return;
     }
     Append append{.prev = {*prev_term, prev}, .commit = log_.marks().commit, .entries = {}};
@@ -229,11 +245,6 @@ void Core::send_append(Progress& progress) {
     send(progress.id(), std::move(append));
 }
 
-void Core::after_conf_change() {
-    tracker_.configure(log_.conf(), log_.last());
-    leading_.appends_due = true;
-}
-
 void Core::on_peer_unreachable(NodeId node) {
     Progress* progress = tracker_.find(node);
     if (at_.role == Role::kLeader && progress != nullptr && node != config_.id) {
@@ -241,20 +252,50 @@ void Core::on_peer_unreachable(NodeId node) {
     }
 }
 
-// The floor of the log is the least of what this member has flushed and what everybody has: without
-// snapshots an entry that one member lacks must stay everywhere.
+// The floor of the log is the least of what this member has flushed and what everybody has, but no
+// member is waited for beyond the limits of Config.
 void Core::maybe_compact() {
+    if (installing_) {
+        return;
+    }
     if (at_.role == Role::kLeader) {
         const Index everywhere = std::min(tracker_.least_match(), log_.marks().commit);
         compaction_.cluster_floor = std::max(compaction_.cluster_floor, everywhere);
     }
-    const Index floor = std::min(
-        {compaction_.wanted, compaction_.cluster_floor, log_.marks().applied, log_.marks().stable});
+    const Index floor =
+        std::min({compaction_.wanted, kept_floor(), log_.marks().applied, log_.marks().stable});
     if (floor > log_.floor().last.index) {
         log_.compact(floor);
         compaction_.due = true;
         trace(TraceKind::kCompacted, 0, {}, floor);
     }
+}
+
+// The lowest floor that serves the others: what all have need not be kept, nor what goes beyond the
+// limits; a member on its way behind a snapshot has a larger one.
+Index Core::kept_floor() {
+    if (!config_.snapshots) {
+        return compaction_.cluster_floor;
+    }
+    const Index limit = log_.floor_within(config_.log_bytes_max, config_.log_entries_max);
+    Index kept = std::max(compaction_.cluster_floor, limit);
+    if (at_.role != Role::kLeader || kept == compaction_.cluster_floor) {
+        return kept;
+    }
+    const Index last_resort = log_.floor_within(
+        std::max(config_.catch_up_bytes_max, config_.log_bytes_max), config_.log_entries_max);
+    for (Progress& progress : tracker_.all()) {
+        const std::optional<Index> from = progress.catching_up_from();
+        if (!from) {
+            continue;
+        }
+        if (progress.state() == ProgressState::kReplicate && *from >= limit) {
+            progress.caught_up();
+        } else {
+            kept = std::max(std::min(kept, *from), last_resort);
+        }
+    }
+    return kept;
 }
 
 }  // namespace cairn::raft

@@ -120,14 +120,10 @@ Index Tracker::least_match() const {
     return least;
 }
 
-bool Tracker::take_quorum_active() {
-    const std::uint64_t active = agreed([&](const Progress& progress) -> std::uint64_t {
-        return progress.id() == self_ || progress.active() ? 1 : 0;
-    });
-    for (Progress& progress : members_) {
-        progress.forget_activity();
-    }
-    return active == 1;
+bool Tracker::quorum_active(std::uint32_t ticks) const {
+    return agreed([&](const Progress& progress) -> std::uint64_t {
+               return progress.id() == self_ || progress.silent_ticks() < ticks ? 1 : 0;
+           }) == 1;
 }
 
 void Tracker::clear_votes() { std::fill(ballots_.begin(), ballots_.end(), Ballot::kOpen); }

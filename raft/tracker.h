@@ -40,8 +40,8 @@ class Tracker {
     [[nodiscard]] std::uint64_t confirmed_round(std::uint64_t own) const;
     // What all members, learners included, have durably.
     [[nodiscard]] Index least_match() const;
-    // Whether a quorum was heard of since the last call; forgets what it saw.
-    bool take_quorum_active();
+    // Whether a quorum was heard of less than `ticks` ago, or the term is younger.
+    [[nodiscard]] bool quorum_active(std::uint32_t ticks) const;
 
     void clear_votes();
     // The first answer of each voter counts.

@@ -1,14 +1,18 @@
 // Handing leadership over (dissertation §3.10).
+#include <algorithm>
+
 #include "raft/core.h"
 
 namespace cairn::raft {
 
-// The voter that would have to catch up least, of those that are alive.
+// The voter that would have to catch up least, of those that are alive and will stay.
 NodeId Core::best_follower() const {
     const Progress* best = nullptr;
     for (const Progress& progress : tracker_.all()) {
-        const bool eligible =
-            progress.id() != config_.id && progress.active() && tracker_.is_voter(progress.id());
+        const std::vector<NodeId>& voters = log_.conf().voters;
+        const bool eligible = progress.id() != config_.id &&
+                              progress.active(config_.election_ticks) &&
+                              std::binary_search(voters.begin(), voters.end(), progress.id());
         if (eligible && (best == nullptr || progress.match() > best->match())) {
             best = &progress;
         }

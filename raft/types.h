@@ -43,7 +43,7 @@ struct Entry {
 struct HardState {
     Term term;
     NodeId vote;   // whom this member voted for in `term`; none when nobody
-    Index commit;  // rides along; written by itself only after a tick without any other batch
+    Index commit;  // rides along, never written by itself: a restart may find an older one
 
     bool operator==(const HardState&) const = default;
 };

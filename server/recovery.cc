@@ -28,6 +28,9 @@ constexpr std::uint64_t kOpenBytes = 1024U * 1024U;
 // A flush takes no more, whatever the log has above the engine.
 constexpr std::uint64_t kReplayBytesMax = 64U * 1024U * 1024U;
 
+// The log that is kept while a member is down; above it the leader refuses writes.
+constexpr std::uint64_t kLogBytesMax = 2048ULL * 1024U * 1024U;
+
 Error lost_identity(const DataDir& dir, const std::string& found) {
     return {Errc::kCorrupt,
             fmt::format("{}: a member's data is there ({}) and its IDENTITY file is not: put that "
@@ -125,6 +128,8 @@ ReplicaConfig replica_config(const ServerConfig& config, NodeId self, std::uint6
     replica.raft.election_ticks = config.election_ticks();
     replica.raft.pre_vote = config.pre_vote;
     replica.raft.seed = boot;
+    replica.raft.snapshots = false;
+    replica.raft.log_bytes_max = kLogBytesMax;
     replica.boot = boot;
     replica.request_timeout_ticks =
         kRequestTimeoutMs / tick_ms + 2 * std::uint64_t{config.election_ticks()};
@@ -132,23 +137,26 @@ ReplicaConfig replica_config(const ServerConfig& config, NodeId self, std::uint6
     return replica;
 }
 
-// The engine may be behind the log: members that only the log knows yet count too.
+// The engine may be behind the log: what only the log says of members yet counts too.
 Result<std::vector<command::MemberInfo>> known_members(const storage::StateMachine& machine,
                                                        const raft::Recovered& recovered) {
     std::map<std::uint64_t, command::MemberInfo> members;
-    for (const auto& entry : recovered.entries) {
-        if (entry.kind == raft::EntryKind::kConfig) {
-            CAIRN_TRY(const auto change, raft::decode_conf_change(entry.payload));
-            command::MemberInfo member;
-            if (!member.ParseFromString(std::string(change.context.view()))) {
-                return Error{Errc::kCorrupt, "a configuration entry names no member"};
-            }
-            members[change.node.value] = std::move(member);
-        }
-    }
     CAIRN_TRY(auto applied, machine.view()->members());
     for (auto& member : applied) {
         members[member.id()] = std::move(member);
+    }
+    for (const auto& entry : recovered.entries) {
+        if (entry.kind != raft::EntryKind::kConfig ||
+            entry.id.index <= machine.applied_state().applied.index) {
+            continue;
+        }
+        CAIRN_TRY(const auto change, raft::decode_conf_change(entry.payload));
+        CAIRN_TRY(const auto member, storage::member_of(change));
+        if (member) {
+            members[change.node.value] = *member;
+        } else if (change.kind == raft::ConfChangeKind::kRemove) {
+            members.erase(change.node.value);
+        }
     }
     std::vector<command::MemberInfo> sorted;
     for (auto& [id, member] : members) {

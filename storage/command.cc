@@ -57,6 +57,11 @@ Bytes encode_command(const Command& command) {
     });
 }
 
+bool is_member_change(command::CommandKind kind) {
+    return kind == command::MEMBER_ADD || kind == command::MEMBER_REMOVE ||
+           kind == command::MEMBER_UPDATE || kind == command::MEMBER_PROMOTE;
+}
+
 Result<Command> decode_command(const Bytes& payload) {
     ByteView in = payload.view();
     if (in.size() < kIdOffset) {

@@ -24,6 +24,9 @@ struct Command {
     Bytes request;                  // a slice of the entry's payload after decoding
 };
 
+// Of those that stand in configuration entries only (docs/formats/conf_change.md).
+bool is_member_change(command::CommandKind kind);
+
 Bytes encode_command(const Command& command);
 // kMalformed, or kUnsupportedVersion for a version or kind of a newer build: the member must stop.
 Result<Command> decode_command(const Bytes& payload);

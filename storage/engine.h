@@ -102,6 +102,7 @@ struct ManifestFile {
     std::string name;
     std::uint64_t bytes{};
     std::uint64_t checksum{};  // XXH3-64 of the content
+    bool operator==(const ManifestFile&) const = default;
 };
 struct Manifest {
     std::vector<ManifestFile> files;

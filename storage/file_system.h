@@ -69,4 +69,15 @@ class FileSystem {
     virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
 };
 
+// The directory that holds `path`'s name; "." for a plain name, "/" for what lies in the root.
+inline std::string parent_dir(const std::string& path) {
+    const std::size_t end = path.find_last_not_of('/');
+    const std::size_t slash = end == std::string::npos ? end : path.rfind('/', end);
+    if (slash == std::string::npos) {
+        return ".";
+    }
+    const std::size_t last = path.find_last_not_of('/', slash);
+    return last == std::string::npos ? "/" : path.substr(0, last + 1);
+}
+
 }  // namespace cairn::storage

@@ -28,7 +28,7 @@ void check_contiguous(std::span<const raft::PersistBatch> batches, const wal::Se
         if (batch.floor) {
             CAIRN_ASSERT(batch.floor->last.index >= floor);
             floor = batch.floor->last.index;
-            last = std::max(last, floor);
+            last = batch.restart ? floor : std::max(last, floor);
         }
         if (!batch.entries.empty()) {
             const Index first = batch.entries.front().id.index;
@@ -37,16 +37,6 @@ void check_contiguous(std::span<const raft::PersistBatch> batches, const wal::Se
             CAIRN_ASSERT(last == first + (batch.entries.size() - 1));
         }
     }
-}
-
-std::string parent_of(const std::string& dir) {
-    const std::size_t end = dir.find_last_not_of('/');
-    const std::size_t slash = end == std::string::npos ? end : dir.rfind('/', end);
-    if (slash == std::string::npos) {
-        return ".";
-    }
-    const std::size_t last = dir.find_last_not_of('/', slash);
-    return last == std::string::npos ? "/" : dir.substr(0, last + 1);
 }
 
 struct LogFiles {
@@ -155,7 +145,10 @@ class LogStore::Impl {
     void advance(const raft::PersistBatch& batch) {
         if (batch.floor) {
             state_.floor = *batch.floor;
-            if (state_.floor.last.index > state_.last.index) {
+            if (batch.restart) {
+                writer_.truncated(state_.floor.last.index);
+                state_.last = state_.floor.last;
+            } else if (state_.floor.last.index > state_.last.index) {
                 state_.last = state_.floor.last;
             }
         }
@@ -182,7 +175,7 @@ Result<LogStore::Opened> LogStore::open(FileSystem& files, std::string dir, LogO
     CAIRN_ASSERT(options.segment_bytes >= 2 * wal::kBlockBytes &&
                  options.segment_bytes % wal::kBlockBytes == 0);
     CAIRN_TRY(files.make_dirs(dir));
-    CAIRN_TRY(files.sync_dir(parent_of(dir)));
+    CAIRN_TRY(files.sync_dir(parent_dir(dir)));
     CAIRN_TRY(LogFiles found, list_files(files, dir));
     CAIRN_TRY(wal::ReadLog read, wal::read_log(files, dir, found.segments));
     auto impl = std::make_unique<Impl>(files, std::move(dir), options);

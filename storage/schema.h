@@ -24,6 +24,7 @@ inline constexpr ByteView kMetaRevision = "revision";
 inline constexpr ByteView kMetaCompacted = "compacted";
 inline constexpr ByteView kMetaCollector = "collector";
 inline constexpr ByteView kMetaAlarmPrefix = "alarm/";
+inline constexpr ByteView kMetaRemovedPrefix = "removed/";  // + member id
 
 // Order-preserving and self-ending: 00 becomes 00 ff, and 00 01 ends it.
 void append_escaped(std::string& out, ByteView user_key);

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "proto/cairn/command.pb.h"
 #include "proto/etcd/rpc_kv.pb.h"
+#include "raft/conf_change.h"
 #include "storage/alarm_store.h"
 #include "storage/command.h"
 #include "storage/member_store.h"
@@ -93,10 +94,9 @@ class ApplyRun {
         CAIRN_ASSERT(entry.id.index == marks_.applied.index + 1);
         CAIRN_ASSERT(entry.id.term >= marks_.applied.term);
         if (entry.kind == raft::EntryKind::kCommand) {
-            CAIRN_TRY(apply_command(entry.payload));
+            CAIRN_TRY(apply_command(entry.payload, CommandPlace::kCommandEntry));
         } else if (entry.kind == raft::EntryKind::kConfig) {
-            CAIRN_TRY(apply_member_change(overlay_, entry.payload));
-            output_.members_changed = true;
+            CAIRN_TRY(apply_config(entry.payload));
         } else if (entry.kind != raft::EntryKind::kNoop) {
             return Error(
                 Errc::kUnsupportedVersion,
@@ -124,13 +124,30 @@ class ApplyRun {
     ApplyOutput take_output() { return std::move(output_); }
 
   private:
-    Result<void> apply_command(const Bytes& payload) {
+    enum class CommandPlace : std::uint8_t { kCommandEntry, kConfigEntry };
+
+    Result<void> apply_config(const Bytes& payload) {
+        CAIRN_TRY(const raft::ConfChange change, raft::decode_conf_change(payload));
+        output_.members_changed = true;
+        switch (change.kind) {
+            case raft::ConfChangeKind::kBootstrapVoter:
+                return apply_bootstrap_member(overlay_, change);
+            case raft::ConfChangeKind::kLeaveJoint: return ok();
+            case raft::ConfChangeKind::kAddVoter:
+            case raft::ConfChangeKind::kAddLearner:
+            case raft::ConfChangeKind::kRemove:
+            case raft::ConfChangeKind::kUpdate: break;
+        }
+        return apply_command(change.context, CommandPlace::kConfigEntry);
+    }
+
+    Result<void> apply_command(const Bytes& payload, CommandPlace place) {
         CAIRN_TRY(const Command command, decode_command(payload));
         const std::size_t savepoint = overlay_.savepoint();
         ApplyResult result;
         result.id = command.id;
         std::string body;
-        const Result<void> done = execute(command, result, body);
+        const Result<void> done = execute(command, place, result, body);
         if (!done) {
             if (is_final(done.error().code)) {
                 return done.error();
@@ -148,8 +165,13 @@ class ApplyRun {
         return ok();
     }
 
-    Result<void> execute(const Command& command, ApplyResult& result, std::string& body) {
+    Result<void> execute(const Command& command, CommandPlace place, ApplyResult& result,
+                         std::string& body) {
         const ByteView bytes = command.request.view();
+        // A member changes with the configuration or not at all, and nothing else does.
+        if (is_member_change(command.kind) != (place == CommandPlace::kConfigEntry)) {
+            return Errc::kMalformedRequest;
+        }
         switch (command.kind) {
             case command::PUT: return execute_put(bytes, body);
             case command::DELETE_RANGE: return execute_delete_range(bytes, body);
@@ -157,6 +179,10 @@ class ApplyRun {
             case command::COMPACT: return execute_compact(bytes, result);
             case command::ALARM: return execute_alarm(bytes, body);
             case command::MEMBER_ATTRIBUTES: return execute_member_attributes(bytes);
+            case command::MEMBER_ADD:
+            case command::MEMBER_REMOVE:
+            case command::MEMBER_UPDATE:
+            case command::MEMBER_PROMOTE: return execute_member_change(command, body);
             case command::UNKNOWN:
             case command::CommandKind_INT_MIN_SENTINEL_DO_NOT_USE_:
             case command::CommandKind_INT_MAX_SENTINEL_DO_NOT_USE_: break;
@@ -247,6 +273,11 @@ class ApplyRun {
         CAIRN_TRY(apply_member_attributes(overlay_, info));
         output_.members_changed = true;
         return ok();
+    }
+
+    Result<void> execute_member_change(const Command& command, std::string& body) {
+        CAIRN_TRY(const auto info, parse<command::MemberInfo>(command.request.view()));
+        return apply_member_change(overlay_, command.kind, info, body);
     }
 
     // etcd: under a CORRUPT alarm every write is DataLoss, reads go on.

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint8_t kHasFloor = 1;
 constexpr std::uint8_t kHasHardState = 2;
+constexpr std::uint8_t kRestarts = 4;
 constexpr std::size_t kSummedBytes = 48;     // the header without its own sum
 constexpr std::size_t kEntryHeadBytes = 13;  // term, kind, payload length
 constexpr std::size_t kHardStateBytes = 24;
@@ -191,7 +192,9 @@ std::vector<raft::Entry> take_entries(Cursor& cursor) {
 raft::PersistBatch take_group(Cursor& cursor) {
     raft::PersistBatch batch;
     const auto flags = cursor.take<std::uint8_t>();
-    if ((flags & ~(kHasFloor | kHasHardState)) != 0) {
+    batch.restart = (flags & kRestarts) != 0;
+    if ((flags & ~(kHasFloor | kHasHardState | kRestarts)) != 0 ||
+        (batch.restart && (flags & kHasFloor) == 0)) {
         cursor.fail();
     }
     if ((flags & kHasFloor) != 0) {
@@ -292,7 +295,10 @@ std::uint64_t group_bytes(const raft::PersistBatch& batch) {
 void encode_group(const raft::PersistBatch& batch, BatchBuffer& buffer) {
     const std::uint64_t bytes = group_bytes(batch);
     char* const begin = buffer.extend(bytes);
-    const unsigned flags = (batch.floor ? kHasFloor : 0U) | (batch.hard_state ? kHasHardState : 0U);
+    CAIRN_ASSERT(batch.floor || !batch.restart);
+    const unsigned flags = (batch.floor ? kHasFloor : 0U) |
+                           (batch.hard_state ? kHasHardState : 0U) |
+                           (batch.restart ? kRestarts : 0U);
     char* to = put(begin, static_cast<std::uint8_t>(flags));
     if (batch.floor) {
         to = put_floor(to, *batch.floor);

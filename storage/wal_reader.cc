@@ -46,6 +46,7 @@ class LogReader {
     Result<void> take_payload(const BatchHeader& header, ByteView payload);
     Result<void> take_segment_state(ByteView payload);
     Result<void> apply(raft::PersistBatch batch);
+    void drop_entries(raft::EntryId last);
     Result<void> apply_floor(const raft::SnapshotMeta& floor);
     Result<void> apply_entries(std::vector<raft::Entry> entries);
     // Of an entry in entries_.
@@ -232,6 +233,9 @@ Result<void> LogReader::take_segment_state(ByteView payload) {
 // The order of raft/persist.h: floor, then hard state, then entries.
 Result<void> LogReader::apply(raft::PersistBatch batch) {
     if (batch.floor) {
+        if (batch.restart) {
+            drop_entries(batch.floor->last);
+        }
         CAIRN_TRY(apply_floor(*batch.floor));
     }
     if (batch.hard_state) {
@@ -243,6 +247,16 @@ Result<void> LogReader::apply(raft::PersistBatch batch) {
     return ok();
 }
 
+// The log begins anew behind `last`, whatever it held.
+void LogReader::drop_entries(raft::EntryId last) {
+    for (Segment& segment : end_.segments) {
+        segment.start_last = std::min(segment.start_last, last.index);
+    }
+    entries_.clear();
+    state_.last = last;
+    first_ = last.index + 1;
+}
+
 Result<void> LogReader::apply_floor(const raft::SnapshotMeta& floor) {
     if (floor.last.index < state_.floor.last.index) {
         return corrupt(offset_, "the floor goes back");
@@ -250,9 +264,7 @@ Result<void> LogReader::apply_floor(const raft::SnapshotMeta& floor) {
     state_.floor = floor;
     if (floor.last.index > state_.last.index) {
         // A floor beyond the log: everything in it is behind the state machine.
-        entries_.clear();
-        state_.last = floor.last;
-        first_ = floor.last.index + 1;
+        drop_entries(floor.last);
     } else if (floor.last.index >= first_ && term_at(floor.last.index) != floor.last.term) {
         return corrupt(offset_, "the floor names another entry than the log holds");
     }

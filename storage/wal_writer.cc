@@ -131,7 +131,22 @@ Result<void> Writer::prepare() {
         return ok();
     }
     const std::uint64_t step = std::clamp(due - growing_bytes_, kSpareStepMin, kSpareStepMax);
-    return grow_spare(std::min(growing_bytes_ + step, options_.segment_bytes));
+    Result<void> grown = grow_spare(std::min(growing_bytes_ + step, options_.segment_bytes));
+    if (grown.has_error() && grown.error().code == Errc::kNoSpace) {
+        // The segment in use has room of its own: the disk is full only for the next one, and may
+        // not be by then.
+        return drop_growing();
+    }
+    return grown;
+}
+
+Result<void> Writer::drop_growing() {
+    if (growing_ == nullptr) {
+        return ok();
+    }
+    growing_.reset();
+    growing_bytes_ = 0;
+    return files_.remove(spare_path(growing_id_));
 }
 
 // Whole, it is a spare as any other. A crash leaves a shorter file, which resume removes.

@@ -48,6 +48,7 @@ class Writer {
     Result<void> begin_segment(const SegmentState& state, std::uint64_t first_batch_bytes);
     Result<std::uint64_t> make_spare(std::uint64_t bytes);
     Result<void> grow_spare(std::uint64_t bytes);
+    Result<void> drop_growing();
     Result<void> write_here(BatchKind kind, BatchBuffer& buffer);
     Result<void> sync_file();
     [[nodiscard]] std::string segment_path(std::uint64_t id) const;

@@ -1,7 +1,10 @@
 #include "server/peer/peer_codec.h"
 
+#include <algorithm>
+#include <functional>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "base/assert.h"
 #include "proto/cairn/peer.pb.h"
@@ -11,6 +14,8 @@ namespace cairn::server::peer {
 namespace {
 
 namespace pb = ::cairn::peer;
+
+constexpr std::uint64_t kNumberMax = std::numeric_limits<std::uint64_t>::max() / 2;
 
 void put(raft::EntryId id, pb::EntryId& out) {
     out.set_term(id.term.value);
@@ -26,6 +31,34 @@ void put(const ProposalId& id, pb::ProposalId& out) {
 }
 
 ProposalId get(const pb::ProposalId& id) { return {NodeId{id.member()}, id.boot(), id.sequence()}; }
+
+void put(const std::vector<NodeId>& ids, google::protobuf::RepeatedField<std::uint64_t>& out) {
+    for (const NodeId id : ids) {
+        out.Add(id.value);
+    }
+}
+
+std::vector<NodeId> get(const google::protobuf::RepeatedField<std::uint64_t>& ids) {
+    std::vector<NodeId> nodes;
+    nodes.reserve(static_cast<std::size_t>(ids.size()));
+    for (const std::uint64_t id : ids) {
+        nodes.push_back(NodeId{id});
+    }
+    return nodes;
+}
+
+void put(const raft::ConfState& conf, pb::ConfState& out) {
+    put(conf.voters, *out.mutable_voters());
+    put(conf.voters_outgoing, *out.mutable_voters_outgoing());
+    put(conf.learners, *out.mutable_learners());
+    put(conf.learners_next, *out.mutable_learners_next());
+    out.set_auto_leave(conf.auto_leave);
+}
+
+bool is_sorted_set(const std::vector<NodeId>& ids) {
+    return std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end() &&
+           (ids.empty() || ids.front());
+}
 
 // One overload of `put` for each body, into the message's own field.
 struct BodyEncoder {
@@ -75,7 +108,8 @@ struct BodyEncoder {
     void operator()(const raft::ForwardProposals& body) const {
         auto& forward = *out.mutable_forward_proposals();
         for (const auto& proposal : body.proposals) {
-            auto& slot = *forward.add_proposals();
+            const bool change = proposal.kind == raft::EntryKind::kConfig;
+            auto& slot = change ? *forward.add_changes() : *forward.add_proposals();
             put(proposal.id, *slot.mutable_id());
             slot.set_payload(proposal.payload.data(), proposal.payload.size());
         }
@@ -97,6 +131,11 @@ struct BodyEncoder {
         reply.set_granted(body.granted);
         reply.set_index(body.index.value);
     }
+    void operator()(const raft::InstallSnapshot& body) const {
+        auto& install = *out.mutable_install_snapshot();
+        put(body.snapshot.last, *install.mutable_last());
+        put(body.snapshot.conf, *install.mutable_conf());
+    }
 };
 
 Error malformed(const char* what) {
@@ -109,9 +148,6 @@ Result<raft::MessageBody> decode_append(const pb::Append& in) {
     append.commit = Index{in.commit()};
     append.entries.reserve(static_cast<std::size_t>(in.entries_size()));
     raft::EntryId last = append.prev;
-    if (last.index.value > std::numeric_limits<std::uint64_t>::max() / 2) {
-        return malformed("an index out of range");
-    }
     for (const auto& slot : in.entries()) {
         if (slot.kind() > static_cast<std::uint32_t>(raft::EntryKind::kConfig)) {
             return malformed("an entry of unknown kind");
@@ -129,19 +165,47 @@ Result<raft::MessageBody> decode_append(const pb::Append& in) {
 
 raft::MessageBody decode_forward(const pb::ForwardProposals& in) {
     raft::ForwardProposals forward;
-    forward.proposals.reserve(static_cast<std::size_t>(in.proposals_size()));
+    forward.proposals.reserve(static_cast<std::size_t>(in.proposals_size() + in.changes_size()));
+    const auto take = [&](const pb::Forwarded& slot, raft::EntryKind kind) {
+        forward.proposals.push_back({get(slot.id()), Bytes::copy_of(slot.payload()), kind});
+    };
     for (const auto& slot : in.proposals()) {
-        forward.proposals.push_back({get(slot.id()), Bytes::copy_of(slot.payload())});
+        take(slot, raft::EntryKind::kCommand);
+    }
+    for (const auto& slot : in.changes()) {
+        take(slot, raft::EntryKind::kConfig);
     }
     return forward;
+}
+
+Result<raft::MessageBody> decode_install(const pb::InstallSnapshot& in) {
+    const raft::ConfState conf{.voters = get(in.conf().voters()),
+                               .voters_outgoing = get(in.conf().voters_outgoing()),
+                               .learners = get(in.conf().learners()),
+                               .learners_next = get(in.conf().learners_next()),
+                               .auto_leave = in.conf().auto_leave()};
+    for (const auto* ids :
+         {&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next}) {
+        if (!is_sorted_set(*ids)) {
+            return malformed("the members of a configuration are not in order");
+        }
+    }
+    return raft::MessageBody{raft::InstallSnapshot{{get(in.last()), conf}}};
+}
+
+// One that a newer build knows and this one does not still says that the proposal was not taken.
+Errc refusal_reason(std::uint32_t number) {
+    const auto reason = static_cast<Errc>(static_cast<std::uint16_t>(number));
+    const bool known =
+        number <= std::numeric_limits<std::uint16_t>::max() && errc_name(reason) != "?";
+    return known ? reason : Errc::kLeaderChanged;
 }
 
 raft::MessageBody decode_refused(const pb::ForwardRefused& in) {
     raft::ForwardRefused refused;
     refused.refused.reserve(static_cast<std::size_t>(in.refused_size()));
     for (const auto& slot : in.refused()) {
-        refused.refused.push_back(
-            {get(slot.id()), static_cast<Errc>(static_cast<std::uint16_t>(slot.reason()))});
+        refused.refused.push_back({get(slot.id()), refusal_reason(slot.reason())});
     }
     return refused;
 }
@@ -179,10 +243,38 @@ Result<raft::MessageBody> decode_body(const pb::Message& in) {
             return raft::MessageBody{
                 raft::ReadIndexReply{reply.request(), reply.granted(), Index{reply.index()}}};
         }
+        case pb::Message::kInstallSnapshot: return decode_install(in.install_snapshot());
         case pb::Message::BODY_NOT_SET: return malformed("no body");
     }
     return malformed("an unknown body");
 }
+
+// The largest term or index that a body names: beyond 2^63 arithmetic on them could overflow.
+struct LargestNumber {
+    std::uint64_t operator()(raft::EntryId id) const {
+        return std::max(id.term.value, id.index.value);
+    }
+    std::uint64_t operator()(const raft::PreVote& body) const { return (*this)(body.last); }
+    std::uint64_t operator()(const raft::Vote& body) const { return (*this)(body.last); }
+    std::uint64_t operator()(const raft::Append& body) const {
+        const Term last = body.entries.empty() ? Term{} : body.entries.back().id.term;
+        return std::max({(*this)(body.prev), body.commit.value, last.value});
+    }
+    std::uint64_t operator()(const raft::AppendReply& body) const {
+        return std::max({body.match.value, body.rejected.value, (*this)(body.hint)});
+    }
+    std::uint64_t operator()(const raft::Heartbeat& body) const {
+        return std::max(body.commit.value, body.floor.value);
+    }
+    std::uint64_t operator()(const raft::ReadIndexReply& body) const { return body.index.value; }
+    std::uint64_t operator()(const raft::InstallSnapshot& body) const {
+        return (*this)(body.snapshot.last);
+    }
+    template <class Other>
+    std::uint64_t operator()(const Other& /*body*/) const {
+        return 0;
+    }
+};
 
 pb::Message to_proto(const raft::Message& message) {
     pb::Message encoded;
@@ -223,6 +315,9 @@ Result<raft::Message> decode_message(ByteView bytes) {
         return malformed("does not parse");
     }
     CAIRN_TRY(auto body, decode_body(encoded));
+    if (std::max(encoded.term(), std::visit(LargestNumber{}, body)) > kNumberMax) {
+        return malformed("a term or an index out of range");
+    }
     return raft::Message{NodeId{encoded.from()}, NodeId{encoded.to()}, Term{encoded.term()},
                          std::move(body)};
 }

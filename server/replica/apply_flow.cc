@@ -49,6 +49,17 @@ void ApplyFlow::take(std::vector<raft::Entry>& out) {
     head_ = end;
 }
 
+bool ApplyFlow::pause() {
+    queue_.clear();
+    head_ = 0;
+    return !in_flight_to_;
+}
+
+void ApplyFlow::resume(Index applied) {
+    CAIRN_ASSERT(!in_flight_to_ && queue_.empty() && applied > applied_);
+    applied_ = applied;
+}
+
 void ApplyFlow::on_applied(Index applied) {
     CAIRN_ASSERT(in_flight_to_ == applied);
     applied_ = applied;

@@ -25,6 +25,12 @@ class ApplyFlow {
     // The apply in flight is over; it went up to `applied`, which is all of what was taken.
     void on_applied(Index applied);
 
+    // A snapshot is to replace the state machine: what waits is in it. True when nothing is in
+    // flight, so that it may begin; else it may when on_applied has been called.
+    [[nodiscard]] bool pause();
+    // It has: everything up to `applied` is in the state machine.
+    void resume(Index applied);
+
     [[nodiscard]] Index applied() const { return applied_; }
 
   private:

@@ -23,6 +23,11 @@ struct Effects {
     std::vector<raft::Message> send;
     std::optional<raft::PersistBatch> persist;
     std::vector<raft::Entry> apply;
+    // These followers need a snapshot; each is answered by one SnapshotSent.
+    std::vector<NodeId> snapshots_wanted;
+    // Replace the state machine by the snapshot that has arrived. No apply is in flight, and none
+    // follows before the answer, a SnapshotInstalled; or the member fails.
+    std::optional<raft::SnapshotMeta> install;
     std::vector<Completion> completions;
     std::vector<TraceEvent> trace;
     bool view_changed = false;  // Replica::view() differs from what it was at the last take
@@ -33,6 +38,8 @@ struct Effects {
         send.clear();
         persist.reset();
         apply.clear();
+        snapshots_wanted.clear();
+        install.reset();
         completions.clear();
         trace.clear();
         view_changed = false;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 
 #include "base/bytes.h"
@@ -10,6 +11,7 @@
 #include "base/ids.h"
 #include "proto/cairn/command.pb.h"
 #include "raft/message.h"
+#include "raft/types.h"
 #include "storage/state_machine.h"
 
 namespace cairn::server {
@@ -17,7 +19,8 @@ namespace cairn::server {
 // One tick of time (raft::Config counts in ticks; so do the replica's timeouts).
 struct Tick {};
 
-// A message from a peer. `message.to` is this member.
+// A message from a peer. `message.to` is this member. An InstallSnapshot is stepped when its files
+// are whole and durable here; when the Effects taken next carry no `install`, they are of no use.
 struct Receive {
     raft::Message message;
 };
@@ -77,11 +80,23 @@ struct TransferLeader {
     NodeId to;
 };
 
+// A snapshot for `to` is over; see raft::SnapshotSent.
+struct SnapshotSent {
+    NodeId to;
+    std::optional<Index> last;
+};
+
+// Effects::install is done: this is the state machine's state now, over any crash.
+struct SnapshotInstalled {
+    raft::SnapshotMeta snapshot;
+    std::int64_t revision{};
+};
+
 // Refuse new calls from now on; those in flight run to their end.
 struct Shutdown {};
 
-using Event =
-    std::variant<Tick, Receive, Submit, SubmitRead, Cancel, LogPersisted, StorageFailed,
-                 StateApplied, StateFlushed, GarbageCollected, PeerLost, TransferLeader, Shutdown>;
+using Event = std::variant<Tick, Receive, Submit, SubmitRead, Cancel, LogPersisted, StorageFailed,
+                           StateApplied, StateFlushed, GarbageCollected, PeerLost, TransferLeader,
+                           SnapshotSent, SnapshotInstalled, Shutdown>;
 
 }  // namespace cairn::server

@@ -35,6 +35,14 @@ struct Describe {
     }
     void operator()(const PeerLost& event) const { out.peer = event.node; }
     void operator()(const TransferLeader& event) const { out.peer = event.to; }
+    void operator()(const SnapshotSent& event) const {
+        out.peer = event.to;
+        out.index = event.last.value_or(Index{});
+    }
+    void operator()(const SnapshotInstalled& event) const {
+        out.term = event.snapshot.last.term;
+        out.index = event.snapshot.last.index;
+    }
     void operator()(const Shutdown& /*event*/) const {}
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "raft/conf_change.h"
 #include "storage/command.h"
 
 namespace cairn::server {
@@ -12,6 +13,34 @@ namespace {
 // Answered waiters behind one that still waits keep their place in the ring: so many places for
 // each call that may wait.
 constexpr std::uint64_t kSpanFactor = 8;
+
+// What a change of the members is to the core.
+raft::ConfChangeKind change_kind(command::CommandKind kind, bool is_learner) {
+    if (kind == command::MEMBER_REMOVE) {
+        return raft::ConfChangeKind::kRemove;
+    }
+    if (kind == command::MEMBER_UPDATE) {
+        return raft::ConfChangeKind::kUpdate;
+    }
+    return kind == command::MEMBER_ADD && is_learner ? raft::ConfChangeKind::kAddLearner
+                                                     : raft::ConfChangeKind::kAddVoter;
+}
+
+raft::Propose to_proposal(const storage::Command& command) {
+    raft::Propose propose{.id = command.id, .payload = storage::encode_command(command)};
+    if (storage::is_member_change(command.kind)) {
+        command::MemberInfo info;
+        const ByteView request = command.request.view();
+        const bool parsed = info.ParseFromArray(request.data(), static_cast<int>(request.size()));
+        CAIRN_ASSERT(parsed);  // the api layer made it
+        propose.kind = raft::EntryKind::kConfig;
+        propose.payload =
+            raft::encode_conf_change({.kind = change_kind(command.kind, info.is_learner()),
+                                      .node = NodeId{info.id()},
+                                      .context = std::move(propose.payload)});
+    }
+    return propose;
+}
 
 }  // namespace
 
@@ -62,12 +91,10 @@ void Proposals::propose(std::uint64_t sequence, raft::Raft& raft) {
     waiter.state = State::kProposed;
     waiter.term = raft.term();
     const ProposalId id{.member = member_, .boot = boot_, .sequence = sequence};
-    Bytes payload =
-        storage::encode_command(storage::Command{.kind = waiter.kind,
-                                                 .id = id,
-                                                 .decided_in = waiter.term,
-                                                 .request = std::exchange(waiter.request, {})});
-    raft.step(raft::Propose{.id = id, .payload = std::move(payload)});
+    raft.step(to_proposal(storage::Command{.kind = waiter.kind,
+                                           .id = id,
+                                           .decided_in = waiter.term,
+                                           .request = std::exchange(waiter.request, {})}));
 }
 
 void Proposals::refuse_queued(Errc reason) {
@@ -164,6 +191,17 @@ void Proposals::end_superseded(Term applied_term) {
         }
         end(waiter, ProposalOutcome{NotApplied{Errc::kLeaderChanged}});
     }
+}
+
+void Proposals::on_installed(raft::EntryId last) {
+    applied_term_ = std::max(applied_term_, last.term);
+    for (std::uint64_t sequence = waiters_.begin_number(); sequence < first_queued_; ++sequence) {
+        Waiter& waiter = waiters_.at(sequence);
+        if (waiter.state == State::kProposed) {
+            end(waiter, ProposalOutcome{Unknown{Errc::kTimeout}});
+        }
+    }
+    drop_done();
 }
 
 void Proposals::on_collected(std::int64_t revision) {

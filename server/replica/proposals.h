@@ -31,7 +31,9 @@ struct ProposalLimits {
 //   NotApplied  refused by the core or here, so that it never entered a log; or an entry of a later
 //               term than the one it was proposed in was applied first: log terms never fall, and
 //               only that term's leader may have appended it (on_applied)
-//   Unknown     it was proposed, and no answer came in time (on_tick)
+//   Unknown     it was proposed, and no answer came in time (on_tick), or what would tell was
+//   passed
+//               over by a snapshot (on_installed)
 class Proposals {
   public:
     // `applied`: what the state machine holds at the start.
@@ -49,6 +51,8 @@ class Proposals {
     void on_refused(const raft::RefusedProposal& refused);
     // Moves the bodies out of `output`.
     void on_applied(storage::ApplyOutput& output);
+    // A snapshot up to `last` replaced the state machine: what was proposed may be in it or not.
+    void on_installed(raft::EntryId last);
     void on_collected(std::int64_t revision);
     // Ends what began timeout_ticks ago or earlier; `reason(start_ticks)` names the cause.
     template <class Reason>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -41,6 +42,8 @@ class Replica::Impl {
     void on(GarbageCollected event);
     void on(PeerLost event);
     void on(const TransferLeader& event);
+    void on(const SnapshotSent& event);
+    void on(SnapshotInstalled event);
     void on(Shutdown event);
 
     void take_halt(Effects& out);
@@ -60,7 +63,8 @@ class Replica::Impl {
     Contact contact_;
     FlightRecorder recorder_;
     NodeView view_;
-    std::optional<Error> failure_;  // set: the member is halted
+    std::optional<raft::SnapshotMeta> installing_;  // to be begun when no apply is in flight
+    std::optional<Error> failure_;                  // set: the member is halted
     bool halt_told_ = false;
     bool stopping_ = false;
     NodeId last_leader_;  // the newest leader known, kept while there is none
@@ -168,6 +172,19 @@ void Replica::Impl::on(const TransferLeader& event) {
     transfers_.submit(event, raft_);
 }
 
+void Replica::Impl::on(const SnapshotSent& event) {
+    raft_.step(raft::SnapshotSent{.to = event.to, .last = event.last});
+}
+
+void Replica::Impl::on(SnapshotInstalled event) {
+    const raft::EntryId last = event.snapshot.last;
+    apply_flow_.resume(last.index);
+    proposals_.on_installed(last);
+    reads_.on_applied(last.index);
+    raft_.step(raft::SnapshotInstalled{.snapshot = std::move(event.snapshot)});
+    refresh_conf();
+}
+
 void Replica::Impl::on(Shutdown /*event*/) {
     stopping_ = true;
     proposals_.refuse_queued(Errc::kStopped);
@@ -199,12 +216,20 @@ void Replica::Impl::take_effects(Effects& out) {
         }
         // A refused read is asked again by maybe_ask: nothing to do.
         apply_flow_.push(ready_.committed);
+        out.snapshots_wanted.swap(ready_.snapshots_wanted);
+        if (ready_.install) {
+            installing_ = std::move(ready_.install);
+        }
         if (ready_.transfer) {
             transfers_.on_result(*ready_.transfer);
         }
         if (ready_.role) {
             on_role_change(*ready_.role);
         }
+    }
+    // The core hands out nothing more until the snapshot is installed.
+    if (installing_ && apply_flow_.pause()) {
+        out.install = std::exchange(installing_, std::nullopt);
     }
     apply_flow_.take(out.apply);
     calls_.take(raft_.term(), out.completions);
@@ -258,6 +283,12 @@ Result<std::unique_ptr<Replica>> Replica::restore(const ReplicaConfig& config,
     const Index applied_index = applied.applied.index;
     CAIRN_TRY(raft::Raft raft,
               raft::Raft::restore(config.raft, std::move(recovered), applied_index));
+    if (raft.entry_id(applied_index) != applied.applied) {
+        return Error{Errc::kCorrupt,
+                     "the log and the state machine are not of the same member: they "
+                     "hold different entries at index " +
+                         std::to_string(applied_index.value)};
+    }
     return std::unique_ptr<Replica>(
         new Replica(std::make_unique<Impl>(config, std::move(raft), applied_index)));
 }

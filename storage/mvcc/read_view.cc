@@ -47,6 +47,10 @@ Result<std::vector<command::MemberInfo>> ReadView::members() const {
     return list_members(*reader_);
 }
 
+Result<std::vector<NodeId>> ReadView::removed_members() const {
+    return list_removed_members(*reader_);
+}
+
 Result<std::vector<etcdserverpb::AlarmMember>> ReadView::alarms() const {
     return list_alarms(*reader_);
 }

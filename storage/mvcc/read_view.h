@@ -55,6 +55,8 @@ class ReadView {
 
     // All members with their attributes, sorted by id.
     [[nodiscard]] Result<std::vector<command::MemberInfo>> members() const;
+    // Sorted; see list_removed_members.
+    [[nodiscard]] Result<std::vector<NodeId>> removed_members() const;
     // Alarms raised, sorted by (member, type).
     [[nodiscard]] Result<std::vector<etcdserverpb::AlarmMember>> alarms() const;
 

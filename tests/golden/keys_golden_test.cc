@@ -41,8 +41,9 @@ command::MemberInfo member() {
 // Two keys, one of them deleted and one long; a member with its attributes; an alarm; a compaction
 // of which the collector has done a part.
 void fill(Fixture& store) {
-    const Bytes change = raft::encode_conf_change({raft::ConfChangeKind::kAddVoter, test::kSelf,
-                                                   Bytes::copy_of(member().SerializeAsString())});
+    const Bytes change =
+        raft::encode_conf_change({raft::ConfChangeKind::kBootstrapVoter, test::kSelf,
+                                  Bytes::copy_of(member().SerializeAsString())});
     store.apply({{{Term{1}, Index{1}}, raft::EntryKind::kConfig, change}});
     store.skip_index();
     command::MemberInfo attributes;

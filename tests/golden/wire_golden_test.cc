@@ -58,6 +58,9 @@ std::vector<NamedBody> one_of_each() {
         {"forward-refused", raft::ForwardRefused{{{id, Errc::kTooManyRequests}}}},
         {"read-index-request", raft::ReadIndexRequest{5}},
         {"read-index-reply", raft::ReadIndexReply{5, true, Index{44}}},
+        {"install-snapshot",
+         raft::InstallSnapshot{
+             {last, {{NodeId{1}, NodeId{2}}, {NodeId{2}, NodeId{3}}, {NodeId{4}}, {}, true}}}},
     };
 }
 
@@ -89,7 +92,7 @@ TEST_CASE("command.md: another version, an unknown kind and a cut are refused",
     };
     CHECK(with(0, 2) == Errc::kUnsupportedVersion);
     CHECK(with(1, 0) == Errc::kUnsupportedVersion);
-    CHECK(with(1, 7) == Errc::kUnsupportedVersion);
+    CHECK(with(1, 11) == Errc::kUnsupportedVersion);
     const std::size_t head = good.size() - sample_command().request.size();
     for (std::size_t size = 0; size < head; ++size) {
         CHECK(storage::decode_command(good.slice(0, size)).error().code == Errc::kMalformed);

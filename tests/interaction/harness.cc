@@ -38,6 +38,14 @@ std::vector<Entry> parse_entries(const std::string& text) {
     return entries;
 }
 
+ConfState parse_conf(const std::string& voters) {
+    ConfState conf;
+    for (const std::string& voter : split(voters, ',')) {
+        conf.voters.push_back(NodeId{std::strtoull(voter.c_str(), nullptr, 10)});
+    }
+    return conf;
+}
+
 MessageBody parse_body(const Command& command) {
     const std::string kind = command.words.at(1);
     const bool granted = command.text_of("granted") == "yes";
@@ -67,6 +75,7 @@ MessageBody parse_body(const Command& command) {
         {"ForwardRefused", ForwardRefused{{{proposal, Errc::kTooManyRequests}}}},
         {"ReadIndexRequest", ReadIndexRequest{request}},
         {"ReadIndexReply", ReadIndexReply{request, granted, Index{command.number_of("index")}}},
+        {"InstallSnapshot", InstallSnapshot{{last, parse_conf(command.text_of("voters"))}}},
     };
     const auto found = bodies.find(kind);
     INFO(command.text);
@@ -100,7 +109,8 @@ const std::map<std::string, Harness::Action>& Harness::actions() {
         {"drop", &Harness::drop},         {"repeat", &Harness::repeat},
         {"crash", &Harness::crash},       {"stabilize", &Harness::stabilize},
         {"status", &Harness::status},     {"log", &Harness::log},
-        {"network", &Harness::network},
+        {"network", &Harness::network},   {"conf", &Harness::conf},
+        {"sent", &Harness::sent},         {"installed", &Harness::installed},
     };
     return table;
 }
@@ -123,9 +133,11 @@ TestNode& Harness::node(std::uint64_t id) {
 std::string Harness::cluster(const Command& command) {
     nodes_.clear();
     handed_.clear();
+    installs_.clear();
     network_.clear();
     sequence_ = 0;
-    for (std::uint64_t id = 1; id <= command.number(0); ++id) {
+    const std::uint64_t members = command.number(0);
+    for (std::uint64_t id = 1; id <= members + command.number_of("spares"); ++id) {
         Config config = test_config(id);
         config.pre_vote = command.text_of("prevote") != "no";
         config.check_quorum = command.text_of("checkquorum") != "no";
@@ -134,7 +146,10 @@ std::string Harness::cluster(const Command& command) {
             command.number_of("uncommitted_bytes", config.uncommitted_bytes_max);
         config.inflight_count_max =
             static_cast<std::uint32_t>(command.number_of("inflight", config.inflight_count_max));
-        nodes_.try_emplace(id, config, recovered(command.number(0)));
+        config.log_bytes_max = command.number_of("log_bytes", config.log_bytes_max);
+        config.catch_up_bytes_max = command.number_of("catch_up_bytes", config.catch_up_bytes_max);
+        // A spare begins with what all logs begin with, which here is not in entries.
+        nodes_.try_emplace(id, config, recovered(members));
     }
     return "";
 }
@@ -190,6 +205,9 @@ std::string Harness::drain(std::uint64_t id) {
     if (!ready.committed.empty()) {
         handed_[id] = ready.committed.back().id.index;
     }
+    if (ready.install) {
+        installs_[id] = *ready.install;
+    }
     return indented(id, describe(ready));
 }
 
@@ -228,6 +246,37 @@ std::string Harness::compact(const Command& command) {
 
 std::string Harness::unreachable(const Command& command) {
     return step(command.number(0), PeerUnreachable{NodeId{command.number(1)}});
+}
+
+std::string Harness::conf(const Command& command) {
+    static const std::map<std::string, ConfChangeKind> kinds{
+        {"add", ConfChangeKind::kAddVoter},
+        {"learn", ConfChangeKind::kAddLearner},
+        {"remove", ConfChangeKind::kRemove},
+        {"update", ConfChangeKind::kUpdate},
+        {"bootstrap", ConfChangeKind::kBootstrapVoter}};
+    const std::uint64_t id = command.number(0);
+    const ConfChange change{kinds.at(command.words.at(1)), NodeId{command.number(2)}, {}};
+    return step(
+        id, Propose{{NodeId{id}, 1, ++sequence_}, encode_conf_change(change), EntryKind::kConfig});
+}
+
+std::string Harness::sent(const Command& command) {
+    const bool arrived = command.keys.count("last") != 0;
+    return step(
+        command.number(0),
+        SnapshotSent{NodeId{command.number(1)},
+                     arrived ? std::optional(Index{command.number_of("last")}) : std::nullopt});
+}
+
+std::string Harness::installed(const Command& command) {
+    const std::uint64_t id = command.number(0);
+    const auto found = installs_.find(id);
+    REQUIRE(found != installs_.end());
+    const SnapshotMeta snapshot = found->second;
+    installs_.erase(found);
+    handed_.erase(id);
+    return step(id, SnapshotInstalled{snapshot});
 }
 
 std::string Harness::inject(const Command& command) { return receive(parse_message(command)); }
@@ -343,6 +392,7 @@ std::string Harness::repeat(const Command& command) {
 std::string Harness::crash(const Command& command) {
     const std::uint64_t id = command.number(0);
     handed_.erase(id);
+    installs_.erase(id);
     node(id).start(
         std::max(Index{command.number_of("applied")}, node(id).disk.image.floor.last.index));
     return indented(id, describe(node(id).raft->status())) + drain(id);

@@ -35,7 +35,7 @@ class Harness {
     static const std::map<std::string, Action>& actions();
 
     // Setting up.
-    std::string cluster(const Command& command);  // cluster 3 [prevote=no] [checkquorum=no] ...
+    std::string cluster(const Command& command);  // cluster 3 [spares=1] [prevote=no] ...
     std::string start(const Command& command);    // start 2 term=3 vote=1 commit=0 log=1,1,2
     std::string become(const Command& command);   // become 1 leader term=5
     // Inputs.
@@ -46,6 +46,9 @@ class Harness {
     std::string transfer(const Command& command);     // transfer 1 2 (0: to the best)
     std::string compact(const Command& command);      // compact 1 5
     std::string unreachable(const Command& command);  // unreachable 1 2
+    std::string conf(const Command& command);         // conf 1 add|learn|remove|update 4
+    std::string sent(const Command& command);         // sent 1 2 [last=7] (none: it failed)
+    std::string installed(const Command& command);    // installed 2
     std::string inject(const Command& command);       // inject 2->1 Heartbeat term=1 commit=0
     std::string persist(const Command& command);      // persist 1 [count]
     std::string apply(const Command& command);        // apply 1
@@ -72,7 +75,8 @@ class Harness {
 
     Coverage& coverage_;
     std::map<std::uint64_t, TestNode> nodes_;
-    std::map<std::uint64_t, Index> handed_;  // given to the state machine, not yet applied
+    std::map<std::uint64_t, Index> handed_;           // given to the state machine, not yet applied
+    std::map<std::uint64_t, SnapshotMeta> installs_;  // asked for by Ready::install
     std::deque<Message> network_;
     std::uint64_t sequence_ = 0;
 };

@@ -295,6 +295,9 @@ class RandomProgram {
             batch.entries.empty() ? last : batch.entries.front().id.index.value - 1;
         if (prng_.chance(1, 4) && kept > floor) {
             batch.floor = floor_batch(model, prng_.between(floor + 1, kept)).floor;
+        } else if (batch.entries.empty() && prng_.chance(1, 8)) {
+            const std::uint64_t term = model.last_term().value + 1;
+            return restart_batch(term, prng_.between(floor + 1, last + 20));
         }
         return batch;
     }

@@ -18,6 +18,10 @@ class LogModel {
   public:
     void apply(const raft::PersistBatch& batch) {
         if (batch.floor) {
+            if (batch.restart) {
+                entries_.clear();
+                last_ = batch.floor->last.index;
+            }
             floor_ = *batch.floor;
             if (floor_.last.index > last_) {
                 last_ = floor_.last.index;
@@ -96,6 +100,14 @@ inline raft::SnapshotMeta floor_at(raft::EntryId last) {
 inline raft::PersistBatch floor_batch(const LogModel& model, std::uint64_t index) {
     raft::PersistBatch batch;
     batch.floor = floor_at({model.term_at(Index{index}), Index{index}});
+    return batch;
+}
+
+// An installed snapshot's floor at `index` of `term`, wherever the log ends.
+inline raft::PersistBatch restart_batch(std::uint64_t term, std::uint64_t index) {
+    raft::PersistBatch batch;
+    batch.floor = floor_at({Term{term}, Index{index}});
+    batch.restart = true;
     return batch;
 }
 

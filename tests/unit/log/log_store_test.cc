@@ -128,6 +128,28 @@ TEST_CASE("an overwritten suffix is gone after reopening", "[log]") {
     REQUIRE(opened.recovered.entries.empty());
 }
 
+TEST_CASE("an installed snapshot's floor leaves nothing of the log", "[log]") {
+    const auto after_restart = [](std::uint64_t term, std::uint64_t index) {
+        TempDir temp;
+        PosixFs files;
+        LogModel model;
+        auto opened = open_ok(files, temp.path());
+        append_ok(*opened.log, model, {entries_batch(1, 1, 30, 600)});
+        append_ok(*opened.log, model, {restart_batch(term, index)});
+        // Segments of the old log go, also those that end above the new floor.
+        REQUIRE(opened.log->stats().segments == 1);
+        append_ok(*opened.log, model, {entries_batch(term, index + 1, 2)});
+        opened.log.reset();
+        opened = open_ok(files, temp.path());
+        REQUIRE(opened.recovered == model.recovered());
+        REQUIRE(opened.recovered.floor.last == raft::EntryId{Term{term}, Index{index}});
+        REQUIRE(opened.recovered.entries.size() == 2);
+    };
+    after_restart(3, 500);  // above the log
+    after_restart(2, 20);   // inside of it, where it holds another entry
+    after_restart(2, 30);
+}
+
 TEST_CASE("a seal is written once", "[log]") {
     TempDir temp;
     PosixFs files;

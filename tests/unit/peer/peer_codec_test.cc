@@ -36,10 +36,17 @@ std::vector<raft::Message> one_of_each() {
         message(raft::Heartbeat{Index{40}, 3, Index{12}}),
         message(raft::HeartbeatReply{3}),
         message(raft::TimeoutNow{}),
-        message(raft::ForwardProposals{{{id, Bytes::copy_of("payload")}}}),
+        message(raft::ForwardProposals{{{id, Bytes::copy_of("payload")},
+                                        {id, Bytes::copy_of("conf"), raft::EntryKind::kConfig}}}),
         message(raft::ForwardRefused{{{id, Errc::kTooManyRequests}}}),
         message(raft::ReadIndexRequest{5}),
         message(raft::ReadIndexReply{5, true, Index{44}}),
+        message(raft::InstallSnapshot{{last,
+                                       {.voters = {NodeId{1}, NodeId{2}},
+                                        .voters_outgoing = {NodeId{2}, NodeId{3}},
+                                        .learners = {NodeId{4}},
+                                        .learners_next = {NodeId{3}},
+                                        .auto_leave = true}}}),
     };
 }
 
@@ -94,6 +101,48 @@ TEST_CASE("what no peer could have sent is refused", "[peer][codec]") {
     far.mutable_append()->mutable_prev()->set_index(~0ULL);
     far.mutable_append()->add_entries();
     REQUIRE(decode_message(far.SerializeAsString()).error().code == Errc::kMalformed);
+}
+
+TEST_CASE("numbers out of range are refused", "[peer][codec]") {
+    constexpr std::uint64_t kFar = ~0ULL / 2 + 1;
+    const raft::EntryId far_term{Term{kFar}, Index{1}};
+    const raft::EntryId far_index{Term{1}, Index{kFar}};
+    for (const raft::MessageBody& body : std::vector<raft::MessageBody>{
+             raft::PreVote{far_term}, raft::Vote{far_index, false},
+             raft::Append{{}, Index{kFar}, {}}, raft::AppendReply{true, Index{kFar}, {}, {}},
+             raft::AppendReply{false, {}, Index{kFar}, {}},
+             raft::AppendReply{false, {}, {}, far_term}, raft::Heartbeat{Index{kFar}, 1, {}},
+             raft::Heartbeat{{}, 1, Index{kFar}}, raft::ReadIndexReply{1, true, Index{kFar}},
+             raft::InstallSnapshot{{far_index, {}}}}) {
+        REQUIRE(decode_message(encoded(message(body))).error().code == Errc::kMalformed);
+    }
+    raft::Message late = message(raft::TimeoutNow{});
+    late.term = Term{kFar};
+    REQUIRE(decode_message(encoded(late)).error().code == Errc::kMalformed);
+}
+
+TEST_CASE("a refusal of a newer build is still a refusal", "[peer][codec]") {
+    for (const std::uint32_t number : {9999U, 0U, 65536U + 103U}) {
+        ::cairn::peer::Message message;
+        message.mutable_forward_refused()->add_refused()->set_reason(number);
+        const auto decoded = decode_message(message.SerializeAsString());
+        const auto& body = std::get<raft::ForwardRefused>(decoded.value().body);
+        REQUIRE(body.refused.at(0).reason == Errc::kLeaderChanged);
+    }
+}
+
+TEST_CASE("a configuration out of order is refused", "[peer][codec]") {
+    ::cairn::peer::Message message;
+    auto& conf = *message.mutable_install_snapshot()->mutable_conf();
+    conf.add_voters(2);
+    REQUIRE(decode_message(message.SerializeAsString()).has_value());
+    conf.add_voters(2);
+    REQUIRE(decode_message(message.SerializeAsString()).error().code == Errc::kMalformed);
+    conf.set_voters(1, 1);
+    REQUIRE(decode_message(message.SerializeAsString()).error().code == Errc::kMalformed);
+    conf.mutable_voters()->Clear();
+    conf.add_learners(0);
+    REQUIRE(decode_message(message.SerializeAsString()).error().code == Errc::kMalformed);
 }
 
 TEST_CASE("random bytes never crash the decoder", "[peer][codec]") {

@@ -71,7 +71,9 @@ struct TestDisk {
     PersistSeq complete_one() {
         const PersistBatch batch = std::move(in_flight.front());
         in_flight.pop_front();
-        if (batch.floor) {
+        if (batch.floor && batch.restart) {
+            restart(*batch.floor);
+        } else if (batch.floor) {
             const auto dropped = batch.floor->last.index - image.floor.last.index;
             REQUIRE(dropped <= image.entries.size());
             image.entries.erase(image.entries.begin(),
@@ -89,6 +91,11 @@ struct TestDisk {
             image.entries.insert(image.entries.end(), batch.entries.begin(), batch.entries.end());
         }
         return batch.seq;
+    }
+    // What an installed snapshot leaves of the log.
+    void restart(const SnapshotMeta& snapshot) {
+        image.entries.clear();
+        image.floor = snapshot;
     }
     [[nodiscard]] Index last() const { return image.floor.last.index + image.entries.size(); }
     [[nodiscard]] std::optional<Term> term_at(Index index) const {

@@ -1,5 +1,6 @@
 // Random clusters of cores over a network that drops, repeats and reorders, and disks that forget
-// what was not durable; all safety invariants after every step, then convergence.
+// what was not durable, with members that come and go and logs too short for who lags; all safety
+// invariants after every step, then convergence.
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -8,58 +9,10 @@
 
 #include "base/prng.h"
 #include "unit/raft/fixture.h"
+#include "unit/raft/random_oracle.h"
 
 namespace cairn::raft::testing {
 namespace {
-
-// What the whole cluster must agree on, over all time.
-class Oracle {
-  public:
-    void leads(Term term, NodeId node) {
-        const auto [place, fresh] = leaders_.emplace(term, node);
-        INFO("E1: two leaders in term " << term.value);
-        REQUIRE(place->second == node);
-    }
-    // Log matching: one name, one entry and one predecessor.
-    void holds(const Entry& entry, EntryId before) {
-        const auto [place, fresh] = entries_.emplace(entry.id, std::pair(entry.payload, before));
-        INFO("G1: two entries are called " << describe(entry.id));
-        REQUIRE(place->second == std::pair(entry.payload, before));
-        if (fresh && entry.kind == EntryKind::kCommand) {
-            const std::string name(entry.payload.view());
-            INFO("R3: proposal " << name << " is in the log of another term than its own");
-            REQUIRE(bound_.at(name) == entry.id.term);
-            INFO("R3: proposal " << name << " has entered a log twice");
-            REQUIRE(entered_.insert(name).second);
-            INFO("R3: proposal " << name << " was refused and has entered a log");
-            REQUIRE(refused_.count(name) == 0);
-        }
-    }
-    void committed(EntryId id) {
-        const auto [place, fresh] = committed_.emplace(id.index, id.term);
-        INFO("C3: two entries are committed at " << id.index.value);
-        REQUIRE(place->second == id.term);
-        top_ = std::max(top_, id.index);
-    }
-    void proposed(const std::string& name, Term term) { bound_[name] = term; }
-    void refused(const std::string& name) {
-        refused_.insert(name);
-        INFO("R3: proposal " << name << " has entered a log and was refused");
-        REQUIRE(entered_.count(name) == 0);
-    }
-    [[nodiscard]] Index top() const { return top_; }
-    [[nodiscard]] const std::map<Index, Term>& all_committed() const { return committed_; }
-    [[nodiscard]] std::size_t leader_count() const { return leaders_.size(); }
-
-  private:
-    std::map<Term, NodeId> leaders_;
-    std::map<EntryId, std::pair<Bytes, EntryId>> entries_;
-    std::map<Index, Term> committed_;
-    std::map<std::string, Term> bound_;
-    std::set<std::string> entered_;
-    std::set<std::string> refused_;
-    Index top_;
-};
 
 // How often each thing happens; drawn anew for each seed, so that some runs have slow disks, some
 // many crashes, some none.
@@ -71,13 +24,15 @@ struct Weights {
     std::uint64_t input = 120;
     std::uint64_t crash = 10;
     std::uint64_t cut = 5;
+    std::uint64_t snapshot = 30;
 
     [[nodiscard]] std::uint64_t total() const {
-        return deliver + tick + persist + apply + input + crash + cut;
+        return deliver + tick + persist + apply + input + crash + cut + snapshot;
     }
 };
 
 struct World {
+    // Beside the `size` members of the beginning there are two nodes that may be added later.
     World(std::uint64_t seed_value, std::uint64_t size) : seed(seed_value), prng(seed_value) {
         std::vector<BootstrapMember> members;
         for (const NodeId id : node_ids(size)) {
@@ -91,7 +46,9 @@ struct World {
         TestDisk disk;
         disk.in_flight.push_back(bootstrap_batch(members));
         disk.complete_one();
-        for (const NodeId id : node_ids(size)) {
+        changes = prng.chance(2, 3) ? prng.between(1, 40) : 0;
+        const std::uint64_t log_bytes_max = prng.chance(1, 4) ? 1'000'000 : prng.between(40, 200);
+        for (const NodeId id : node_ids(size + kSpares)) {
             Config config = test_config(id.value);
             config.seed = seed * 31 + id.value;
             config.election_ticks = election_ticks;
@@ -100,9 +57,11 @@ struct World {
             config.uncommitted_bytes_max = 2000;
             config.apply_bytes_max = 100;
             config.apply_gap_max = 50;
+            config.log_bytes_max = log_bytes_max;
+            config.catch_up_bytes_max = 2 * log_bytes_max;
             config.pre_vote = prng.chance(4, 5);
             config.check_quorum = prng.chance(3, 5);
-            nodes.emplace_back(config, disk.image);
+            nodes.emplace_back(config, id.value <= size ? disk.image : Recovered{});
             boots.push_back(1);
             engine.emplace_back();
         }
@@ -127,8 +86,16 @@ struct World {
         }
         const auto* reply = std::get_if<AppendReply>(&message.body);
         if (reply != nullptr && reply->success) {
-            REQUIRE(from.disk.last() >= reply->match);
+            REQUIRE(durable_last(from) >= reply->match);
         }
+    }
+
+    // Over a crash, counting a snapshot that is installed and that the log does not know of yet.
+    [[nodiscard]] Index durable_last(const TestNode& node) const {
+        const auto installed = markers.find(node.config().id);
+        return installed == markers.end()
+                   ? node.disk.last()
+                   : std::max(node.disk.last(), installed->second.last.index);
     }
 
     // Everything a Ready asks for is started; what is durable or applied is decided later.
@@ -139,8 +106,14 @@ struct World {
             check_sent(node, sent);
             network.push_back(std::move(sent));
         }
+        for (const NodeId to : ready.snapshots_wanted) {
+            start_snapshot(node, to);
+        }
+        if (ready.install) {
+            installs[node.config().id] = *ready.install;
+        }
         for (const Entry& entry : ready.committed) {
-            oracle.committed(entry.id);
+            oracle.handed_out(entry);
             REQUIRE(node.disk.term_at(entry.id.index) == entry.id.term);
         }
         for (const RefusedProposal& refusal : ready.refused) {
@@ -187,23 +160,106 @@ struct World {
                 REQUIRE(raft.entry_id(index) == EntryId{term, index});
             }
         }
-        std::size_t having = 0;
+        // In effect when it was committed was the joint configuration or the one before it, or, at
+        // a leader that had already left it, the one behind it.
         const Index commit = raft.commit();
-        for (const TestNode& other : nodes) {
-            having += other.disk.term_at(commit) == raft.entry_id(commit)->term ||
-                              other.disk.image.floor.last.index > commit
-                          ? 1U
-                          : 0U;
+        const ConfState conf = raft.status().conf;
+        INFO("C1: " << commit.value << " is committed without a quorum of disks" << picture());
+        REQUIRE((has_quorum(conf.voters, *raft.entry_id(commit)) ||
+                 has_quorum(conf.voters_outgoing, *raft.entry_id(commit))));
+        if (!newest) {
+            return;  // a later leader may have had what is not committed replaced
         }
-        INFO("C1: committed without a quorum of disks");
-        REQUIRE(having >= nodes.size() / 2 + 1);
         for (const auto& [id, peer] : raft.status().peers) {
-            const TestDisk& disk = this->node(id).disk;
             INFO("G3: node " << id.value << " is not known to have " << peer.match.value);
-            REQUIRE(disk.last() >= peer.match);
-            REQUIRE((peer.match <= disk.image.floor.last.index ||
-                     disk.term_at(peer.match) == raft.entry_id(peer.match)->term));
+            REQUIRE(durable_last(this->node(id)) >= peer.match);
+            REQUIRE((peer.match < raft.floor().last.index ||
+                     has_durably(this->node(id), *raft.entry_id(peer.match))));
         }
+    }
+
+    [[nodiscard]] bool has_quorum(const std::vector<NodeId>& voters, EntryId id) {
+        const auto having = std::count_if(voters.begin(), voters.end(), [&](NodeId voter) {
+            return has_durably(node(voter), id);
+        });
+        return static_cast<std::size_t>(having) >= voters.size() / 2 + 1;
+    }
+
+    [[nodiscard]] bool has_durably(const TestNode& node, EntryId id) const {
+        const auto installed = markers.find(node.config().id);
+        return node.disk.term_at(id.index) == id.term ||
+               node.disk.image.floor.last.index > id.index ||
+               (installed != markers.end() && installed->second.last.index >= id.index);
+    }
+
+    void start_snapshot(const TestNode& from, NodeId to) {
+        const Index applied = engine[place(from)];
+        const SnapshotMeta meta{{oracle.term_at(applied), applied}, oracle.conf_at(applied)};
+        snapshots.push_back(message(from.config().id.value, to.value, from.raft->term().value,
+                                    InstallSnapshot{meta}));
+    }
+
+    // One arrives, twice perhaps, or is lost; its sender may have another role by now, or not know.
+    void end_snapshot(bool faults) {
+        const std::size_t at = prng.below(snapshots.size());
+        const Message install = std::move(snapshots[at]);
+        snapshots.erase(snapshots.begin() + static_cast<std::ptrdiff_t>(at));
+        const bool lost = faults && prng.chance(1, 4);
+        if (!lost) {
+            network.push_back(install);
+        }
+        TestNode& from = node(install.from);
+        const Index last = std::get<InstallSnapshot>(install.body).snapshot.last.index;
+        from.step(SnapshotSent{install.to, lost ? std::nullopt : std::optional(last)});
+        drain(from);
+    }
+
+    // The state machine is replaced: durable from here on, whatever the log says.
+    void finish_install(TestNode& node) {
+        const auto found = installs.find(node.config().id);
+        if (found == installs.end()) {
+            return;
+        }
+        const SnapshotMeta meta = found->second;
+        installs.erase(found);
+        markers[node.config().id] = meta;
+        engine[place(node)] = meta.last.index;
+        handed.erase(node.config().id);
+        ++install_count;
+        node.step(SnapshotInstalled{meta});
+    }
+
+    // What recovery does about a snapshot that was being installed when the node died.
+    void recover_install(TestNode& node) {
+        const NodeId id = node.config().id;
+        if (installs.count(id) != 0 && prng.chance(1, 2)) {
+            markers[id] = installs[id];
+        }
+        installs.erase(id);
+        const auto marker = markers.find(id);
+        if (marker == markers.end()) {
+            return;
+        }
+        if (node.disk.image.floor.last.index < marker->second.last.index) {
+            node.disk.restart(marker->second);
+        }
+        engine[place(node)] = std::max(engine[place(node)], marker->second.last.index);
+        markers.erase(marker);
+    }
+
+    void change_conf(TestNode& node) {
+        const NodeId whom = any().config().id;
+        const ConfState conf = newest_conf();
+        ConfChangeKind kind = ConfChangeKind::kAddVoter;
+        if (contains(conf.voters, whom)) {
+            kind = prng.chance(1, 4) ? ConfChangeKind::kUpdate : ConfChangeKind::kRemove;
+        } else if (contains(conf.learners, whom) ? prng.chance(1, 3) : prng.chance(1, 2)) {
+            kind = contains(conf.learners, whom) ? ConfChangeKind::kRemove
+                                                 : ConfChangeKind::kAddLearner;
+        }
+        const ConfChange change{kind, whom, Bytes::copy_of("m")};
+        const ProposalId id{node.config().id, boots[place(node)], ++sequence};
+        node.step(Propose{id, encode_conf_change(change), EntryKind::kConfig});
     }
 
     std::string name_of(const ProposalId& id) const { return describe(id); }
@@ -219,6 +275,7 @@ struct World {
         while (!node.disk.in_flight.empty() && prng.chance(1, 2)) {
             node.disk.complete_one();
         }
+        recover_install(node);
         ++boots[place(node)];
         handed.erase(node.config().id);
         Index& applied = engine[place(node)];
@@ -243,13 +300,20 @@ struct World {
         if (!faults || !prng.chance(1, 10)) {
             network.erase(network.begin() + static_cast<std::ptrdiff_t>(at));
         }
-        const bool cut = cuts.count({message.from, message.to}) != 0;
-        if ((faults && cut) || (faults && prng.chance(1, 12))) {
+        // The transport tells who was removed, and hears it no more.
+        const bool cut =
+            faults ? cuts.count({message.from, message.to}) != 0 : is_removed(message.from);
+        if (cut || (faults && prng.chance(1, 12))) {
             return;
         }
         TestNode& to = node(message.to);
         to.receive(message);
         drain(to);
+    }
+
+    // Here ids are used again: one on its way back in counts as in.
+    [[nodiscard]] bool is_removed(NodeId id) const {
+        return oracle.was_removed(id) && !is_member(newest_conf(), id);
     }
 
     // Which links are cut now: none, one direction of one, or all between two sides.
@@ -275,7 +339,11 @@ struct World {
     }
 
     void input_step(TestNode& node) {
-        switch (prng.below(12)) {
+        if (prng.chance(changes, 100)) {
+            change_conf(node);
+            return;
+        }
+        switch (prng.below(14)) {
             case 0:
             case 1:
             case 2:
@@ -315,6 +383,12 @@ struct World {
             apply(node);
         } else if (in(weights.input)) {
             input_step(node);
+        } else if (in(weights.snapshot)) {
+            finish_install(node);
+            drain(node);
+            if (!snapshots.empty()) {
+                end_snapshot(true);
+            }
         } else if (in(weights.crash)) {
             crash(node);
         } else {
@@ -338,7 +412,11 @@ struct World {
                     node.step(Persisted{node.disk.complete_one()});
                 }
                 apply(node);
+                finish_install(node);
                 drain(node);
+            }
+            if (!snapshots.empty()) {
+                end_snapshot(false);
             }
             if (network.empty()) {
                 return;
@@ -347,19 +425,52 @@ struct World {
         }
     }
 
+    // The newest configuration that anybody has.
+    [[nodiscard]] ConfState newest_conf() const {
+        const auto newest =
+            std::max_element(nodes.begin(), nodes.end(), [](const TestNode& a, const TestNode& b) {
+                return *a.raft->entry_id(a.raft->last_index()) <
+                       *b.raft->entry_id(b.raft->last_index());
+            });
+        return newest->raft->status().conf;
+    }
+
     [[nodiscard]] bool converged() const {
-        std::set<std::uint64_t> tops;
+        std::set<std::pair<Term, Index>> tops;
         std::size_t leaders = 0;
+        const ConfState conf = newest_conf();
         for (const TestNode& node : nodes) {
+            if (!is_member(conf, node.config().id)) {
+                continue;
+            }
             const Status status = node.raft->status();
-            tops.insert(status.commit.value);
+            tops.insert({status.term, status.commit});
             leaders += status.role == Role::kLeader ? 1U : 0U;
-            if (status.applied != status.commit || status.commit != status.last) {
+            if (status.applied != status.commit || status.commit != status.last ||
+                !status.conf.voters_outgoing.empty()) {
                 return false;
             }
         }
         return leaders == 1 && tops.size() == 1;
     }
+
+    [[nodiscard]] std::string picture() const {
+        std::string text;
+        for (const TestNode& node : nodes) {
+            const Status status = node.raft->status();
+            text += "\n" + describe(status) + "\n  " + describe(status.conf);
+        }
+        return text;
+    }
+
+    TestNode& leader() {
+        const ConfState conf = newest_conf();
+        return *std::find_if(nodes.begin(), nodes.end(), [&](const TestNode& node) {
+            return node.raft->role() == Role::kLeader && is_member(conf, node.config().id);
+        });
+    }
+
+    static constexpr std::uint64_t kSpares = 2;
 
     std::uint64_t seed;
     Prng prng;
@@ -368,6 +479,11 @@ struct World {
     std::vector<Index> engine;  // what each state machine has applied, and would keep
     std::map<NodeId, Index> handed;
     std::vector<Message> network;
+    std::vector<Message> snapshots;           // on their way: each an InstallSnapshot to be
+    std::map<NodeId, SnapshotMeta> installs;  // asked for, not yet done
+    std::map<NodeId, SnapshotMeta> markers;   // done; the log may not know yet
+    std::uint64_t changes = 0;                // of a hundred inputs
+    std::size_t install_count = 0;
     std::map<std::pair<NodeId, std::uint64_t>, Index> reads;  // the top commit when asked
     std::uint64_t sequence = 0;
     std::size_t grants = 0;
@@ -380,6 +496,8 @@ struct Totals {
     std::size_t committed = 0;
     std::size_t terms = 0;
     std::size_t grants = 0;
+    std::size_t confs = 0;
+    std::size_t installs = 0;
 };
 
 void run(std::uint64_t seed, Totals& totals) {
@@ -395,10 +513,10 @@ void run(std::uint64_t seed, Totals& totals) {
         world.calm_round();
         ++rounds;
     }
-    INFO("V1, V3: no convergence after the faults have ended");
+    INFO("V1, V3: no convergence after the faults have ended" << world.picture());
     REQUIRE(world.converged());
     const Index before = world.oracle.top();
-    world.propose(world.nodes.front());
+    world.propose(world.leader());
     for (std::size_t i = 0; i < 5; ++i) {
         world.calm_round();
     }
@@ -407,6 +525,8 @@ void run(std::uint64_t seed, Totals& totals) {
     totals.committed += world.oracle.all_committed().size();
     totals.terms += world.oracle.leader_count();
     totals.grants += world.grants;
+    totals.confs += world.oracle.conf_count();
+    totals.installs += world.install_count;
 }
 
 }  // namespace
@@ -423,9 +543,12 @@ TEST_CASE("random clusters keep every safety invariant and converge", "[raft][ra
         run(seed, totals);
     }
     // A run in which nothing happens proves nothing.
+    INFO(totals.confs << " configurations, " << totals.installs << " snapshots");
     REQUIRE(totals.committed > seeds * 10);
     REQUIRE(totals.terms > seeds * 2);
     REQUIRE(totals.grants > seeds);
+    REQUIRE(totals.confs > seeds * 5);
+    REQUIRE(totals.installs > seeds);
 }
 
 }  // namespace cairn::raft::testing

@@ -24,9 +24,6 @@ TEST_CASE("an append that is not consecutive is ignored", "[raft][replication]")
     node.receive(2, 1, Append{id(1, 1), {}, {command(1, 2), command(1, 4)}});  // row 41
     node.receive(2, 1, Append{id(1, 1), {}, {command(2, 2)}});
     node.receive(2, 1, Append{id(0, 1), {}, {}});
-    Entry change = command(1, 2, "not a configuration");
-    change.kind = EntryKind::kConfig;
-    node.receive(2, 1, Append{id(1, 1), {}, {change}});
     REQUIRE(node.raft->last_index() == Index{1});
     REQUIRE(without_trace(node.take()) == Ready{});
 }

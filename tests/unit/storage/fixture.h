@@ -9,7 +9,9 @@
 
 #include "catch.h"
 
+#include "proto/etcd/rpc_cluster.pb.h"
 #include "proto/etcd/rpc_kv.pb.h"
+#include "raft/conf_change.h"
 #include "storage/command.h"
 #include "storage/mem_engine.h"
 #include "storage/state_machine.h"
@@ -69,8 +71,9 @@ class Fixture {
         command.id = {kSelf, kBoot, ++sequence_};
         command.decided_in = Term{1};
         command.request = Bytes::copy_of(request.SerializeAsString());
-        return {{Term{1}, Index{++index_}}, raft::EntryKind::kCommand, encode_command(command)};
+        return {next_id(), raft::EntryKind::kCommand, encode_command(command)};
     }
+    raft::EntryId next_id() { return {Term{1}, Index{++index_}}; }
 
     ApplyOutput apply(const std::vector<raft::Entry>& entries) {
         auto output = machine_->apply(entries);
@@ -83,6 +86,19 @@ class Fixture {
     // One command by itself; its result.
     ApplyResult run(command::CommandKind kind, const google::protobuf::MessageLite& request) {
         ApplyOutput output = apply({entry(kind, request)});
+        REQUIRE(output.results.size() == 1);
+        last_ = output;
+        return output.results.front();
+    }
+
+    // One configuration entry that carries such a command; its result.
+    ApplyResult run_change(raft::ConfChangeKind kind, command::CommandKind command,
+                           const command::MemberInfo& info) {
+        raft::Entry inner = entry(command, info);
+        inner.kind = raft::EntryKind::kConfig;
+        inner.payload = raft::encode_conf_change(
+            {kind, NodeId{std::max<std::uint64_t>(1, info.id())}, inner.payload});
+        ApplyOutput output = apply({inner});
         REQUIRE(output.results.size() == 1);
         last_ = output;
         return output.results.front();

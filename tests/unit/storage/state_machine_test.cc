@@ -130,7 +130,7 @@ TEST_CASE("Configuration entries and what members say of themselves") {
     command::MemberInfo info;
     info.set_id(9);
     info.add_peer_urls("http://a:2380");
-    const raft::ConfChange change{raft::ConfChangeKind::kAddVoter, NodeId{9},
+    const raft::ConfChange change{raft::ConfChangeKind::kBootstrapVoter, NodeId{9},
                                   Bytes::copy_of(info.SerializeAsString())};
     ApplyOutput output = store.apply(
         {{{Term{1}, Index{1}}, raft::EntryKind::kConfig, raft::encode_conf_change(change)}});
@@ -153,6 +153,74 @@ TEST_CASE("Configuration entries and what members say of themselves") {
     info.set_id(10);
     CHECK(store.run(command::MEMBER_ATTRIBUTES, info).error == Errc::kMemberNotFound);
     CHECK(store.machine().view()->members().value().size() == 1);
+}
+
+namespace {
+
+command::MemberInfo member_info(std::uint64_t id, const std::string& peer_url, bool learner) {
+    command::MemberInfo info;
+    info.set_id(id);
+    if (!peer_url.empty()) {
+        info.add_peer_urls(peer_url);
+    }
+    info.set_is_learner(learner);
+    return info;
+}
+
+}  // namespace
+
+TEST_CASE("Members are added, promoted, updated and removed by configuration entries") {
+    Fixture store;
+    const auto change = [&](auto kind, auto command, const command::MemberInfo& info) {
+        return store.run_change(kind, command, info);
+    };
+    // A learner; its proposer gets the answer that etcd gives.
+    auto result = change(raft::ConfChangeKind::kAddLearner, command::MEMBER_ADD,
+                         member_info(9, "http://a:2380", true));
+    REQUIRE_FALSE(result.error.has_value());
+    etcdserverpb::MemberAddResponse added;
+    REQUIRE(added.ParseFromString(std::string(result.body.view())));
+    CHECK(added.member().id() == 9);
+    CHECK(added.member().islearner());
+    REQUIRE(added.members_size() == 1);
+    CHECK(added.members(0).peerurls(0) == "http://a:2380");
+    CHECK(store.last().members_changed);
+
+    REQUIRE_FALSE(
+        change(raft::ConfChangeKind::kAddVoter, command::MEMBER_PROMOTE, member_info(9, "", false))
+            .error.has_value());
+    CHECK_FALSE(store.machine().view()->members().value().at(0).is_learner());
+    REQUIRE_FALSE(change(raft::ConfChangeKind::kUpdate, command::MEMBER_UPDATE,
+                         member_info(9, "http://b:2380", false))
+                      .error.has_value());
+    CHECK(store.machine().view()->members().value().at(0).peer_urls(0) == "http://b:2380");
+    CHECK(change(raft::ConfChangeKind::kUpdate, command::MEMBER_UPDATE, member_info(8, "x", false))
+              .error == Errc::kMemberNotFound);
+
+    result =
+        change(raft::ConfChangeKind::kRemove, command::MEMBER_REMOVE, member_info(9, "", false));
+    etcdserverpb::MemberRemoveResponse removed;
+    REQUIRE(removed.ParseFromString(std::string(result.body.view())));
+    CHECK(removed.members_size() == 0);
+    CHECK(store.machine().view()->members().value().empty());
+    CHECK(store.machine().view()->removed_members().value() == std::vector<NodeId>{NodeId{9}});
+    // Nothing of this is a change of the store.
+    CHECK(store.revision() == 1);
+}
+
+TEST_CASE("A member changes with the configuration or not at all") {
+    Fixture store;
+    CHECK(store.run(command::MEMBER_ADD, member_info(9, "http://a:2380", false)).error ==
+          Errc::kMalformedRequest);
+    CHECK(store.run_change(raft::ConfChangeKind::kAddVoter, command::PUT, {}).error ==
+          Errc::kMalformedRequest);
+    CHECK(store.machine().view()->members().value().empty());
+    // To leave a joint configuration says nothing of members; views of them may change.
+    const ApplyOutput left =
+        store.apply({{store.next_id(), raft::EntryKind::kConfig,
+                      raft::encode_conf_change({raft::ConfChangeKind::kLeaveJoint, {}, {}})}});
+    CHECK(left.members_changed);
+    CHECK(left.results.empty());
 }
 
 etcdserverpb::AlarmRequest alarm_of(etcdserverpb::AlarmRequest::AlarmAction action,

@@ -1,0 +1,72 @@
+// What the log no longer holds reaches a member as a snapshot (Raft paper §7). The bytes go their
+// own way; the core says who needs one, and what an arrived one does to the log.
+#include <utility>
+
+#include "raft/core.h"
+
+namespace cairn::raft {
+
+// What is applied here now is the least that a snapshot built from now on contains.
+void Core::want_snapshot(Progress& progress) {
+    progress.become_snapshot(log_.marks().applied);
+    out_.snapshots_wanted.push_back(progress.id());
+    trace(TraceKind::kSnapshotWanted, 0, progress.id());
+}
+
+void Core::on_snapshot_sent(const SnapshotSent& sent) {
+    Progress* progress = tracker_.find(sent.to);
+    if (at_.role != Role::kLeader || progress == nullptr) {
+        trace(TraceKind::kIgnored, kNotAMessage, sent.to);
+        return;
+    }
+    progress->snapshot_sent(sent.last);
+}
+
+void Core::on_install_snapshot(Message& message) {
+    SnapshotMeta& snapshot = std::get<InstallSnapshot>(message.body).snapshot;
+    if ((at_.leader && at_.leader != message.from) || snapshot.last.term > message.term ||
+        !snapshot.last.index || snapshot.conf.voters.empty()) {
+        ignore(message);
+        return;
+    }
+    hear_leader(message.from);
+    if (installing_) {
+        trace(TraceKind::kSnapshotRefused, 0, message.from, snapshot.last.index);
+        return;
+    }
+    // What is committed here is the same everywhere; and where the entry itself is in the log, all
+    // before it is too, and what stands behind it may be good (Raft paper figure 13, rule 6).
+    const Index last = snapshot.last.index;
+    if (last <= log_.marks().commit || log_.holds(snapshot.last)) {
+        trace(TraceKind::kSnapshotRefused, 0, message.from, last);
+        commit_to(last);
+        acknowledge(message.from, std::max(last, log_.marks().commit));
+        return;
+    }
+    installing_ = true;
+    trace(TraceKind::kInstalling, 0, message.from, last);
+    out_.install = std::move(snapshot);
+}
+
+void Core::on_install_snapshot_as_candidate(Message& message) {
+    become_follower(message.term, message.from);
+    on_install_snapshot(message);
+}
+
+// It is this member's state over any crash already, so nothing here waits for the batch that says
+// the same to the log.
+void Core::on_snapshot_installed(SnapshotInstalled& installed) {
+    CAIRN_ASSERT(installing_ && installed.snapshot.last.index > log_.marks().commit);
+    installing_ = false;
+    const Index last = installed.snapshot.last.index;
+    log_.restart(std::move(installed.snapshot));
+    writes_.truncated(Index{1});
+    compaction_ = {.wanted = last, .cluster_floor = last, .restart = true, .due = true};
+    trace(TraceKind::kInstalled, 0, {}, last);
+    after_conf_change();
+    if (at_.leader && at_.leader != config_.id) {
+        acknowledge(at_.leader, last);
+    }
+}
+
+}  // namespace cairn::raft

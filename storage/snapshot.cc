@@ -1,0 +1,311 @@
+#include "storage/snapshot.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "proto/cairn/snapshot.pb.h"
+#include "storage/coding.h"
+
+namespace cairn::storage {
+namespace {
+
+namespace pb = ::cairn::snapshot;
+
+constexpr ByteView kMagic = "cairn snapshot 1\n";
+constexpr ByteView kMagicOfAnyVersion = "cairn snapshot ";
+// Files are read and verified in pieces of this size.
+constexpr std::size_t kPieceBytes = 1U * 1024U * 1024U;
+
+void put(const std::vector<NodeId>& ids, google::protobuf::RepeatedField<std::uint64_t>& out) {
+    for (const NodeId id : ids) {
+        out.Add(id.value);
+    }
+}
+
+std::vector<NodeId> get(const google::protobuf::RepeatedField<std::uint64_t>& ids) {
+    std::vector<NodeId> nodes;
+    for (const std::uint64_t id : ids) {
+        nodes.push_back(NodeId{id});
+    }
+    return nodes;
+}
+
+pb::Manifest to_proto(const SnapshotManifest& manifest) {
+    pb::Manifest out;
+    out.set_index(manifest.meta.last.index.value);
+    out.set_term(manifest.meta.last.term.value);
+    const raft::ConfState& conf = manifest.meta.conf;
+    put(conf.voters, *out.mutable_conf()->mutable_voters());
+    put(conf.voters_outgoing, *out.mutable_conf()->mutable_voters_outgoing());
+    put(conf.learners, *out.mutable_conf()->mutable_learners());
+    put(conf.learners_next, *out.mutable_conf()->mutable_learners_next());
+    out.mutable_conf()->set_auto_leave(conf.auto_leave);
+    out.set_revision(manifest.revision);
+    for (const ManifestFile& file : manifest.files) {
+        pb::File& slot = *out.add_files();
+        slot.set_name(file.name);
+        slot.set_bytes(file.bytes);
+        slot.set_checksum(file.checksum);
+    }
+    return out;
+}
+
+SnapshotManifest from_proto(const pb::Manifest& in) {
+    SnapshotManifest manifest;
+    manifest.meta.last = {Term{in.term()}, Index{in.index()}};
+    manifest.meta.conf = {.voters = get(in.conf().voters()),
+                          .voters_outgoing = get(in.conf().voters_outgoing()),
+                          .learners = get(in.conf().learners()),
+                          .learners_next = get(in.conf().learners_next()),
+                          .auto_leave = in.conf().auto_leave()};
+    manifest.revision = in.revision();
+    for (const pb::File& file : in.files()) {
+        manifest.files.push_back({file.name(), file.bytes(), file.checksum()});
+    }
+    return manifest;
+}
+
+// What a peer sends as a name must not lead out of the snapshot's directory.
+bool is_plain_name(const std::string& name) {
+    return !name.empty() && name.size() <= 255 && name != "." && name != ".." &&
+           name != kManifestName && name.find('/') == std::string::npos &&
+           name.find('\0') == std::string::npos;
+}
+
+bool has_sound_names(const SnapshotManifest& manifest) {
+    std::set<std::string> names;
+    return std::all_of(manifest.files.begin(), manifest.files.end(), [&](const ManifestFile& file) {
+        return is_plain_name(file.name) && names.insert(file.name).second;
+    });
+}
+
+Error corrupt(const std::string& path, const std::string& what) {
+    return {Errc::kCorrupt, path + ": " + what};
+}
+
+// The checksum of the first `bytes` of a file; `until` when it is longer, an error when shorter.
+Result<Xxh3Stream> sum_of(File& file, const std::string& path, std::uint64_t bytes) {
+    Xxh3Stream sum;
+    for (std::uint64_t at = 0; at < bytes;) {
+        const auto wanted =
+            static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, bytes - at));
+        CAIRN_TRY(const std::string piece, file.read_at(at, wanted));
+        if (piece.size() != wanted) {
+            return corrupt(path, "shorter than it was");
+        }
+        sum.add(piece);
+        at += wanted;
+    }
+    return sum;
+}
+
+}  // namespace
+
+std::uint64_t SnapshotManifest::bytes() const {
+    std::uint64_t total = 0;
+    for (const ManifestFile& file : files) {
+        total += file.bytes;
+    }
+    return total;
+}
+
+std::string encode_manifest(const SnapshotManifest& manifest) {
+    std::string out(kMagic);
+    const std::string body = to_proto(manifest).SerializeAsString();
+    append_u32_be(out, static_cast<std::uint32_t>(body.size()));
+    out += body;
+    append_u64_be(out, xxh3_64(out));
+    return out;
+}
+
+Result<SnapshotManifest> decode_manifest(ByteView bytes, const std::string& path) {
+    const ByteView whole = bytes;
+    if (!bytes.starts_with(kMagicOfAnyVersion)) {
+        return corrupt(path, "not a snapshot's manifest");
+    }
+    if (bytes.size() >= kMagic.size() && !bytes.starts_with(kMagic)) {
+        return Error(Errc::kUnsupportedVersion, path + ": a manifest of another format");
+    }
+    bytes.remove_prefix(std::min(bytes.size(), kMagic.size()));
+    std::uint32_t size = 0;
+    if (!take_u32_be(bytes, size) || bytes.size() != std::size_t{size} + 8) {
+        return corrupt(path, "cut short");
+    }
+    const ByteView body = bytes.substr(0, size);
+    bytes.remove_prefix(size);
+    std::uint64_t sum = 0;
+    pb::Manifest manifest;
+    if (!take_u64_be(bytes, sum) || sum != xxh3_64(whole.substr(0, whole.size() - 8)) ||
+        !manifest.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
+        return corrupt(path, "damaged");
+    }
+    SnapshotManifest decoded = from_proto(manifest);
+    if (!has_sound_names(decoded)) {
+        return corrupt(path, "a file name that is none");
+    }
+    return decoded;
+}
+
+Result<void> write_manifest(FileSystem& files, const std::string& dir,
+                            const SnapshotManifest& manifest) {
+    const std::string path = dir + "/" + std::string(kManifestName);
+    CAIRN_TRY(auto file, files.open(path, OpenMode::kCreate));
+    CAIRN_TRY(file->write_at(0, encode_manifest(manifest)));
+    CAIRN_TRY(file->sync());
+    return files.sync_dir(dir);
+}
+
+Result<SnapshotManifest> read_manifest(FileSystem& files, const std::string& dir) {
+    const std::string path = dir + "/" + std::string(kManifestName);
+    CAIRN_TRY(auto file, files.open(path, OpenMode::kRead));
+    CAIRN_TRY(const std::string bytes, file->read_at(0, kManifestBytesMax));
+    return decode_manifest(bytes, path);
+}
+
+Result<void> verify_snapshot(FileSystem& files, const std::string& dir,
+                             const SnapshotManifest& manifest) {
+    for (const ManifestFile& expected : manifest.files) {
+        const std::string path = dir + "/" + expected.name;
+        CAIRN_TRY(auto file, files.open(path, OpenMode::kRead));
+        CAIRN_TRY(const std::uint64_t size, file->size());
+        if (size != expected.bytes) {
+            return corrupt(path,
+                           fmt::format("{} bytes long, {} in the manifest", size, expected.bytes));
+        }
+        CAIRN_TRY(const Xxh3Stream sum, sum_of(*file, path, size));
+        if (sum.value() != expected.checksum) {
+            return corrupt(path, "checksum does not match the manifest's");
+        }
+    }
+    return ok();
+}
+
+Result<std::string> SnapshotReader::read(SnapshotPlace place, std::size_t count) {
+    CAIRN_ASSERT(place.file < manifest_.files.size());
+    const ManifestFile& file = manifest_.files[place.file];
+    CAIRN_ASSERT(place.offset <= file.bytes);
+    const std::string path = dir_ + "/" + file.name;
+    if (open_ == nullptr || open_file_ != place.file) {
+        CAIRN_TRY(open_, files_.open(path, OpenMode::kRead));
+        open_file_ = place.file;
+    }
+    const auto wanted = std::min<std::uint64_t>(count, file.bytes - place.offset);
+    CAIRN_TRY(std::string piece, open_->read_at(place.offset, static_cast<std::size_t>(wanted)));
+    if (piece.size() != wanted) {
+        return corrupt(path, "shorter than its manifest says");
+    }
+    return piece;
+}
+
+SnapshotPlace SnapshotReader::after(SnapshotPlace place, std::uint64_t bytes) const {
+    place.offset += bytes;
+    while (place.file < manifest_.files.size() &&
+           place.offset >= manifest_.files[place.file].bytes) {
+        place = {place.file + 1, 0};
+    }
+    return place;
+}
+
+Result<SnapshotWriter> SnapshotWriter::open(FileSystem& files, std::string dir,
+                                            SnapshotManifest manifest) {
+    CAIRN_ASSERT(has_sound_names(manifest));
+    SnapshotWriter writer(files, std::move(dir), std::move(manifest));
+    CAIRN_TRY(writer.prepare_dir());
+    CAIRN_TRY(writer.find_place());
+    CAIRN_TRY(writer.finish_files());
+    return writer;
+}
+
+std::string SnapshotWriter::path_of(std::size_t file) const {
+    return dir_ + "/" + manifest_.files[file].name;
+}
+
+// The manifest is durable before the first file: what the directory holds without it, or beside
+// another, is of no use.
+Result<void> SnapshotWriter::prepare_dir() {
+    CAIRN_TRY(files_->make_dirs(dir_));
+    const auto found = read_manifest(*files_, dir_);
+    if (found.has_value() && found.value() == manifest_) {
+        return ok();
+    }
+    CAIRN_TRY(files_->remove_all(dir_));
+    CAIRN_TRY(files_->make_dirs(dir_));
+    CAIRN_TRY(files_->sync_dir(parent_dir(dir_)));
+    return write_manifest(*files_, dir_, manifest_);
+}
+
+// Files before the place are whole and durable, or the crash would have had to keep a later one:
+// each is made durable before the next is begun. The last one found is in doubt and read again.
+Result<void> SnapshotWriter::find_place() {
+    std::uint32_t next = 0;
+    while (next < manifest_.files.size()) {
+        CAIRN_TRY(const bool exists, files_->exists(path_of(next)));
+        if (!exists) {
+            break;
+        }
+        ++next;
+    }
+    place_ = {next == 0 ? 0 : next - 1, 0};
+    if (next == 0) {
+        return open_current();
+    }
+    CAIRN_TRY(current_, files_->open(path_of(place_.file), OpenMode::kReadWrite));
+    CAIRN_TRY(const std::uint64_t size, current_->size());
+    if (size > manifest_.files[place_.file].bytes) {
+        return restart_file();
+    }
+    CAIRN_TRY(sum_, sum_of(*current_, path_of(place_.file), size));
+    const bool complete = size == manifest_.files[place_.file].bytes;
+    if (complete && sum_.value() != manifest_.files[place_.file].checksum) {
+        return restart_file();
+    }
+    place_.offset = size;
+    return ok();
+}
+
+Result<void> SnapshotWriter::open_current() {
+    sum_ = Xxh3Stream();
+    current_.reset();
+    if (whole()) {
+        return ok();
+    }
+    CAIRN_TRY(current_, files_->open(path_of(place_.file), OpenMode::kCreate));
+    return ok();
+}
+
+Result<void> SnapshotWriter::restart_file() {
+    place_.offset = 0;
+    sum_ = Xxh3Stream();
+    return current_->truncate(0);
+}
+
+Result<void> SnapshotWriter::write(ByteView piece) {
+    CAIRN_ASSERT(!whole() && piece.size() <= manifest_.files[place_.file].bytes - place_.offset);
+    CAIRN_TRY(current_->write_at(place_.offset, piece));
+    sum_.add(piece);
+    place_.offset += piece.size();
+    return finish_files();
+}
+
+// Closes the current file when it is complete, and empty ones behind it.
+Result<void> SnapshotWriter::finish_files() {
+    while (!whole() && place_.offset == manifest_.files[place_.file].bytes) {
+        if (sum_.value() != manifest_.files[place_.file].checksum) {
+            const std::string path = path_of(place_.file);
+            CAIRN_TRY(restart_file());
+            return corrupt(path, "checksum does not match the manifest's");
+        }
+        CAIRN_TRY(current_->sync());
+        CAIRN_TRY(files_->sync_dir(dir_));
+        place_ = {place_.file + 1, 0};
+        CAIRN_TRY(open_current());
+    }
+    return ok();
+}
+
+}  // namespace cairn::storage

@@ -1,0 +1,172 @@
+// What must stay small or come to an end: the log, resent Appends, a dead leader's lease.
+#include <algorithm>
+
+#include "unit/raft/core_fixture.h"
+
+namespace cairn::raft::testing {
+namespace {
+
+std::size_t appends_to(NodeId peer, const std::vector<Message>& messages) {
+    return static_cast<std::size_t>(
+        std::count_if(messages.begin(), messages.end(), [&](const Message& message) {
+            return message.to == peer && message.kind() == MessageKind::kAppend;
+        }));
+}
+
+// Puts go on with member 3 silent; how many were refused.
+std::size_t write_without_third(TestNode& node, std::uint64_t count) {
+    std::size_t refused = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        node.step(Propose{proposal(i + 10), Bytes::copy_of(std::string(1000, 'x'))});
+        refused += node.take().refused.size();
+        node.settle();
+        node.receive(2, 1, acked(node.raft->last_index().value));
+        node.settle();
+        node.step(Compact{node.raft->commit()});
+        node.tick(1);
+        node.settle();
+    }
+    return refused;
+}
+
+}  // namespace
+
+TEST_CASE("the log is bounded while a member is down", "[raft][limits]") {
+    Config config = test_config(1);
+    config.log_bytes_max = 64 * 1024;
+    config.check_quorum = false;
+    SECTION("by a snapshot for it later") {
+        TestNode node = leader_of(3, config);
+        REQUIRE(write_without_third(node, 500) == 0);
+        REQUIRE(node.raft->last_index() - node.raft->floor().last.index <= 64 + 2);
+    }
+    SECTION("without snapshots, by refusing to write") {
+        config.snapshots = false;
+        TestNode node = leader_of(3, config);
+        REQUIRE(write_without_third(node, 500) > 400);
+        REQUIRE(node.raft->last_index() - node.raft->floor().last.index <= 64 + 2);
+        // It is back: writes are taken again.
+        node.receive(3, 1, acked(node.raft->last_index().value));
+        node.tick(1);
+        node.settle();
+        node.step(Propose{proposal(9000), Bytes::copy_of("x")});
+        REQUIRE(node.take().refused.empty());
+    }
+}
+
+TEST_CASE("what lies behind a snapshot on its way is kept, up to a limit", "[raft][limits]") {
+    Config config = test_config(1);
+    config.log_bytes_max = 16 * 1024;
+    config.catch_up_bytes_max = 64 * 1024;
+    config.check_quorum = false;
+    TestNode node = leader_of(3, config);
+    write_without_third(node, 40);
+    node.receive(3, 1, refused(1, 0, 0));
+    node.receive(3, 1, HeartbeatReply{});
+    Ready ready = node.take();
+    for (std::uint64_t tries = 0; ready.snapshots_wanted.empty() && tries < 5; ++tries) {
+        const Index next = node.raft->status().peers.at(NodeId{3}).next;
+        node.receive(3, 1, refused(next.value - 1, 0, 0));
+        ready = node.take();
+    }
+    REQUIRE(ready.snapshots_wanted == std::vector<NodeId>{NodeId{3}});
+    const Index snapshot = node.raft->status().applied;
+    write_without_third(node, 40);
+    REQUIRE(node.raft->floor().last.index <= snapshot);
+    write_without_third(node, 80);
+    REQUIRE(node.raft->floor().last.index > snapshot);
+    REQUIRE(node.raft->last_index() - node.raft->floor().last.index >= 60);
+}
+
+TEST_CASE("answers to rounds of reads do not repeat Appends", "[raft][reads][limits]") {
+    TestNode node = leader_of();
+    node.step(Propose{proposal(1), Bytes::copy_of(std::string(1000, 'x'))});
+    node.settle();
+    std::size_t appends = 0;
+    const auto rounds = [&](std::uint64_t from) {
+        for (std::uint64_t round = from; round < from + 50; ++round) {
+            node.step(ReadIndex{1000 + round});
+            node.settle();
+            node.receive(3, 1, HeartbeatReply{.read_round = round});
+            appends += appends_to(NodeId{3}, node.settle());
+        }
+    };
+    SECTION("while it streams") {
+        rounds(1);
+        REQUIRE(appends <= 1);
+        node.tick(1);
+        node.settle();
+        rounds(51);
+        REQUIRE(appends == 2);  // a lost one is found within a heartbeat interval
+    }
+    SECTION("while it probes") {
+        node.step(PeerUnreachable{NodeId{3}});
+        node.settle();
+        rounds(1);
+        REQUIRE(appends == 1);
+    }
+}
+
+TEST_CASE("who must not campaign stands up for no dead leader", "[raft][election]") {
+    // Row 15: a learner that may be a voter of a newer configuration votes when it is asked.
+    Recovered found = recovered(3);
+    found.floor.conf.voters = {NodeId{2}, NodeId{3}, NodeId{4}};
+    found.floor.conf.learners = {NodeId{1}};
+    TestNode node(test_config(1), found);
+    node.receive(2, 1, Append{.prev = {}, .commit = Index{1}, .entries = {noop(1, 1)}});
+    node.settle();
+    node.tick(2 * node.config().election_ticks);
+    REQUIRE(node.raft->leader() == NodeId{});
+    for (std::uint64_t tick = 0; tick < 60; ++tick) {
+        node.tick(1);
+        node.receive(3, 2, PreVote{.last = id(1, 1)});
+        REQUIRE(of_kind(node.settle(), MessageKind::kPreVoteReply).size() == 1);
+    }
+}
+
+TEST_CASE("leadership can be handed over right after the quorum was checked", "[raft][transfer]") {
+    TestNode node = leader_of();
+    for (std::uint32_t tick = 0; tick < node.config().election_ticks; ++tick) {
+        node.tick(1);
+        node.settle();
+        if (tick + 1 < node.config().election_ticks) {
+            node.receive(2, 1, HeartbeatReply{});
+            node.settle();
+        }
+    }
+    node.step(TransferLeader{});
+    // To the one that was heard of in this term, not to the silent one.
+    REQUIRE_FALSE(node.take().transfer.has_value());
+    REQUIRE(node.raft->status().peers.at(NodeId{2}).active);
+    REQUIRE_FALSE(node.raft->status().peers.at(NodeId{3}).active);
+}
+
+TEST_CASE("what a follower must not do without stops it", "[raft][replication]") {
+    SECTION("a configuration entry of a newer build") {
+        TestNode node = follower_of();
+        std::string raw(encode_conf_change({ConfChangeKind::kAddVoter, NodeId{9}, {}}).view());
+        raw[1] = 77;
+        const Entry entry{
+            .id = id(1, 2), .kind = EntryKind::kConfig, .payload = Bytes::copy_of(raw)};
+        node.receive(2, 1, Append{id(1, 1), Index{1}, {entry}});
+        REQUIRE(node.take().halt->code == Errc::kMalformed);
+        REQUIRE(node.raft->last_index() == Index{1});
+    }
+    SECTION("a leader that contradicts what is committed") {
+        TestNode node(test_config(1), recovered(3, 2, log_of({1, 2, 2})));
+        node.receive(2, 3, Append{id(2, 3), Index{3}, {}});
+        node.settle();
+        REQUIRE(node.raft->commit() == Index{3});
+        node.receive(2, 3, Append{id(1, 1), Index{3}, {command(3, 2)}});
+        REQUIRE(node.take().halt->code == Errc::kCorrupt);
+    }
+    SECTION("one that contradicts the floor, with a prev below it") {
+        Recovered found = recovered(3, 2);
+        found.floor.last = id(2, 3);
+        TestNode node(test_config(1), found, Index{3});
+        node.receive(2, 3, Append{id(1, 2), Index{3}, {command(1, 3), command(3, 4)}});
+        REQUIRE(node.take().halt->code == Errc::kCorrupt);
+    }
+}
+
+}  // namespace cairn::raft::testing

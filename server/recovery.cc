@@ -12,6 +12,7 @@
 #include "raft/conf_change.h"
 #include "server/bootstrap.h"
 #include "server/net/descriptors.h"
+#include "storage/member_store.h"
 #include "storage/rocks_engine.h"
 #include "storage/wal_format.h"
 

@@ -61,6 +61,23 @@ void log_one(const TraceEvent& event) {
             log_line(LogLevel::kDebug, "proposal refused",
                      {{"reason", std::string(errc_name(static_cast<Errc>(event.detail)))}});
             break;
+        case raft::TraceKind::kSnapshotWanted:
+            log_line(LogLevel::kInfo, "a member needs a snapshot", {{"member", hex(event.peer)}});
+            break;
+        case raft::TraceKind::kSnapshotRefused:
+            log_line(LogLevel::kInfo, "a snapshot is of no use here", {{"index", index()}});
+            break;
+        case raft::TraceKind::kInstalling:
+        case raft::TraceKind::kInstalled:
+            log_line(LogLevel::kInfo,
+                     event.kind == static_cast<std::uint16_t>(raft::TraceKind::kInstalled)
+                         ? "snapshot installed"
+                         : "snapshot is being installed",
+                     {{"index", index()}});
+            break;
+        case raft::TraceKind::kConfChanged:
+            log_line(LogLevel::kInfo, "raft configuration changed", {{"index", index()}});
+            break;
         case raft::TraceKind::kIgnored:
         case raft::TraceKind::kAppendRejected:
         case raft::TraceKind::kCommitted: break;

@@ -125,6 +125,11 @@ bool PeerSession::deliver() {
                                     : std::string("message for or from somebody else"));
             return false;
         }
+        if (message.value().kind() == raft::MessageKind::kInstallSnapshot) {
+            // It says that the files are here: nobody but this member can know.
+            say("a snapshot without its files");
+            return false;
+        }
         hooks_->on_message(std::move(message).value());
     }
 }

@@ -51,6 +51,22 @@ ByteView next_piece(const SnapshotWriter& writer, const std::vector<NamedFile>& 
     return ByteView(files[place.file].content).substr(place.offset, bytes);
 }
 
+// One life of a writer; true when the snapshot is whole at its end.
+bool write_until_crash(SimFs& files, const std::vector<NamedFile>& contents, Prng& prng,
+                       std::uint64_t& sent) {
+    auto opened = SnapshotWriter::open(files, "in", manifest_of(contents));
+    while (opened.has_value() && !opened.value().whole()) {
+        const ByteView piece = next_piece(opened.value(), contents, prng.between(1, 4000));
+        sent += piece.size();
+        const auto written = opened.value().write(piece);
+        // A crash may have left pieces that only the checksum of the whole file can tell.
+        if (written.has_error() && written.error().code != Errc::kCorrupt) {
+            break;
+        }
+    }
+    return opened.has_value() && opened.value().whole() && !files.halted();
+}
+
 }  // namespace
 
 TEST_CASE("a manifest is read as it was written", "[snapshot][format]") {
@@ -160,17 +176,7 @@ TEST_CASE("a transfer goes on over any crash and ends whole", "[snapshot][crash]
             if (life < 20) {
                 files.crash_at(files.ops() + prng.between(1, 40));
             }
-            auto opened = SnapshotWriter::open(files, "in", manifest);
-            while (opened.has_value() && !opened.value().whole()) {
-                const ByteView piece = next_piece(opened.value(), contents, prng.between(1, 4000));
-                sent += piece.size();
-                const auto written = opened.value().write(piece);
-                // A crash may have left pieces that only the checksum of the whole file can tell.
-                if (written.has_error() && written.error().code != Errc::kCorrupt) {
-                    break;
-                }
-            }
-            whole = opened.has_value() && opened.value().whole() && !files.halted();
+            whole = write_until_crash(files, contents, prng, sent);
             if (!whole) {
                 REQUIRE(files.halted());
                 files.crash(prng, {});

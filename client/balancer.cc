@@ -132,7 +132,7 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
 
     void on_result(const CallPtr& call, CallResult result) {
         const TimePoint now = std::chrono::steady_clock::now();
-        note_health(call->endpoint, result.status.code, now);
+        note_health(call->endpoint, result, now);
         if (result.status.is_ok()) {
             call->finish(std::move(result.message));
             return;
@@ -157,11 +157,12 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
         }
     }
 
-    void note_health(std::size_t endpoint, GrpcCode code, TimePoint now) {
+    void note_health(std::size_t endpoint, const CallResult& result, TimePoint now) {
+        const GrpcCode code = result.status.code;
         if (code == GrpcCode::kUnavailable || code == GrpcCode::kDeadlineExceeded) {
             avoid_until_[endpoint] = now + kAvoidTime;
-        } else if (code != GrpcCode::kCancelled) {
-            avoid_until_[endpoint] = {};
+        } else if (code != GrpcCode::kCancelled && result.sent && !result.torn) {
+            avoid_until_[endpoint] = {};  // the server itself has answered
         }
     }
 

@@ -56,15 +56,18 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
 
   private:
     void take_inbox() {
+        // In hand while it is gone through: a completion may come back here, by closing.
+        std::vector<CallPtr> batch = std::exchange(spare_, {});
         {
             const std::lock_guard lock(mutex_);
             wake_posted_ = false;
-            batch_.swap(inbox_);
+            batch.swap(inbox_);
         }
-        for (const CallPtr& call : batch_) {
+        for (const CallPtr& call : batch) {
             admit(call);
         }
-        batch_.clear();
+        batch.clear();
+        spare_ = std::move(batch);
     }
 
     void admit(const CallPtr& call) {
@@ -184,10 +187,16 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
     // After a deadline. Behind a cut cable or a process that hangs a connection looks alive for a
     // quarter of an hour; a new one shows the truth, and at no risk for the calls that wait for it.
     void doubt_connection(const Call& call, TimePoint now) {
-        if (connection_ && connection_ == call.connection.lock() &&
-            connection_->silent_since(call) && now - call.started >= options_.dial_timeout) {
-            connection_->drain();
+        const std::shared_ptr<Connection> connection = connection_;
+        if (!connection || connection != call.connection.lock() ||
+            !connection->silent_since(call)) {
+            return;
+        }
+        if (now - call.started >= options_.dial_timeout) {
             forget_connection();
+            connection->drain();
+        } else {
+            connection->ask_for_life();
         }
     }
 
@@ -223,7 +232,7 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
     std::vector<CallPtr> inbox_;  // under mutex_
     bool wake_posted_ = false;    // under mutex_
 
-    std::vector<CallPtr> batch_;
+    std::vector<CallPtr> spare_;              // the memory of an earlier inbox
     std::shared_ptr<Connection> connection_;  // the newest; nullptr: the next call dials
     bool ready_ = false;                      // connection_ takes calls
     std::uint64_t connections_made_ = 0;

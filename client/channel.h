@@ -29,7 +29,7 @@ struct CallResult {
     wire::GrpcStatus status;
     Bytes message;      // the serialized answer, when status is ok
     bool sent = false;  // false: the server surely never looked at the request
-    bool torn = false;  // the server ended the stream without a status of its own
+    bool torn = false;  // it ended without a status of the server
 };
 
 // Runs on the IoThread, exactly once for each call; must not block.

@@ -14,6 +14,8 @@ namespace {
 using boost::asio::ip::tcp;
 
 constexpr std::size_t kWriteBytes = 256 * 1024;
+// etcd's servers end a connection that pings more often (--grpc-keepalive-min-time).
+constexpr std::chrono::seconds kAskInterval{5};
 
 wire::H2Limits limits_for(const ChannelOptions& options) {
     wire::H2Limits limits;
@@ -170,11 +172,9 @@ void Connection::on_written() {
     if (closed_) {
         return;
     }
-    if (draining_ && calls_.empty()) {
-        fail("the server went away");
-    } else if (session_->is_done()) {
+    if (session_->is_done()) {
         fail("the server broke the rules of HTTP/2");
-    } else if (heard_at_ != TimePoint{} && !ready_) {
+    } else if (session_->has_peer_settings() && !ready_) {
         ready_ = true;
         dial_timer_.cancel();
         hooks_.on_ready();
@@ -214,11 +214,32 @@ void Connection::cancel(const Call& call) {
     }
     session_->reset(call.stream, wire::H2Code::kCancel);
     wake_writer();
+    end_if_drained();
 }
 
 void Connection::drain() {
     draining_ = true;
+    end_if_drained();
+}
+
+void Connection::ask_for_life() {
+    const TimePoint now = std::chrono::steady_clock::now();
+    if (closed_ || draining_ || now - asked_at_ < kAskInterval) {
+        return;
+    }
+    asked_at_ = now;
+    session_->ping();
     wake_writer();
+    spawn(socket_.get_executor(), watch_silence(shared_from_this()), "client silence watchdog");
+}
+
+Task<> Connection::watch_silence(std::shared_ptr<Connection> self) {
+    self->dial_timer_.expires_after(self->options_.dial_timeout);
+    const auto [error] = co_await self->dial_timer_.async_wait(kTask);
+    if (!error && !self->closed_ && !self->draining_ && self->heard_at_ < self->asked_at_) {
+        self->hooks_.on_draining();
+        self->drain();
+    }
 }
 
 void Connection::close() {
@@ -250,13 +271,24 @@ void Connection::take_events() {
         }
         on_event(event);
     }
+    end_if_drained();
+}
+
+// At once: a writer that is stuck, because the server reads no more, would never come to it.
+void Connection::end_if_drained() {
+    if (draining_ && calls_.empty() && !closed_) {
+        fail("the server went away");
+    }
 }
 
 void Connection::on_event(wire::StreamEvent& event) {
     if (auto* message = std::get_if<wire::Message>(&event)) {
         on_message(*message);
     } else if (auto* ended = std::get_if<wire::ResponseEnded>(&event)) {
-        end_call(ended->stream, {.status = std::move(ended->status), .message = {}, .sent = true});
+        end_call(ended->stream, {.status = std::move(ended->status),
+                                 .message = {},
+                                 .sent = true,
+                                 .torn = ended->given_up});
     } else if (const auto* reset = std::get_if<wire::StreamReset>(&event)) {
         const bool refused =
             reset->code == static_cast<std::uint32_t>(wire::H2Code::kRefusedStream);
@@ -282,7 +314,8 @@ void Connection::on_message(wire::Message& message) {
         end_call(message.stream,
                  {.status = {wire::GrpcCode::kInternal, "more than one answer to a unary call"},
                   .message = {},
-                  .sent = true});
+                  .sent = true,
+                  .torn = true});
         return;
     }
     found->second->has_answer = true;

@@ -45,8 +45,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool start(const CallPtr& call);
     // Ends the call's stream; no result follows.
     void cancel(const Call& call);
-    // Takes no new calls, and closes when those under way have ended.
+    // Takes no new calls, and closes when those under way have ended: now, when there are none.
     void drain();
+    // After a call without an answer: pings the server, at most once in five seconds. When nothing
+    // at all comes for `dial_timeout` the connection drains, and says so.
+    void ask_for_life();
     // Whether the server has said nothing at all since this call was started here.
     [[nodiscard]] bool silent_since(const Call& call) const { return heard_at_ < call.started; }
     // Closes the socket; no hook is called any more, and calls are forgotten.
@@ -57,6 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     static Task<> run(std::shared_ptr<Connection> self);
     static Task<> watch_dial(std::shared_ptr<Connection> self);
+    static Task<> watch_silence(std::shared_ptr<Connection> self);
     static Task<> write_all(std::shared_ptr<Connection> self);
     static Task<Endpoints> resolve(std::shared_ptr<Connection> self);
     static Task<bool> dial(std::shared_ptr<Connection> self);
@@ -69,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void on_message(wire::Message& message);
     // Nothing is left to write.
     void on_written();
+    void end_if_drained();
     // Gives the call out, with the answer it has.
     void end_call(wire::StreamId stream, CallResult result);
     // The end by error: gives out every call, then on_closed.
@@ -81,7 +86,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     boost::asio::ip::tcp::socket socket_;
     boost::asio::ip::tcp::resolver resolver_;
-    boost::asio::steady_timer dial_timer_;
+    boost::asio::steady_timer dial_timer_;   // until ready, then of ask_for_life
     boost::asio::steady_timer writer_wake_;  // the writer sleeps on it; cancelling wakes it
 
     std::optional<wire::H2Session> session_;
@@ -90,6 +95,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::string dial_error_;
     std::array<char, 64 * 1024> input_;
     TimePoint heard_at_;  // when the latest bytes came
+    TimePoint asked_at_;  // when the latest ping left
     bool ready_ = false;  // on_ready was called
     bool closed_ = false;
     bool draining_ = false;

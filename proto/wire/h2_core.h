@@ -62,6 +62,7 @@ class H2Core {
     [[nodiscard]] std::size_t partial_bytes() const { return partial_bytes_; }
     [[nodiscard]] const AbuseGuard::Counters& counters() const { return guard_.counters(); }
     [[nodiscard]] std::uint64_t pongs() const { return pongs_; }
+    [[nodiscard]] bool has_peer_settings() const { return has_peer_settings_; }
     [[nodiscard]] std::string_view user_agent() const { return user_agent_; }
     [[nodiscard]] std::string_view client_api_version() const { return client_api_version_; }
 
@@ -102,7 +103,7 @@ class H2Core {
     void release_connection_credit();
     // Ends a call that the peer's bytes made impossible, for both sides.
     void fail_call(H2Stream& stream, GrpcStatus status);
-    void end_response(H2Stream& stream, GrpcStatus status);
+    void end_response(H2Stream& stream, GrpcStatus status, bool given_up = false);
     // The stream if it may still send, else nullptr.
     [[nodiscard]] H2Stream* sendable(StreamId id) const;
     bool ensure_response(H2Stream& stream);
@@ -127,6 +128,7 @@ class H2Core {
     std::size_t withheld_bytes_ = 0;  // received, not yet credited to the connection window
     std::uint64_t pongs_ = 0;
     StreamId newest_stream_ = 0;  // server: the last one that the peer opened
+    bool has_peer_settings_ = false;
     bool shutting_down_ = false;
     bool final_goaway_ = false;
     std::string user_agent_;

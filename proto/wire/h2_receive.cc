@@ -16,6 +16,7 @@ constexpr std::size_t kRememberedHeaderBytesMax = 256;
 // Frame types and flags (RFC 9113 §6).
 constexpr std::uint8_t kDataFrame = 0x0;
 constexpr std::uint8_t kHeadersFrame = 0x1;
+constexpr std::uint8_t kSettingsFrame = 0x4;
 constexpr std::uint8_t kPingFrame = 0x6;
 constexpr std::uint8_t kEndStreamFlag = 0x1;
 constexpr std::uint8_t kAckFlag = 0x1;
@@ -86,6 +87,7 @@ void H2Core::take_events(std::vector<StreamEvent>& events) {
 }
 
 void H2Core::on_frame_begin(const FrameHead& head) {
+    has_peer_settings_ = has_peer_settings_ || head.type == kSettingsFrame;
     if (head.type == kHeadersFrame) {
         // The library skips what is for a stream that is gone.
         if (is_server() && head.stream <= newest_stream_ && streams_.find(head.stream) == nullptr) {
@@ -226,11 +228,11 @@ void H2Core::on_response_head(H2Stream& stream, bool end_stream) {
 }
 
 // Client: the last event of a call; whatever of the stream is left ends with it.
-void H2Core::end_response(H2Stream& stream, GrpcStatus status) {
+void H2Core::end_response(H2Stream& stream, GrpcStatus status, bool given_up) {
     const StreamId id = stream.id;
     stream.finished = true;
     stream.dead = true;
-    events_.emplace_back(ResponseEnded{id, std::move(status)});
+    events_.emplace_back(ResponseEnded{id, std::move(status), given_up});
     const bool local_closed = stream.ending && stream.out.bytes() == 0 && !stream.deferred;
     if (!stream.remote_closed || !local_closed) {
         reset(id, H2Code::kCancel);
@@ -350,7 +352,7 @@ void H2Core::fail_call(H2Stream& stream, GrpcStatus status) {
     stream.message_bytes = 0;
     recount(stream);
     if (!is_server()) {
-        end_response(stream, std::move(status));
+        end_response(stream, std::move(status), true);
         return;
     }
     stream.dead = true;

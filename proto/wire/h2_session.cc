@@ -30,6 +30,7 @@ bool H2Session::wants_write() const { return core_->wants_write(); }
 
 bool H2Session::is_done() const { return core_->is_done(); }
 
+bool H2Session::has_peer_settings() const { return core_->has_peer_settings(); }
 std::size_t H2Session::queued_bytes() const { return core_->queued_bytes(); }
 
 std::size_t H2Session::queued_bytes(StreamId stream) const {

@@ -112,6 +112,8 @@ class H2Session {
     // Sends a PING; pongs_received() grows when the answer comes.
     void ping();
     [[nodiscard]] std::uint64_t pongs_received() const;
+    // Whether the peer has begun as HTTP/2 demands, with its SETTINGS.
+    [[nodiscard]] bool has_peer_settings() const;
     // Time goes on: about once a second, `now_ms` from any start. Refills the budgets of
     // H2Limits and puts ping_interval_ms_min in force.
     void on_tick(std::uint64_t now_ms);

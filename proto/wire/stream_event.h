@@ -73,6 +73,7 @@ struct ResponseStarted {
 struct ResponseEnded {
     StreamId stream = 0;
     GrpcStatus status;
+    bool given_up = false;  // by us: the answer was too large or malformed, the status is our own
 };
 
 // Both. The peer will accept no new streams above `last_stream`.

@@ -60,6 +60,14 @@ class TextServer {
         return fmt::format("127.0.0.1:{}", acceptor_.local_endpoint().port());
     }
     [[nodiscard]] std::size_t accepted() const { return accepted_; }
+    // Reads the first connection until the client has closed it.
+    void await_first_end() {
+        std::vector<char> buffer(1U << 20U);
+        boost::system::error_code error;
+        while (!error) {
+            sockets_.front().read_some(boost::asio::buffer(buffer), error);
+        }
+    }
 
   private:
     void serve() {
@@ -81,6 +89,12 @@ class TextServer {
     std::atomic<bool> stopping_{false};
     std::thread thread_;
 };
+
+// A server's SETTINGS that allow streams of any length, and the same for the connection.
+const std::string kOpenWindows(
+    "\0\0\6\4\0\0\0\0\0\0\4\x7f\xff\xff\xff"
+    "\0\0\4\x8\0\0\0\0\0\x7f\xff\0\0",
+    15 + 13);
 
 // Makes something happen on the I/O thread when the answer to the first call lies in its socket,
 // not yet read.
@@ -187,6 +201,32 @@ TEST_CASE("failover: a connection that falls silent is replaced", "[client][fail
     CHECK(connection == 2);
 }
 
+TEST_CASE("failover: also for calls shorter than a dial", "[client][failover]") {
+    const TextServer silent(kOpenWindows);
+    Client client = client_for({silent.endpoint()}).with_timeout(kDial / 3);
+    for (int i = 0; i < 8 && silent.accepted() < 2; ++i) {
+        CHECK(client.put("a", "b").error() ==
+              Error{GrpcCode::kDeadlineExceeded, "context deadline exceeded", true});
+    }
+    CHECK(silent.accepted() == 2);
+}
+
+TEST_CASE("failover: a server is ready when it speaks HTTP/2, not at its first byte",
+          "[client][failover]") {
+    const TextServer mute(kOpenWindows.substr(0, 1));
+    CHECK(client_for({mute.endpoint()}).put("a", "b").error() ==
+          Error{GrpcCode::kUnavailable,
+                "connection error: dial tcp " + mute.endpoint() + ": i/o timeout", false});
+}
+
+TEST_CASE("failover: a connection given up in the middle of a write is closed",
+          "[client][failover]") {
+    TextServer silent(kOpenWindows);
+    Client client = client_for({silent.endpoint()}).with_timeout(kDial * 2);
+    CHECK(client.put("a", std::string(64U << 20U, 'x')).error().maybe_applied);
+    silent.await_first_end();
+}
+
 TEST_CASE("failover: a slow answer does not cost the connection", "[client][failover]") {
     std::atomic<std::size_t> connection{0};
     FakeServer server([&](const FakeRequest& request) {
@@ -237,6 +277,51 @@ TEST_CASE("failover: a write whose stream is torn off is in doubt, whatever the 
     CHECK(put.error() == Error{GrpcCode::kResourceExhausted, "server asks for calm", true});
     CHECK(client.get("a").error() ==
           Error{GrpcCode::kResourceExhausted, "server asks for calm", false});
+}
+
+TEST_CASE("failover: a write whose answer is too large for the client is in doubt",
+          "[client][failover]") {
+    FakeServer server([](const FakeRequest&) {
+        FakeReply reply;
+        reply.message = std::string(100, 'x');
+        return reply;
+    });
+    IoThread io;
+    Balancer balancer(io, {*parse_endpoint(server.endpoint())}, {.answer_bytes_max = 99});
+    const auto error_of_call = [&](wire::MethodId method, CallKind kind) {
+        std::promise<Result<Bytes>> done;
+        std::future<Result<Bytes>> result = done.get_future();
+        balancer.call({.method = method, .kind = kind, .message = Bytes::copy_of("x")},
+                      [&](Result<Bytes> answer) { done.set_value(std::move(answer)); });
+        return result.get().error();
+    };
+    const std::string text = "grpc: received message larger than max (100 vs. 99)";
+    CHECK(error_of_call(wire::MethodId::kKvPut, CallKind::kWrite) ==
+          Error{GrpcCode::kResourceExhausted, text, true});
+    CHECK(error_of_call(wire::MethodId::kKvRange, CallKind::kRead) ==
+          Error{GrpcCode::kResourceExhausted, text, false});
+}
+
+TEST_CASE("failover: what the server did not say itself does not make it healthy",
+          "[client][failover]") {
+    std::atomic<int> asked{0};
+    FakeServer bad([&](const FakeRequest&) {
+        FakeReply reply = unavailable("etcdserver: no leader");
+        if (++asked > 1) {
+            reply.kind = FakeReply::Kind::kReset;
+            reply.reset_code = wire::H2Code::kEnhanceYourCalm;
+        }
+        return reply;
+    });
+    FakeServer good([](const FakeRequest&) { return FakeReply{}; });
+    Client client = client_for({bad.endpoint(), good.endpoint()});
+    while (asked < 2) {
+        [[maybe_unused]] const auto answer = client.get("a");
+    }
+    for (int i = 0; i < 4; ++i) {
+        CHECK(client.get("a"));
+    }
+    CHECK(asked == 2);
 }
 
 TEST_CASE("failover: a call that meets a GOAWAY on its way surely was not sent",

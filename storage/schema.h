@@ -23,6 +23,7 @@ inline constexpr ByteView kMetaApplied = "applied";
 inline constexpr ByteView kMetaRevision = "revision";
 inline constexpr ByteView kMetaCompacted = "compacted";
 inline constexpr ByteView kMetaCollector = "collector";
+inline constexpr ByteView kMetaCounts = "counts";  // KeyTally
 inline constexpr ByteView kMetaAlarmPrefix = "alarm/";
 inline constexpr ByteView kMetaRemovedPrefix = "removed/";  // + member id
 

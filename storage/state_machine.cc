@@ -298,9 +298,14 @@ class ApplyRun {
 
 class StateMachine::Impl {
   public:
-    Impl(KvEngine& engine, StateMachineOptions options, Marks marks, mvcc::Collector collector)
-        : engine_(engine), options_(options), marks_(marks), collector_(collector) {
-        publish();
+    Impl(KvEngine& engine, StateMachineOptions options, Marks marks, mvcc::Collector collector,
+         std::shared_ptr<mvcc::KeyCounts> counts)
+        : engine_(engine),
+          options_(options),
+          marks_(marks),
+          collector_(collector),
+          counts_(std::move(counts)) {
+        publish({});
     }
 
     [[nodiscard]] const Marks& marks() const { return marks_; }
@@ -313,8 +318,12 @@ class StateMachine::Impl {
         }
         CAIRN_TRY(engine_.write(run.finish(marks_)));
         marks_ = run.marks();
-        publish();
-        return run.take_output();
+        ApplyOutput output = run.take_output();
+        publish(output.events);
+        if (counts_->wants_record()) {
+            CAIRN_TRY(record_counts());
+        }
+        return output;
     }
 
     [[nodiscard]] bool has_garbage() const {
@@ -323,9 +332,13 @@ class StateMachine::Impl {
 
     Result<std::int64_t> collect_garbage(std::uint64_t budget) {
         if (has_garbage()) {
-            CAIRN_TRY(collector_.step(engine_, marks_.bounds().compacted, budget));
+            const std::int64_t compacted = marks_.bounds().compacted;
+            if (counts_->recorded_at() + 1 < compacted) {
+                CAIRN_TRY(record_counts());  // it lives on what is removed now
+            }
+            CAIRN_TRY(collector_.step(engine_, compacted, budget));
             // An idle member's view would otherwise hold on to what was just removed.
-            publish();
+            publish({});
         }
         return collector_.done();
     }
@@ -336,21 +349,30 @@ class StateMachine::Impl {
     }
 
   private:
-    void publish() {
-        auto view = std::make_shared<const mvcc::ReadView>(engine_.snapshot(), marks_.applied,
-                                                           marks_.revision,
-                                                           marks_.bounds().compacted, counts_);
+    // After these changes.
+    void publish(std::span<const std::shared_ptr<const mvcc::EventBatch>> changes) {
+        const std::shared_ptr<const EngineReader> snapshot = engine_.snapshot();
+        const mvcc::ReadBounds bounds = marks_.bounds();
+        counts_->advance(changes, {snapshot, bounds.revision, bounds.compacted});
+        auto view = std::make_shared<const mvcc::ReadView>(
+            snapshot, marks_.applied, bounds.revision, bounds.compacted, counts_);
         const std::lock_guard lock(view_mutex_);
         view_.swap(view);
         // The old view (and its snapshot) goes after the lock.
+    }
+
+    Result<void> record_counts() {
+        WriteBatch batch;
+        batch.put(ColumnFamily::kMeta, std::string(schema::kMetaCounts), counts_->take_record());
+        return engine_.write(batch);
     }
 
     KvEngine& engine_;
     StateMachineOptions options_;
     Marks marks_;
     mvcc::Collector collector_;
-    std::shared_ptr<mvcc::KeyCounts> counts_ = std::make_shared<mvcc::KeyCounts>();  // the views'
-    mutable std::mutex view_mutex_;                                                  // guards view_
+    std::shared_ptr<mvcc::KeyCounts> counts_;  // the views'
+    mutable std::mutex view_mutex_;            // guards view_
     std::shared_ptr<const mvcc::ReadView> view_;
 };
 
@@ -366,8 +388,11 @@ Result<std::unique_ptr<StateMachine>> StateMachine::open(KvEngine& engine,
     }
     CAIRN_TRY(const Marks marks, load_marks(engine));
     CAIRN_TRY(const mvcc::Collector collector, mvcc::Collector::open(engine));
-    return std::unique_ptr<StateMachine>(
-        new StateMachine(std::make_unique<Impl>(engine, options, marks, collector)));
+    CAIRN_TRY(auto counts,
+              mvcc::KeyCounts::open({engine.snapshot(), marks.revision, marks.bounds().compacted},
+                                    collector.reached(), {}));
+    return std::unique_ptr<StateMachine>(new StateMachine(
+        std::make_unique<Impl>(engine, options, marks, collector, std::move(counts))));
 }
 
 AppliedState StateMachine::applied_state() const { return {impl_->marks().applied}; }

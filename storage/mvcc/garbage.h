@@ -27,6 +27,8 @@ class Collector {
 
     // Up to this revision everything is collected; 0 when nothing ever was.
     [[nodiscard]] std::int64_t done() const { return state_.done; }
+    // Changes before this revision may be gone from kRevlog.
+    [[nodiscard]] std::int64_t reached() const { return state_.target; }
     [[nodiscard]] bool has_work(std::int64_t compacted) const { return compacted > state_.done; }
 
     // Looks at up to `budget` changes and writes their removal and its own place as one batch.

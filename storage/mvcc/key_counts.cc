@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <iterator>
-#include <optional>
 #include <utility>
 
 #include "base/assert.h"
@@ -13,279 +11,335 @@
 namespace cairn::storage::mvcc {
 namespace {
 
-using Stretch = KeyCounts::Stretch;
-using Tally = KeyCounts::Tally;
-constexpr std::int64_t kUnknown = KeyCounts::kUnknown;
+using Stretch = KeyTally::Stretch;
 
-// A tally is brought up to date for those who come later once that many changes were walked.
-constexpr std::uint64_t kChangesToKeep = 1024;
+// A store that was never recorded begins here, without a key.
+constexpr std::int64_t kRevisionOfEmpty = 1;
+// A stretch that has grown to so many times its size is walked as a whole once a count cuts it.
+constexpr std::int64_t kStretchesTooLarge = 4;
+// How often a walk's finding runs after the newest revision, which runs on.
+constexpr int kTriesToLearn = 8;
+constexpr std::size_t kPastsMax = 4;
 
-// The longest bound of a request that a tally keeps.
-constexpr std::size_t kBorderBytesMax = 256;
-
-// What stands between two keys, the second included: as short as can be.
-std::string separator(ByteView before, ByteView key) {
-    const auto differ = std::mismatch(before.begin(), before.end(), key.begin(), key.end());
-    return std::string(key.substr(0, static_cast<std::size_t>(differ.second - key.begin()) + 1));
+void tell(KeyTally& tally, ByteView key, int lives) {
+    if (lives > 0) {
+        tally.born(key);
+    } else if (lives < 0) {
+        tally.died(key);
+    }
 }
 
-// What to count, and where.
-struct Task {
-    const EngineReader& reader;
-    const Interval& interval;
-    std::int64_t revision;
-    ReadGuard* guard;
-};
+// Whether a change lets a key begin (1) or end (-1) to live.
+int lives_of(const RevlogRecord& change) {
+    if (change.kind == EventKind::kDelete) {
+        return -1;
+    }
+    return change.replaced.main == 0 ? 1 : 0;
+}
+int lives_of(const Event& event) {
+    if (event.kind == EventKind::kDelete) {
+        return -1;
+    }
+    return event.prev_kv.version == 0 ? 1 : 0;
+}
 
-// One count. What it learns on the way becomes a newer tally.
-class Counting {
+// Visits all changes after one revision up to another, until a visit says no: then false.
+template <class Visit>
+Result<bool> follow(const EngineReader& reader, std::int64_t after, std::int64_t up_to,
+                    ReadGuard* guard, Visit visit) {
+    const auto it = reader.iterate(ColumnFamily::kRevlog, schema::revlog_key({after + 1, 0}),
+                                   schema::revlog_key({up_to + 1, 0}));
+    for (std::uint64_t walked = 1; it->valid(); it->next(), ++walked) {
+        if (guard != nullptr && walked % kKeysPerLook == 0) {
+            CAIRN_TRY(guard->go_on());
+        }
+        CAIRN_TRY(const RevlogRecord change, decode_revlog_record(it->value()));
+        if (!visit(change.key, lives_of(change))) {
+            return false;
+        }
+    }
+    CAIRN_TRY(it->status());
+    return true;
+}
+
+bool lies_in(const Stretch& stretch, ByteView key) {
+    return stretch.first <= key && key <= stretch.last;
+}
+
+Result<void> walk_all(const KeyCounts::Moment& now, KeyTally& tally) {
+    KeyScan scan(*now.reader, interval_of({}, ByteView("\0", 1)), now.revision);
+    for (;;) {
+        CAIRN_TRY(const bool more, scan.next());
+        if (!more) {
+            return ok();
+        }
+        tally.born(scan.at().key);
+    }
+}
+
+}  // namespace
+
+Result<std::shared_ptr<KeyCounts>> KeyCounts::open(const Moment& now, std::int64_t collected,
+                                                   KeyCountsOptions options) {
+    KeyTally tally(options.stretch_keys);
+    std::int64_t recorded_at = kRevisionOfEmpty;
+    CAIRN_TRY(const auto record, now.reader->get(ColumnFamily::kMeta, schema::kMetaCounts));
+    if (record) {
+        CAIRN_TRY(recorded_at, tally.decode(*record));
+    }
+    if (now.revision < recorded_at) {
+        return Error(Errc::kCorrupt, "engine: counts of keys of a later revision");
+    }
+    const auto distance = static_cast<std::uint64_t>(now.revision - recorded_at);
+    std::uint64_t changes = 0;
+    if (recorded_at + 1 >= collected && distance <= 2 * options.changes_to_store) {
+        CAIRN_TRY(follow(*now.reader, recorded_at, now.revision, nullptr,
+                         [&tally, &changes](ByteView key, int lives) {
+                             tell(tally, key, lives);
+                             ++changes;
+                             return true;
+                         }));
+    } else {
+        // Of a build that kept no record, or seldom.
+        tally = KeyTally(options.stretch_keys);
+        CAIRN_TRY(walk_all(now, tally));
+        changes = options.changes_to_store;
+    }
+    auto counts = std::shared_ptr<KeyCounts>(new KeyCounts(std::move(tally), options));
+    counts->unrecorded_ = changes;
+    counts->recorded_at_ = recorded_at;
+    counts->now_ = now;
+    return counts;
+}
+
+void KeyCounts::advance(std::span<const std::shared_ptr<const EventBatch>> changes, Moment now) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& batch : changes) {
+        unrecorded_ += batch->events.size();
+        for (const Event& event : batch->events) {
+            tell(tally_, event.kv.key.view(), lives_of(event));
+        }
+    }
+    std::swap(now_, now);
+    // The moment before goes after the lock: it may hold the last hand on an engine's snapshot.
+}
+
+std::string KeyCounts::take_record() {
+    const std::lock_guard lock(mutex_);
+    unrecorded_ = 0;
+    recorded_at_ = now_.revision;
+    return tally_.encode(now_.revision);
+}
+
+KeyCounts::Known KeyCounts::look_up(const Interval& interval, std::int64_t revision) const {
+    Known known;
+    const std::lock_guard lock(mutex_);
+    known.at = now_;
+    const KeyTally* tally = &tally_;
+    for (const auto& past : pasts_) {
+        if (past->revision == revision && now_.revision != revision) {
+            known.at.revision = revision;
+            known.past = true;
+            tally = &past->tally;
+        }
+    }
+    const auto& stretches = tally->stretches();
+    std::size_t i = tally->reaching(interval.key);
+    const std::size_t end = interval.open ? stretches.size() : tally->reaching(interval.end);
+    if (i < end && stretches[i].first < interval.key) {
+        known.cut.push_back(stretches[i++]);
+    }
+    for (; i < end; ++i) {
+        known.keys += stretches[i].keys;
+    }
+    if (end < stretches.size() && stretches[end].first < interval.end) {
+        known.cut.push_back(stretches[end]);
+    }
+    return known;
+}
+
+// One count.
+class KeyCounts::Counting {
   public:
-    Counting(const Task& task, const Tally& tally, std::int64_t stretch_keys)
-        : task_(task),
-          tally_(tally),
-          stretch_keys_(stretch_keys),
-          distance_(std::abs(task.revision - tally.revision)) {}
+    Counting(KeyCounts& counts, const EngineReader& reader, const Interval& interval,
+             std::int64_t revision, ReadGuard* guard)
+        : counts_(counts),
+          reader_(reader),
+          interval_(interval),
+          revision_(revision),
+          guard_(guard),
+          known_(counts.look_up(interval, revision)) {
+        CAIRN_ASSERT(known_.at.revision >= revision);
+    }
 
     Result<std::int64_t> run() {
-        const std::size_t begin = index_of(task_.interval.key);
-        const std::size_t end =
-            task_.interval.open ? tally_.stretches.size() : index_of(task_.interval.end) + 1;
-        std::int64_t known = 0;
-        for (std::size_t i = begin; i < end; ++i) {
-            known += is_good(i) && covers(i) ? tally_.stretches[i].keys : 0;
+        CAIRN_TRY(const bool followed, follow_back());
+        if (!followed) {
+            return walk(interval_, nullptr);
         }
-        // Else it is cheaper to walk the keys than the changes.
-        CAIRN_TRY(follow_if(distance_ <= known));
-        std::int64_t total = 0;
-        for (std::size_t i = begin; i < end; ++i) {
-            if (followed_ && is_good(i) && covers(i)) {
-                total += keys_now(i);
-            } else {
-                CAIRN_TRY(const std::int64_t found, walk(i));
-                total += found;
-            }
+        std::int64_t total = known_.keys - born_since_;
+        for (const Stretch& stretch : known_.cut) {
+            CAIRN_TRY(const std::int64_t found, walk_cut(stretch));
+            total += found;
         }
         return total;
     }
 
-    // The tally at this count's revision, when it is newer or knows more.
-    Result<std::optional<Tally>> newer_tally() {
-        if (!may_learn() || (learned_.empty() && changes_ < kChangesToKeep)) {
-            return std::optional<Tally>();
-        }
-        std::int64_t known = 0;
-        for (const Stretch& stretch : tally_.stretches) {
-            known += std::max<std::int64_t>(stretch.keys, 0);
-        }
-        CAIRN_TRY(follow_if(distance_ <= known));
-        Tally newer{task_.revision, {}};
-        auto learned = learned_.begin();
-        for (std::size_t i = 0; i < tally_.stretches.size(); ++i) {
-            if (learned != learned_.end() && learned->index == i) {
-                for (Stretch& piece : learned->pieces) {
-                    append(newer.stretches, std::move(piece));
-                }
-                ++learned;
-            } else {
-                append(newer.stretches, {tally_.stretches[i].first, keys_now(i)});
-            }
-        }
-        return std::optional<Tally>(std::move(newer));
-    }
-
   private:
-    // What takes the place of one stretch.
-    struct Learned {
-        std::size_t index{};
-        std::vector<Stretch> pieces{};
-    };
-
-    [[nodiscard]] std::size_t index_of(ByteView key) const {
-        const auto behind = std::upper_bound(
-            tally_.stretches.begin(), tally_.stretches.end(), key,
-            [](ByteView wanted, const Stretch& stretch) { return wanted < stretch.first; });
-        return static_cast<std::size_t>(behind - tally_.stretches.begin()) - 1;
-    }
-    // Known, and not so large that its ends should not be walked.
-    [[nodiscard]] bool is_good(std::size_t i) const {
-        const std::int64_t keys = tally_.stretches[i].keys;
-        return keys != kUnknown && keys <= 4 * stretch_keys_;
-    }
-    [[nodiscard]] bool is_last(std::size_t i) const { return i + 1 == tally_.stretches.size(); }
-    [[nodiscard]] ByteView end_of(std::size_t i) const {
-        return is_last(i) ? ByteView() : ByteView(tally_.stretches[i + 1].first);
-    }
-    // Whether the whole stretch lies in the interval.
-    [[nodiscard]] bool covers(std::size_t i) const {
-        return tally_.stretches[i].first >= task_.interval.key &&
-               (task_.interval.open || (!is_last(i) && end_of(i) <= task_.interval.end));
-    }
-    [[nodiscard]] bool may_learn() const { return task_.revision >= tally_.revision; }
-
-    // At our revision, as far as the changes were followed.
-    [[nodiscard]] std::int64_t keys_now(std::size_t i) const {
-        const std::int64_t keys = tally_.stretches[i].keys;
-        if (keys == kUnknown || !followed_) {
-            return kUnknown;
+    // From the tally's revision to ours. False when it is cheaper to walk the keys, or the changes
+    // are gone.
+    Result<bool> follow_back() {
+        if (known_.at.revision == revision_) {
+            return true;
         }
-        return distance_ == 0 ? keys : keys + born_[i];
-    }
-
-    // From the tally's revision to ours, forwards or backwards. Only births and deaths count, and
-    // the log of revisions tells them: a put that replaced nothing, and every delete.
-    Result<void> follow_if(bool worthwhile) {
-        if (followed_ || !worthwhile) {
-            return ok();
+        if (known_.at.compacted > revision_ + 1) {
+            return false;
         }
-        followed_ = true;
-        if (distance_ == 0) {
-            return ok();
+        std::int64_t worth = known_.keys;
+        for (const Stretch& stretch : known_.cut) {
+            worth += stretch.keys;
         }
-        born_.resize(tally_.stretches.size());
-        const std::int64_t sign = may_learn() ? 1 : -1;
-        const std::int64_t from = std::min(tally_.revision, task_.revision);
-        const auto it =
-            task_.reader.iterate(ColumnFamily::kRevlog, schema::revlog_key({from + 1, 0}),
-                                 schema::revlog_key({from + distance_ + 1, 0}));
-        for (; it->valid(); it->next()) {
-            if (++changes_ % kKeysPerLook == 0 && task_.guard != nullptr) {
-                CAIRN_TRY(task_.guard->go_on());
+        const std::uint64_t free = counts_.options_.changes_to_follow;
+        std::uint64_t changes = 0;
+        const auto visit = [this, &changes, worth, free](ByteView key, int lives) {
+            ++changes;
+            if (lives != 0 && interval_.contains(key) && !is_cut(key)) {
+                born_since_ += lives;
             }
-            CAIRN_TRY(const RevlogRecord record, decode_revlog_record(it->value()));
-            if (record.kind == EventKind::kDelete) {
-                born_[index_of(record.key)] -= sign;
-            } else if (record.replaced.main == 0) {
-                born_[index_of(record.key)] += sign;
-            }
+            // Keys that died since would have to be walked, too.
+            return changes <= free + static_cast<std::uint64_t>(std::abs(born_since_) + worth);
+        };
+        CAIRN_TRY(const bool followed,
+                  follow(*known_.at.reader, revision_, known_.at.revision, guard_, visit));
+        if (followed && changes > free) {
+            static_cast<void>(counts_.remember(revision_, guard_));
         }
-        return it->status();
+        return followed;
     }
 
-    // Counts what the interval and the stretch share, key by key.
-    Result<std::int64_t> walk(std::size_t i) {
-        const ByteView first = tally_.stretches[i].first;
-        Interval part = task_.interval;
-        part.key = std::max(part.key, first);
-        part.open = task_.interval.open && is_last(i);
-        if (!is_last(i)) {
-            part.end = task_.interval.open ? end_of(i) : std::min(end_of(i), part.end);
-        }
-        std::vector<Stretch> pieces{{std::string(part.key), 0}};
-        CAIRN_TRY(const std::int64_t found, walk_keys(part, pieces));
-        // A part of a stretch that is known teaches nothing, and a small part too little.
-        const bool known = followed_ && is_good(i);
-        if (!may_learn() || known || (!covers(i) && found < stretch_keys_)) {
+    [[nodiscard]] bool is_cut(ByteView key) const {
+        return std::any_of(known_.cut.begin(), known_.cut.end(),
+                           [key](const Stretch& stretch) { return lies_in(stretch, key); });
+    }
+
+    // The keys of the stretch that lie in the interval.
+    Result<std::int64_t> walk_cut(const Stretch& stretch) {
+        const std::string behind = stretch.last + '\0';
+        Interval part;
+        part.single = false;
+        part.key = stretch.first;
+        part.end = behind;
+        const auto distance = static_cast<std::uint64_t>(known_.at.revision - revision_);
+        if (!known_.past && stretch.keys > kStretchesTooLarge * counts_.options_.stretch_keys &&
+            distance <= counts_.options_.changes_to_follow) {
+            KeyTally pieces(counts_.options_.stretch_keys);
+            CAIRN_TRY(const std::int64_t found, walk(part, &pieces));
+            static_cast<void>(counts_.learn(stretch, std::move(pieces), revision_, guard_));
             return found;
         }
-        // A request's own bounds become borders that stay: not those as long as a request may be.
-        if (!covers(i) && std::max(part.key.size(), part.end.size()) > kBorderBytesMax) {
-            return found;
+        part.key = std::max(part.key, interval_.key);
+        if (!interval_.open) {
+            part.end = std::min(part.end, interval_.end);
         }
-        Learned& learned = learned_.emplace_back(Learned{.index = i});
-        if (first < part.key) {
-            learned.pieces.push_back({std::string(first), kUnknown});
-        }
-        std::move(pieces.begin(), pieces.end(), std::back_inserter(learned.pieces));
-        if (!part.open && (is_last(i) || part.end < end_of(i))) {
-            learned.pieces.push_back({std::string(part.end), kUnknown});
-        }
-        return found;
+        return walk(part, nullptr);
     }
 
-    Result<std::int64_t> walk_keys(const Interval& part, std::vector<Stretch>& pieces) {
-        KeyScan scan(task_.reader, part, task_.revision, task_.guard);
+    // Tells `pieces` of all keys; returns how many of them lie in the interval.
+    Result<std::int64_t> walk(const Interval& part, KeyTally* pieces) {
+        KeyScan scan(reader_, part, revision_, guard_);
         std::int64_t found = 0;
-        std::string last;  // of a full piece
         for (;;) {
             CAIRN_TRY(const bool more, scan.next());
             if (!more) {
                 return found;
             }
-            ++found;
-            if (pieces.back().keys == stretch_keys_) {
-                pieces.push_back({separator(last, scan.at().key), 0});
-            }
-            if (++pieces.back().keys == stretch_keys_) {
-                last = scan.at().key;
+            found += interval_.contains(scan.at().key) ? 1 : 0;
+            if (pieces != nullptr) {
+                pieces->born(scan.at().key);
             }
         }
     }
 
-    // Small neighbours become one, so that there are at most a few stretches for each
-    // `stretch_keys_` keys, whatever was deleted.
-    void append(std::vector<Stretch>& stretches, Stretch stretch) const {
-        if (stretches.empty()) {
-            stretches.push_back(std::move(stretch));
-            return;
-        }
-        std::int64_t& before = stretches.back().keys;
-        if (before == kUnknown || stretch.keys == kUnknown) {
-            if (std::max(before, stretch.keys) < stretch_keys_ / 4) {
-                before = kUnknown;
-                return;
-            }
-        } else if (before + stretch.keys < stretch_keys_ / 2) {
-            before += stretch.keys;
-            return;
-        }
-        stretches.push_back(std::move(stretch));
-    }
-
-    const Task& task_;
-    const Tally& tally_;
-    const std::int64_t stretch_keys_;
-    const std::int64_t distance_;  // in revisions
-    bool followed_ = false;
-    std::uint64_t changes_ = 0;
-    std::vector<std::int64_t> born_;  // by stretch: births less deaths
-    std::vector<Learned> learned_;    // in the order of their stretches
+    KeyCounts& counts_;
+    const EngineReader& reader_;
+    const Interval& interval_;
+    const std::int64_t revision_;
+    ReadGuard* guard_;
+    const Known known_;
+    std::int64_t born_since_ = 0;  // after our revision, less those that died
 };
 
-}  // namespace
-
-Result<std::int64_t> KeyCounts::count(const EngineReader& reader, const ReadBounds& bounds,
-                                      const Interval& interval, std::int64_t revision,
-                                      ReadGuard* guard) {
+Result<std::int64_t> KeyCounts::count(const EngineReader& reader, const Interval& interval,
+                                      std::int64_t revision, ReadGuard* guard) {
     CAIRN_ASSERT(!interval.single);
     if (interval.empty()) {
         return std::int64_t{0};
     }
-    std::shared_ptr<const Tally> tally = usable(bounds);
-    if (tally == nullptr) {
-        tally = std::make_shared<const Tally>(Tally{revision, {Stretch{}}});
-    }
-    const Task task{reader, interval, revision, guard};
-    Counting counting(task, *tally, stretch_keys_);
-    CAIRN_TRY(const std::int64_t total, counting.run());
-    CAIRN_TRY(std::optional<Tally> newer, counting.newer_tally());
-    if (newer.has_value()) {
-        keep(*std::move(newer));
-    }
-    return total;
+    return Counting(*this, reader, interval, revision, guard).run();
 }
 
-// The reader must see the changes from the tally's revision on: those below the compacted one are
-// gone, those above the reader's own are not there yet.
-std::shared_ptr<const Tally> KeyCounts::usable(const ReadBounds& bounds) const {
+// Backwards a death is a birth. All of those first: then no stretch ends while it has keys to lose.
+Result<void> KeyCounts::remember(std::int64_t revision, ReadGuard* guard) {
+    Moment now;
+    Past past{revision, KeyTally(options_.stretch_keys)};
+    {
+        const std::lock_guard lock(mutex_);
+        now = now_;
+        past.tally = tally_;
+    }
+    if (now.compacted > revision + 1) {
+        return ok();
+    }
+    for (const int pass : {-1, 1}) {
+        CAIRN_TRY(follow(*now.reader, revision, now.revision, guard,
+                         [&past, pass](ByteView key, int lives) {
+                             tell(past.tally, key, lives == pass ? -lives : 0);
+                             return true;
+                         }));
+    }
+    auto kept = std::make_shared<const Past>(std::move(past));
     const std::lock_guard lock(mutex_);
-    for (const auto& tally : {newest_, before_}) {
-        if (tally != nullptr && tally->revision <= bounds.revision &&
-            tally->revision + 1 >= bounds.compacted) {
-            return tally;
+    if (std::any_of(pasts_.begin(), pasts_.end(),
+                    [revision](const auto& other) { return other->revision == revision; })) {
+        return ok();
+    }
+    if (pasts_.size() == kPastsMax) {
+        pasts_.erase(pasts_.begin());
+    }
+    pasts_.push_back(std::move(kept));
+    return ok();
+}
+
+// What was walked at `revision`, brought to the newest.
+Result<void> KeyCounts::learn(const Stretch& stretch, KeyTally pieces, std::int64_t revision,
+                              ReadGuard* guard) {
+    for (int i = 0; i < kTriesToLearn; ++i) {
+        Moment now;
+        {
+            const std::lock_guard lock(mutex_);
+            if (now_.revision == revision) {
+                const std::size_t at = tally_.reaching(stretch.first);
+                const auto& stretches = tally_.stretches();
+                // Else it was walked by another reader, too, or has grown at an end.
+                if (at < stretches.size() && stretches[at].first == stretch.first &&
+                    stretches[at].last == stretch.last) {
+                    tally_.replace(at, std::move(pieces));
+                }
+                return ok();
+            }
+            now = now_;
         }
+        if (now.compacted > revision + 1) {
+            return ok();
+        }
+        CAIRN_TRY(follow(*now.reader, revision, now.revision, guard,
+                         [&stretch, &pieces](ByteView key, int lives) {
+                             tell(pieces, key, lies_in(stretch, key) ? lives : 0);
+                             return true;
+                         }));
+        revision = now.revision;
     }
-    return nullptr;
-}
-
-void KeyCounts::keep(Tally tally) {
-    auto kept = std::make_shared<const Tally>(std::move(tally));
-    const std::lock_guard lock(mutex_);
-    if (newest_ == nullptr || newest_->revision < kept->revision) {
-        before_.swap(newest_);
-        newest_.swap(kept);
-    } else if (newest_->revision == kept->revision) {
-        newest_.swap(kept);
-    }
+    return ok();
 }
 
 }  // namespace cairn::storage::mvcc

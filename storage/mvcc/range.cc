@@ -139,7 +139,7 @@ class RangeRun {
             rest.key = behind;
         }
         CAIRN_TRY(const std::int64_t found,
-                  bounds_.counts->count(reader_, bounds_, rest, revision(), guard_));
+                  bounds_.counts->count(reader_, rest, revision(), guard_));
         count_ += found;
         more_ = found > 0 && !request_.count_only();
         return ok();

@@ -23,6 +23,7 @@ ReadView ReadView::in_memory() const {
     ReadView view(*this);
     if (view.memory_reader_ != nullptr) {
         view.reader_ = std::move(view.memory_reader_);
+        view.counts_ = nullptr;  // they may read what has changed since from a disk
     }
     return view;
 }

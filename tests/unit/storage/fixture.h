@@ -174,6 +174,7 @@ class Fixture {
     MemEngine& memory() { return *memory_; }
     [[nodiscard]] std::int64_t revision() const { return machine_->view()->revision(); }
     [[nodiscard]] const ApplyOutput& last() const { return last_; }
+    void forget_last() { last_ = {}; }
 
   private:
     std::unique_ptr<MemEngine> memory_;

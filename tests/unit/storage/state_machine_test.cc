@@ -2,6 +2,8 @@
 
 #include "fixture.h"
 #include "raft/conf_change.h"
+#include "storage/mvcc/key_counts.h"
+#include "storage/schema.h"
 
 namespace cairn::storage::test {
 namespace {
@@ -282,6 +284,72 @@ TEST_CASE("CORRUPT refuses every write; reads and lowering the alarm go on") {
         store.run(command::ALARM,
                   alarm_of(static_cast<AlarmRequest::AlarmAction>(9), 5, etcdserverpb::CORRUPT));
     CHECK(unknown.error == Errc::kMalformedRequest);
+}
+
+TEST_CASE("Counts of keys are recorded after so many changes, and before these are removed") {
+    constexpr int kPutsInTxn = 128;
+    const auto changes_to_store = static_cast<int>(mvcc::KeyCountsOptions().changes_to_store);
+    MemEngine engine;
+    Fixture store(&engine);
+    const auto recorded_at = [&engine] {
+        const auto record = engine.get(ColumnFamily::kMeta, schema::kMetaCounts).value();
+        return record ? mvcc::KeyTally(1).decode(*record).value() : 0;
+    };
+    const auto count = [&store] {
+        etcdserverpb::RangeRequest request = range_of(kOpenEnd, kOpenEnd);
+        request.set_count_only(true);
+        return store.range(request).count();
+    };
+    int changes = 0;
+    while (changes + kPutsInTxn < changes_to_store) {
+        etcdserverpb::TxnRequest txn;
+        for (int i = 0; i < kPutsInTxn; ++i, ++changes) {
+            *txn.add_success()->mutable_request_put() = put_of("k" + std::to_string(changes), "v");
+        }
+        store.txn(txn);
+    }
+    store.reopen();  // it counts on from where it was
+    CHECK(recorded_at() == 0);
+    CHECK(count() == changes);
+    while (++changes < changes_to_store) {
+        store.put("k0", "v");
+    }
+    CHECK(recorded_at() == 0);
+    store.put("k0", "v");
+    const std::int64_t recorded = recorded_at();
+    CHECK(recorded == store.revision());
+    CHECK(count() == changes_to_store - kPutsInTxn);
+
+    store.del(delete_of("k1"));
+    store.put("k0", "v");
+    REQUIRE_FALSE(store.compact(recorded + 1).has_value());
+    store.collect_all();
+    CHECK(recorded_at() == recorded);  // all that came after it is still there
+    REQUIRE_FALSE(store.compact(recorded + 2).has_value());
+    store.collect_all();
+    CHECK(recorded_at() == recorded + 2);
+    store.reopen();
+    CHECK(count() == changes_to_store - kPutsInTxn - 1);
+}
+
+TEST_CASE("A directory without a record of counts, and whose changes are gone, is counted") {
+    MemEngine engine;
+    Fixture store(&engine);
+    store.put("a", "1");
+    store.put("b", "1");
+    store.del(delete_of("a"));
+    REQUIRE_FALSE(store.compact(4).has_value());
+    store.collect_all();
+    WriteBatch batch;
+    batch.remove(ColumnFamily::kMeta, std::string(schema::kMetaCounts));
+    REQUIRE(engine.write(batch).has_value());
+    store.reopen();
+    etcdserverpb::RangeRequest request = range_of(kOpenEnd, kOpenEnd);
+    request.set_count_only(true);
+    CHECK(store.range(request).count() == 1);
+    store.put("c", "1");
+    CHECK(engine.get(ColumnFamily::kMeta, schema::kMetaCounts).value().has_value());
+    CHECK(store.range(request).count() == 2);
 }
 
 TEST_CASE("A directory of another format is refused") {

@@ -244,9 +244,8 @@ void ClientSession::dispatch(wire::StreamId stream, Call& call) {
     if (const auto* reject = std::get_if<Reject>(&intent)) {
         finish(stream, call, api::format_error(reject->error));
     } else if (const auto* now = std::get_if<ReplyNow>(&intent)) {
-        const auto& view = *node_.driver.read_view();
-        finish(stream, call,
-               node_.dispatcher.format(*now, view.revision(), node_.driver.view().term));
+        const std::int64_t revision = node_.driver.newest_view()->revision();
+        finish(stream, call, node_.dispatcher.format(*now, revision, node_.driver.view().term));
     } else if (auto* propose = std::get_if<Propose>(&intent)) {
         if (may_be_long(*propose) && !node_.responses->has_room(0)) {
             // Now: once it is applied, its answer cannot be refused.
@@ -372,7 +371,7 @@ void ClientSession::run_point_read(wire::StreamId stream, Call& call) {
     }
     auto answer = std::make_shared<HeldAnswer>(node_.responses, nullptr);
     const auto done =
-        write_answer(call.read, node_.driver.read_view()->in_memory(), facts, *answer);
+        write_answer(call.read, node_.driver.newest_view()->in_memory(), facts, *answer);
     if (done.has_error() && done.error().code == Errc::kNotInMemory) {
         run_read_elsewhere(stream, call);
     } else {

@@ -1,11 +1,13 @@
 // A member and clients that are late, gone, or not reading. One real cairnd; the program is in
 // $CAIRND.
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "catch.h"
 
@@ -107,6 +109,34 @@ TEST_CASE("Scans of clients that left are not run", "[process][session]") {
     REQUIRE(got.has_value());
     CHECK(got->count == 111);
     CHECK(Clock::now() - begin < 1s);
+}
+
+// Both read what was applied last, whichever thread they run on.
+TEST_CASE("A serializable get is never older than the scan before it", "[process][session]") {
+    const LoneNode node;
+    node.fill("k", 1);
+    std::atomic<bool> done = false;
+    std::thread writer([&node, &done] {
+        client::Client client = node.cluster.client_of(0);
+        while (!done) {
+            static_cast<void>(client.put("k", "v"));
+        }
+    });
+    client::GetOptions scan;
+    scan.range_end = "l";
+    scan.serializable = true;
+    client::GetOptions get;
+    get.serializable = true;
+    int older = 0;
+    for (int i = 0; i < 2000; ++i) {
+        const auto scanned = node.client.get("k", scan);
+        const auto got = node.client.get("k", get);
+        older += !scanned || !got || got->header.revision < scanned->header.revision ||
+                 got->kvs.at(0).mod_revision < scanned->kvs.at(0).mod_revision;
+    }
+    done = true;
+    writer.join();
+    CHECK(older == 0);
 }
 
 TEST_CASE("A member that stops sends its last answers whole", "[process][session]") {

@@ -15,16 +15,23 @@ namespace {
 
 constexpr int kGzipOnly = 16;  // zlib: added to the window bits, accept a gzip header and no other
 constexpr std::size_t kChunkBytes = 16 * 1024;
+constexpr std::size_t kHeaderBytes = 10;  // of a gzip member, at the least
 
-Error malformed(std::string_view why) {
-    return {Errc::kMalformed,
-            "grpc: failed to decompress the received message: " + std::string(why)};
+// What grpc-go's reader says of a header, and of what stands behind it.
+Error bad_header(std::string_view why) {
+    return {Errc::kMalformed, "grpc: failed to decompress the message: " + std::string(why)};
+}
+Error bad_body(std::string_view why) {
+    return {Errc::kMalformed, "grpc: failed to read decompressed data: " + std::string(why)};
 }
 
 // Frees zlib's state on every way out.
 class Inflater {
   public:
-    Inflater() { ready_ = inflateInit2(&stream_, MAX_WBITS + kGzipOnly) == Z_OK; }
+    Inflater() {
+        ready_ = inflateInit2(&stream_, MAX_WBITS + kGzipOnly) == Z_OK &&
+                 inflateGetHeader(&stream_, &header_) == Z_OK;
+    }
     ~Inflater() {
         if (ready_) {
             inflateEnd(&stream_);
@@ -35,9 +42,25 @@ class Inflater {
 
     [[nodiscard]] bool ready() const { return ready_; }
     z_stream& stream() { return stream_; }
+    // Why there was no end; `code` is inflate's.
+    [[nodiscard]] Error failure(int code, std::size_t compressed_bytes) const {
+        if (header_.done != 1) {
+            // Go looks at a header when it has one.
+            const bool cut = code == Z_BUF_ERROR || compressed_bytes < kHeaderBytes;
+            const char* const why = cut ? "unexpected EOF" : "gzip: invalid header";
+            return bad_header(compressed_bytes == 0 ? "EOF" : why);
+        }
+        if (code == Z_BUF_ERROR) {
+            return bad_body("unexpected EOF");
+        }
+        const std::string_view said = stream_.msg == nullptr ? "" : stream_.msg;
+        const bool at_end = said == "incorrect data check" || said == "incorrect length check";
+        return bad_body(at_end ? "gzip: invalid checksum" : "flate: corrupt input");
+    }
 
   private:
     z_stream stream_{};
+    gz_header header_{};
     bool ready_ = false;
 };
 
@@ -46,7 +69,7 @@ class Inflater {
 Result<Bytes> gunzip(ByteView compressed, std::size_t bytes_max) {
     Inflater inflater;
     if (!inflater.ready()) {
-        return malformed("out of memory");
+        return bad_header("out of memory");
     }
     CAIRN_ASSERT(compressed.size() <= std::numeric_limits<uInt>::max());
     z_stream& stream = inflater.stream();
@@ -64,19 +87,15 @@ Result<Bytes> gunzip(ByteView compressed, std::size_t bytes_max) {
         out.append(chunk.data(), chunk.size() - stream.avail_out);
         if (out.size() > bytes_max) {
             return Error{Errc::kMessageTooLarge,
-                         "grpc: received message after decompression larger than max (" +
-                             std::to_string(out.size()) + " vs. " + std::to_string(bytes_max) +
-                             ")"};
+                         "grpc: received message after decompression larger than max " +
+                             std::to_string(bytes_max)};
         }
     }
-    if (code == Z_BUF_ERROR) {
-        return malformed("unexpected EOF");
-    }
     if (code != Z_STREAM_END) {
-        return malformed("gzip: invalid header or checksum");
+        return inflater.failure(code, compressed.size());
     }
     if (stream.avail_in != 0) {
-        return malformed("gzip: bytes after the end");
+        return bad_body("gzip: bytes after the end");
     }
     return Bytes::copy_of(out);
 }

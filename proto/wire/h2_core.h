@@ -50,6 +50,7 @@ class H2Core {
     void hold_reading(StreamId id);
     void resume_reading(StreamId id);
     void shutdown();
+    void give_up(H2Code code, std::string_view why);
     void ping();
     void on_tick(std::uint64_t now_ms) { guard_.on_tick(now_ms); }
     void take_events(std::vector<StreamEvent>& events);
@@ -100,7 +101,8 @@ class H2Core {
     [[nodiscard]] bool holds_back() const;
     void on_remote_end(H2Stream& stream);
     void credit(H2Stream* stream, std::size_t bytes);
-    void release_connection_credit();
+    // False: there is none to give, or no room yet.
+    bool release_connection_credit();
     // Ends a call that the peer's bytes made impossible, for both sides.
     void fail_call(H2Stream& stream, GrpcStatus status);
     void end_response(H2Stream& stream, GrpcStatus status, bool given_up = false);
@@ -112,7 +114,6 @@ class H2Core {
     void resume_sending(H2Stream& stream);
     void send_trailers_only(H2Stream& stream, int http_status, const GrpcStatus& status);
     void send_final_goaway();
-    void give_up(H2Code code, std::string_view why);
 
     const Role role_;
     const H2Limits limits_;

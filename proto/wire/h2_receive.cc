@@ -77,6 +77,9 @@ H2Core::~H2Core() {
 }
 
 void H2Core::give_up(H2Code code, std::string_view why) {
+    if (failure_.has_value()) {
+        return;
+    }
     failure_ = Error{Errc::kProtocol, std::string(why)};
     library_.submit_goaway(code, why);
 }
@@ -266,11 +269,13 @@ void H2Core::credit(H2Stream* stream, std::size_t bytes) {
     }
 }
 
-void H2Core::release_connection_credit() {
-    if (withheld_bytes_ > 0 && queued_bytes_ <= limits_.queued_bytes_max / 2 &&
-        pending_bytes_ <= limits_.pending_bytes_max / 2) {
-        library_.credit_connection(std::exchange(withheld_bytes_, 0));
+bool H2Core::release_connection_credit() {
+    if (withheld_bytes_ == 0 || queued_bytes_ > limits_.queued_bytes_max / 2 ||
+        pending_bytes_ > limits_.pending_bytes_max / 2) {
+        return false;
     }
+    library_.credit_connection(std::exchange(withheld_bytes_, 0));
+    return true;
 }
 
 void H2Core::on_data_end(StreamId id) {

@@ -52,11 +52,18 @@ Result<void> check_options(const RequestOptions& options) {
 }  // namespace
 
 bool H2Core::take_output(std::string& out, std::size_t bytes_max) {
-    const Result<void> sent = library_.send(out, out.size() + bytes_max);
-    if (!sent.has_value() && !failure_.has_value()) {
-        failure_ = sent.error();
-    }
-    release_connection_credit();
+    const std::size_t end = out.size() + bytes_max;
+    bool credited = false;
+    do {
+        // Before, too: what was answered or reset since made room without anything being sent.
+        release_connection_credit();
+        const Result<void> sent = library_.send(out, end);
+        if (!sent.has_value() && !failure_.has_value()) {
+            failure_ = sent.error();
+        }
+        // What just left may have made room: the peer must hear of it now, there may be no later.
+        credited = release_connection_credit();
+    } while (credited && wants_write() && out.size() < end);
     return wants_write();
 }
 
@@ -116,6 +123,11 @@ bool H2Core::send_trailers(StreamId id, GrpcStatus status) {
         return false;
     }
     stream->finished = true;
+    if (stream->message_bytes > 0) {
+        // Whoever answers has done with the request, however long the answer waits for its peer.
+        stream->message_bytes = 0;
+        recount(*stream);
+    }
     if (status.message.size() > kStatusMessageBytesMax) {
         status.message.resize(kStatusMessageBytesMax);
     }

@@ -88,6 +88,8 @@ Result<StreamId> H2Session::start_request(const RequestOptions& options) {
 
 void H2Session::shutdown() { core_->shutdown(); }
 
+void H2Session::give_up(H2Code code, std::string_view why) { core_->give_up(code, why); }
+
 void H2Session::ping() { core_->ping(); }
 
 std::uint64_t H2Session::pongs_received() const { return core_->pongs(); }

@@ -109,6 +109,9 @@ class H2Session {
     // real last id once the client has seen that). A second call does not wait for the client.
     // Client: GOAWAY.
     void shutdown();
+    // Both. Ends the connection for a reason of the caller's: GOAWAY with it, and as after an error
+    // of feed() no call goes on.
+    void give_up(H2Code code, std::string_view why);
     // Sends a PING; pongs_received() grows when the answer comes.
     void ping();
     [[nodiscard]] std::uint64_t pongs_received() const;

@@ -137,6 +137,61 @@ TEST_CASE("a client with too much unanswered gets no window", "[wire][budget]") 
     CHECK(credited() == 1);
 }
 
+TEST_CASE("a request is not counted while its answer waits to be read", "[wire][budget]") {
+    const auto budget = std::make_shared<H2Budget>();
+    H2Session server = greeted(limits_with(budget));
+    for (StreamId id = 1; id <= 11; id += 2) {
+        REQUIRE(server
+                    .feed(request(id, 16'000) +
+                          frame({.type = kData, .flags = kEndStream, .stream = id}))
+                    .has_value());
+    }
+    CHECK(budget->request_bytes == 6 * 16'000);
+    for (StreamId id = 1; id <= 11; id += 2) {
+        CHECK(server.send_message(id, ByteView(std::string(200'000, 'a'))));
+        CHECK(server.send_trailers(id, {}));
+    }
+    drain(server);
+    CHECK(server.open_streams() == 6);
+    CHECK(server.queued_bytes() > 1'000'000);
+    CHECK(budget->request_bytes == 0);
+}
+
+TEST_CASE("the window that an answer made room for goes out behind it", "[wire][budget]") {
+    H2Limits limits;
+    limits.queued_bytes_max = 50'000;
+    limits.connection_window_bytes = 100'000;
+    H2Session server = greeted(limits);
+    REQUIRE(server.feed(request_frame(1, kWatchPath)).has_value());
+    CHECK(server.send_message(1, ByteView(std::string(60'000, 'a'))));
+    std::string asked;
+    for (int i = 0; i < 6; ++i) {
+        asked +=
+            frame({.type = kData, .stream = 1, .payload = grpc_message(std::string(10'000, 'q'))});
+    }
+    REQUIRE(server.feed(asked).has_value());
+    std::string out;
+    CHECK_FALSE(server.take_output(out, 1U << 20U));
+    CHECK(server.queued_bytes() == 0);
+    std::size_t windows = 0;
+    for (const FrameText& one : parse_frames(out)) {
+        windows += one.type == kWindowUpdate && one.stream == 0 ? 1U : 0U;
+    }
+    CHECK(windows == 1);
+}
+
+TEST_CASE("a session that its owner gives up says why, and takes no more", "[wire][budget]") {
+    const auto budget = std::make_shared<H2Budget>();
+    H2Session server = greeted(limits_with(budget));
+    REQUIRE(server.feed(request_frame(1)).has_value());
+    server.give_up(H2Code::kEnhanceYourCalm, "answers_not_taken");
+    const auto goaway = find_frame(drain(server), kGoAway);
+    REQUIRE(goaway.has_value());
+    CHECK(goaway->payload.find("answers_not_taken") != std::string::npos);
+    CHECK(server.is_done());
+    CHECK(server.feed(request_frame(3)).has_error());
+}
+
 TEST_CASE("a session that is ended for what its client sent is counted", "[wire][budget]") {
     const auto budget = std::make_shared<H2Budget>();
     H2Session server = greeted(limits_with(budget));

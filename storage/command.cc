@@ -12,6 +12,14 @@ constexpr std::size_t kIdOffset = 2;  // behind version and kind
 constexpr std::size_t kUserBytesMax = 65535;
 // Version, kind, id, term, auth revision and the user's length.
 constexpr std::size_t kFixedBytes = kIdOffset + 3 * 8 + 8 + 8 + 2;
+// What stands before the request in a bounded one.
+constexpr std::size_t kBoundBytes = 8 + 1;
+
+// At the front of `in`, which has two bytes.
+std::size_t u16_be(ByteView in) {
+    return (static_cast<std::size_t>(static_cast<unsigned char>(in[0])) << 8U) |
+           static_cast<unsigned char>(in[1]);
+}
 
 // Writes one thing behind the other into a buffer that has room for all.
 class Writer {
@@ -57,6 +65,29 @@ Bytes encode_command(const Command& command) {
     });
 }
 
+Bytes encode_bounded(const BoundedRequest& bounded) {
+    return Bytes::build(kBoundBytes + bounded.request.size(), [&](char* out) {
+        Writer writer(out);
+        writer.u64_be(bounded.answer_bytes_max);
+        writer.u8(static_cast<std::uint64_t>(bounded.kind));
+        writer.bytes(bounded.request);
+    });
+}
+
+Result<BoundedRequest> decode_bounded(ByteView bytes) {
+    BoundedRequest bounded;
+    if (bytes.size() < kBoundBytes || !take_u64_be(bytes, bounded.answer_bytes_max)) {
+        return Errc::kMalformedRequest;
+    }
+    bounded.kind = static_cast<command::CommandKind>(static_cast<unsigned char>(bytes[0]));
+    bounded.request = bytes.substr(1);
+    if (bounded.kind != command::PUT && bounded.kind != command::DELETE_RANGE &&
+        bounded.kind != command::TXN) {
+        return Errc::kMalformedRequest;
+    }
+    return bounded;
+}
+
 bool is_member_change(command::CommandKind kind) {
     return kind == command::MEMBER_ADD || kind == command::MEMBER_REMOVE ||
            kind == command::MEMBER_UPDATE || kind == command::MEMBER_PROMOTE;
@@ -84,9 +115,7 @@ Result<Command> decode_command(const Bytes& payload) {
         !take_u64_be(in, command.auth_revision) || in.size() < 2) {
         return Error(Errc::kMalformed, "command: cut short");
     }
-    const std::size_t user_bytes =
-        (static_cast<std::size_t>(static_cast<unsigned char>(in[0])) << 8U) |
-        static_cast<unsigned char>(in[1]);
+    const std::size_t user_bytes = u16_be(in);
     in.remove_prefix(2);
     if (in.size() < user_bytes) {
         return Error(Errc::kMalformed, "command: cut short");
@@ -107,6 +136,22 @@ Result<ProposalId> decode_command_id(ByteView payload) {
         return Error(Errc::kMalformed, "command: cut short");
     }
     return id;
+}
+
+std::uint64_t answer_bytes_max(ByteView payload) {
+    if (payload.size() < kFixedBytes ||
+        static_cast<unsigned char>(payload[1]) != static_cast<unsigned>(command::BOUNDED)) {
+        return 0;
+    }
+    payload.remove_prefix(kFixedBytes - 2);
+    const std::size_t user_bytes = u16_be(payload);
+    payload.remove_prefix(2);
+    std::uint64_t most = 0;
+    if (payload.size() < user_bytes) {
+        return 0;
+    }
+    payload.remove_prefix(user_bytes);
+    return take_u64_be(payload, most) ? most : 0;
 }
 
 }  // namespace cairn::storage

@@ -24,6 +24,17 @@ struct Command {
     Bytes request;                  // a slice of the entry's payload after decoding
 };
 
+// The request of a BOUNDED command: no effect, and kMessageTooLarge as its outcome, if the answer
+// of the request in it has more bytes.
+struct BoundedRequest {
+    std::uint64_t answer_bytes_max{};
+    command::CommandKind kind = command::UNKNOWN;
+    ByteView request;
+};
+Bytes encode_bounded(const BoundedRequest& bounded);
+// kMalformedRequest, also for a kind that is never bounded.
+Result<BoundedRequest> decode_bounded(ByteView bytes);
+
 // Of those that stand in configuration entries only (docs/formats/conf_change.md).
 bool is_member_change(command::CommandKind kind);
 
@@ -32,5 +43,7 @@ Bytes encode_command(const Command& command);
 Result<Command> decode_command(const Bytes& payload);
 // The id alone, for matching waiters; the payload must have decoded before.
 Result<ProposalId> decode_command_id(ByteView payload);
+// What a BOUNDED command's answer may have; 0 for every other payload.
+std::uint64_t answer_bytes_max(ByteView payload);
 
 }  // namespace cairn::storage

@@ -173,9 +173,10 @@ class ApplyRun {
             return Errc::kMalformedRequest;
         }
         switch (command.kind) {
-            case command::PUT: return execute_put(bytes, body);
-            case command::DELETE_RANGE: return execute_delete_range(bytes, body);
-            case command::TXN: return execute_txn(bytes, body);
+            case command::PUT:
+            case command::DELETE_RANGE:
+            case command::TXN: return execute_write(command.kind, bytes, marks_.bounds(), body);
+            case command::BOUNDED: return execute_bounded(bytes, body);
             case command::COMPACT: return execute_compact(bytes, result);
             case command::ALARM: return execute_alarm(bytes, body);
             case command::MEMBER_ATTRIBUTES: return execute_member_attributes(bytes);
@@ -204,44 +205,55 @@ class ApplyRun {
         return request;
     }
 
-    Result<void> execute_put(ByteView bytes, std::string& body) {
+    Result<void> execute_bounded(ByteView bytes, std::string& body) {
+        CAIRN_TRY(const auto bounded, decode_bounded(bytes));
+        mvcc::ReadBounds bounds = marks_.bounds();
+        bounds.answer_bytes_max = bounded.answer_bytes_max;
+        return execute_write(bounded.kind, bounded.request, bounds, body);
+    }
+
+    Result<void> execute_write(command::CommandKind kind, ByteView bytes,
+                               const mvcc::ReadBounds& bounds, std::string& body) {
+        mvcc::WriteTxn txn(overlay_, bounds);
+        if (kind == command::PUT) {
+            CAIRN_TRY(execute_put(bytes, txn, body));
+        } else if (kind == command::DELETE_RANGE) {
+            CAIRN_TRY(execute_delete_range(bytes, txn, body));
+        } else {
+            CAIRN_TRY(execute_txn(bytes, txn, body));
+        }
+        if (body.size() > bounds.answer_bytes_max) {
+            return Errc::kMessageTooLarge;
+        }
+        if (auto events = txn.take_events()) {
+            marks_.revision = events->revision;
+            output_.events.push_back(std::move(events));
+        }
+        return ok();
+    }
+
+    Result<void> execute_put(ByteView bytes, mvcc::WriteTxn& txn, std::string& body) {
         CAIRN_TRY(const auto request, parse<etcdserverpb::PutRequest>(bytes));
         CAIRN_TRY(refuse_when_corrupt());
         if (marks_.nospace) {
             return Errc::kNoSpaceQuota;
         }
-        mvcc::WriteTxn txn(overlay_, marks_.bounds());
-        CAIRN_TRY(txn.put(request, body));
-        finish_txn(txn);
-        return ok();
+        return txn.put(request, body);
     }
 
-    Result<void> execute_delete_range(ByteView bytes, std::string& body) {
+    Result<void> execute_delete_range(ByteView bytes, mvcc::WriteTxn& txn, std::string& body) {
         CAIRN_TRY(const auto request, parse<etcdserverpb::DeleteRangeRequest>(bytes));
         CAIRN_TRY(refuse_when_corrupt());
-        mvcc::WriteTxn txn(overlay_, marks_.bounds());
-        CAIRN_TRY(txn.delete_range(request, body));
-        finish_txn(txn);
-        return ok();
+        return txn.delete_range(request, body);
     }
 
-    Result<void> execute_txn(ByteView bytes, std::string& body) {
+    Result<void> execute_txn(ByteView bytes, mvcc::WriteTxn& txn, std::string& body) {
         CAIRN_TRY(const auto request, parse<etcdserverpb::TxnRequest>(bytes));
         CAIRN_TRY(refuse_when_corrupt());
         if (marks_.nospace && mvcc::contains_put(request)) {
             return Errc::kNoSpaceQuota;
         }
-        mvcc::WriteTxn txn(overlay_, marks_.bounds());
-        CAIRN_TRY(mvcc::run_txn(txn, request, body));
-        finish_txn(txn);
-        return ok();
-    }
-
-    void finish_txn(mvcc::WriteTxn& txn) {
-        if (auto events = txn.take_events()) {
-            marks_.revision = events->revision;
-            output_.events.push_back(std::move(events));
-        }
+        return mvcc::run_txn(txn, request, body);
     }
 
     Result<void> execute_compact(ByteView bytes, ApplyResult& result) {

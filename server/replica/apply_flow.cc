@@ -1,9 +1,11 @@
 #include "server/replica/apply_flow.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
 #include "base/assert.h"
+#include "storage/command.h"
 
 namespace cairn::server {
 
@@ -31,7 +33,8 @@ void ApplyFlow::take(std::vector<raft::Entry>& out) {
     std::uint64_t bytes = 0;
     std::size_t end = head_;
     while (end < queue_.size()) {
-        bytes += queue_[end].cost_bytes();
+        bytes += queue_[end].cost_bytes() +
+                 std::min(storage::answer_bytes_max(queue_[end].payload.view()), bytes_max_);
         if (end > head_ && bytes > bytes_max_) {
             break;
         }

@@ -20,7 +20,7 @@ class ApplyFlow {
     // The entries committed next; `entries` is left empty.
     void push(std::vector<raft::Entry>& entries);
     // The next entries to apply, into the empty `out`: none while an apply is in flight, at most
-    // bytes_max of them, but at least one.
+    // bytes_max of them and of the long answers they may have, but at least one.
     void take(std::vector<raft::Entry>& out);
     // The apply in flight is over; it went up to `applied`, which is all of what was taken.
     void on_applied(Index applied);

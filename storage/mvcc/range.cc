@@ -162,7 +162,7 @@ class RangeRun {
     Result<void> append(const wire::PairView& pair) {
         CAIRN_TRY(make_room(body_, pair.key.size() + pair.value.size() + kFramingBytes, guard_));
         wire::append_pair(body_, kFieldKvs, pair);
-        return ok();
+        return within_bound(body_.size());
     }
 
     // With sort order NONE and a target etcd takes the first limit + 1 keys and sorts those; with
@@ -185,19 +185,22 @@ class RangeRun {
         const Before before = order();
         if (picked_.size() < limit_) {
             CAIRN_TRY(grow(kPlaceBytes + picked.text_bytes()));
+            picked_bytes_ += picked.text_bytes();
             picked_.push_back(std::move(picked));
             std::push_heap(picked_.begin(), picked_.end(), before);
-            return ok();
+            return within_bound(picked_bytes_);
         }
         more_ = true;
         if (before(picked, picked_.front())) {
             CAIRN_TRY(grow(picked.text_bytes()));
+            picked_bytes_ += picked.text_bytes();
+            picked_bytes_ -= picked_.front().text_bytes();
             std::pop_heap(picked_.begin(), picked_.end(), before);
             shrink(picked_.back().text_bytes());
             picked_.back() = std::move(picked);
             std::push_heap(picked_.begin(), picked_.end(), before);
         }
-        return ok();
+        return within_bound(picked_bytes_);
     }
 
     // Each is freed as it goes into the answer.
@@ -212,6 +215,13 @@ class RangeRun {
             std::string().swap(picked.value);
         }
         shrink(kPlaceBytes * picked_.size());  // they go with this run, which ends now
+        return ok();
+    }
+
+    [[nodiscard]] Result<void> within_bound(std::uint64_t bytes) const {
+        if (bytes > bounds_.answer_bytes_max) {
+            return Errc::kMessageTooLarge;
+        }
         return ok();
     }
 
@@ -243,7 +253,8 @@ class RangeRun {
     std::size_t emitted_ = 0;
     std::size_t fetched_ = 0;
     bool more_ = false;
-    std::vector<Picked> picked_;  // a heap, the worst in front; at most `limit_`
+    std::uint64_t picked_bytes_ = 0;  // Invariant: the sum of text_bytes() over picked_.
+    std::vector<Picked> picked_;      // a heap, the worst in front; at most `limit_`
 };
 
 }  // namespace

@@ -21,6 +21,10 @@ struct ReadBounds {
     std::int64_t compacted{};  // older than this is gone; 0 when never compacted
     // How to count what no answer holds; null: by walking it.
     KeyCounts* counts = nullptr;
+    // What a whole answer may have, in bytes as they are sent, and likewise the pairs that a sort
+    // keeps; above: kMessageTooLarge. A part of an answer may be refused only if the whole would
+    // be: members that build it in other steps must come to the same.
+    std::uint64_t answer_bytes_max = UINT64_MAX;
 };
 
 // kFutureRev or kCompacted, looked at in this order; `asked` <= 0 means the newest.

@@ -223,6 +223,9 @@ class TxnRun {
             // Its owner drops it now. What it had from the start was never counted.
             read_guard_->shrink(fields.capacity() - std::string().capacity());
         }
+        if (body.size() > bounds_.answer_bytes_max) {
+            return Errc::kMessageTooLarge;
+        }
         return ok();
     }
 

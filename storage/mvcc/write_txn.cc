@@ -120,6 +120,7 @@ Result<void> WriteTxn::delete_range(const etcdserverpb::DeleteRangeRequest& requ
                                     std::string& body) {
     // Collected first: a scan must not see the tombstones it causes.
     std::vector<Previous> doomed;
+    std::uint64_t answer_bytes = 0;
     KeyScan scan(overlay_, interval_of(request.key(), request.range_end()), bounds().revision);
     for (;;) {
         CAIRN_TRY(const bool found, scan.next());
@@ -137,6 +138,12 @@ Result<void> WriteTxn::delete_range(const etcdserverpb::DeleteRangeRequest& requ
                        at.mod.main,
                        at.version,
                        at.lease};
+        if (request.prev_kv()) {
+            answer_bytes += at.key.size() + value.size();
+            if (answer_bytes > bounds_.answer_bytes_max) {
+                return Errc::kMessageTooLarge;
+            }
+        }
         doomed.push_back(std::move(previous));
     }
     wire::append_int(body, kDeleteCount, static_cast<std::int64_t>(doomed.size()));

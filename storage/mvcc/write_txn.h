@@ -26,14 +26,17 @@ class WriteTxn {
     WriteTxn& operator=(const WriteTxn&) = delete;
 
     // Each appends the fields of its response behind the header to `body`.
-    // kLeaseNotFound (no lease exists yet), kKeyNotFound for ignore_* of a missing key.
+    // kLeaseNotFound (no lease exists yet), kKeyNotFound for ignore_* of a missing key,
+    // kMessageTooLarge as `bounds` say.
     Result<void> put(const etcdserverpb::PutRequest& request, std::string& body);
     Result<void> delete_range(const etcdserverpb::DeleteRangeRequest& request, std::string& body);
 
     [[nodiscard]] bool changed() const { return !events_.empty(); }
     // What the command's own operations see: the new revision once anything changed.
     [[nodiscard]] ReadBounds bounds() const {
-        return {bounds_.revision + (changed() ? 1 : 0), bounds_.compacted};
+        ReadBounds now = bounds_;
+        now.revision += changed() ? 1 : 0;
+        return now;
     }
     [[nodiscard]] const Overlay& reader() const { return overlay_; }
     // Nothing when nothing changed.

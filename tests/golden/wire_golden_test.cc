@@ -71,6 +71,14 @@ TEST_CASE("command.md: the envelope has its golden bytes", "[golden][command]") 
     const storage::Command command = sample_command();
     const Bytes encoded = storage::encode_command(command);
     golden.expect("put", encoded.view());
+    storage::Command bounded = command;
+    bounded.kind = command::BOUNDED;
+    bounded.request = storage::encode_bounded({65'536, command.kind, command.request.view()});
+    golden.expect("bounded", storage::encode_command(bounded).view());
+    const auto inner = storage::decode_bounded(bounded.request.view()).value();
+    CHECK(inner.answer_bytes_max == 65'536);
+    CHECK(inner.kind == command::PUT);
+    CHECK(inner.request == command.request.view());
     golden.expect_all_used();
     const auto back = storage::decode_command(encoded).value();
     CHECK(back.kind == command::PUT);
@@ -92,7 +100,7 @@ TEST_CASE("command.md: another version, an unknown kind and a cut are refused",
     };
     CHECK(with(0, 2) == Errc::kUnsupportedVersion);
     CHECK(with(1, 0) == Errc::kUnsupportedVersion);
-    CHECK(with(1, 11) == Errc::kUnsupportedVersion);
+    CHECK(with(1, 12) == Errc::kUnsupportedVersion);
     const std::size_t head = good.size() - sample_command().request.size();
     for (std::size_t size = 0; size < head; ++size) {
         CHECK(storage::decode_command(good.slice(0, size)).error().code == Errc::kMalformed);

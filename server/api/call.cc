@@ -4,9 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/unknown_field_set.h>
 
 namespace cairn::server::api {
 
@@ -58,55 +56,21 @@ bool is_utf8(std::string_view text) {
     return true;
 }
 
-using google::protobuf::FieldDescriptor;
-using google::protobuf::Message;
-
-bool has_mistyped_field(const Message& message);
-
-bool has_mistyped_field_within(const Message& message, const FieldDescriptor& field) {
-    const auto* reflection = message.GetReflection();
-    if (!field.is_repeated()) {
-        return reflection->HasField(message, &field) &&
-               has_mistyped_field(reflection->GetMessage(message, &field));
-    }
-    for (int i = 0; i < reflection->FieldSize(message, &field); ++i) {
-        if (has_mistyped_field(reflection->GetRepeatedMessage(message, &field, i))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-// Whether a field that the message has, or one within it, came with another wire type. Recursion is
-// bounded by kMessageDepthMax.
-bool has_mistyped_field(const Message& message) {
-    const auto* type = message.GetDescriptor();
-    const auto& unknown = message.GetReflection()->GetUnknownFields(message);
-    for (int i = 0; i < unknown.field_count(); ++i) {
-        if (type->FindFieldByNumber(unknown.field(i).number()) != nullptr) {
-            return true;
-        }
-    }
-    for (int i = 0; i < type->field_count(); ++i) {
-        const auto* field = type->field(i);
-        if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
-            has_mistyped_field_within(message, *field)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 }  // namespace
 
-Result<void> parse_request(ByteView bytes, google::protobuf::Message& request) {
+Result<void> parse_again(ByteView bytes, google::protobuf::Message& request) {
     google::protobuf::io::CodedInputStream input(
         reinterpret_cast<const std::uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
     input.SetRecursionLimit(kMessageDepthMax);
     if (!request.ParseFromCodedStream(&input) || !input.ConsumedEntireMessage()) {
         return Error{Errc::kMalformedRequest, "not a valid " + request.GetTypeName()};
     }
-    if (has_mistyped_field(request)) {
+    return ok();
+}
+
+Result<void> check_wire_types(ByteView bytes, const google::protobuf::Message& request,
+                              const WireTypes& types) {
+    if (!types.fit(bytes)) {
         return Error{Errc::kMalformedRequest, "wrong wire type in " + request.GetTypeName()};
     }
     return ok();

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "proto/wire/grpc_method.h"
 #include "server/api/validate.h"
+#include "server/api/wire_types.h"
 #include "server/replica/view.h"
 
 namespace cairn::server::api {
@@ -32,9 +33,19 @@ struct CallContext {
 // What the log's entries hold was taken with this limit, so nobody may read them with a lower one.
 inline constexpr int kMessageDepthMax = 300;
 
+// Of bytes that parse_request let through before. kMalformedRequest.
+Result<void> parse_again(ByteView bytes, google::protobuf::Message& request);
+Result<void> check_wire_types(ByteView bytes, const google::protobuf::Message& request,
+                              const WireTypes& types);
+
 // kMalformedRequest when the bytes are not the message, or hold a field of it with another wire
 // type than its own: protobuf would keep that as an unknown field, etcd's decoder refuses it.
-Result<void> parse_request(ByteView bytes, google::protobuf::Message& request);
+template <class Request>
+Result<void> parse_request(ByteView bytes, Request& request) {
+    static const WireTypes types(*Request::descriptor());
+    CAIRN_TRY(parse_again(bytes, request));
+    return check_wire_types(bytes, request, types);
+}
 
 enum class Learner : std::uint8_t { kRefused, kServed };
 

@@ -30,7 +30,7 @@ namespace detail {
 template <class Request, class Run>
 Result<void> run_parsed(const Read& read, Run&& run) {
     Request request;
-    CAIRN_TRY(parse_request(read.request.view(), request));
+    CAIRN_TRY(parse_again(read.request.view(), request));
     return std::forward<Run>(run)(request);
 }
 

@@ -136,6 +136,7 @@ Role Raft::role() const { return core_->role(); }
 NodeId Raft::leader() const { return core_->leader(); }
 Index Raft::commit() const { return core_->log().marks().commit; }
 Index Raft::last_index() const { return core_->log().last(); }
+Index Raft::floor_index() const { return core_->log().floor().last.index; }
 Status Raft::status() const { return core_->status(); }
 
 std::optional<EntryId> Raft::entry_id(Index index) const {

@@ -74,6 +74,7 @@ class Raft {
     [[nodiscard]] NodeId leader() const;
     [[nodiscard]] Index commit() const;
     [[nodiscard]] Index last_index() const;
+    [[nodiscard]] Index floor_index() const;
     [[nodiscard]] Status status() const;
 
     // The log as checkers see it; the reference is good until the next step.

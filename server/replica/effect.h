@@ -28,6 +28,8 @@ struct Effects {
     // Replace the state machine by the snapshot that has arrived. No apply is in flight, and none
     // follows before the answer, a SnapshotInstalled; or the member fails.
     std::optional<raft::SnapshotMeta> install;
+    // The InstallSnapshot that was stepped since the last take is of no use.
+    bool install_refused = false;
     std::vector<Completion> completions;
     std::vector<TraceEvent> trace;
     bool view_changed = false;  // Replica::view() differs from what it was at the last take
@@ -40,6 +42,7 @@ struct Effects {
         apply.clear();
         snapshots_wanted.clear();
         install.reset();
+        install_refused = false;
         completions.clear();
         trace.clear();
         view_changed = false;

@@ -20,7 +20,8 @@ namespace cairn::server {
 struct Tick {};
 
 // A message from a peer. `message.to` is this member. An InstallSnapshot is stepped when its files
-// are whole and durable here; when the Effects taken next carry no `install`, they are of no use.
+// are whole and durable here; the Effects say later whether to `install` them or, taken next, that
+// they are of no use.
 struct Receive {
     raft::Message message;
 };

@@ -63,6 +63,7 @@ class Replica::Impl {
     Contact contact_;
     FlightRecorder recorder_;
     NodeView view_;
+    bool snapshot_handed_ = false;                  // to the core, which has not said yet
     std::optional<raft::SnapshotMeta> installing_;  // to be begun when no apply is in flight
     std::optional<Error> failure_;                  // set: the member is halted
     bool halt_told_ = false;
@@ -112,6 +113,7 @@ void Replica::Impl::on(Tick /*event*/) {
 
 void Replica::Impl::on(Receive event) {
     contact_.heard(event.message.from, calls_.now_ticks());
+    snapshot_handed_ |= event.message.kind() == raft::MessageKind::kInstallSnapshot;
     raft_.step(raft::Receive{.message = std::move(event.message)});
 }
 
@@ -227,6 +229,7 @@ void Replica::Impl::take_effects(Effects& out) {
             on_role_change(*ready_.role);
         }
     }
+    out.install_refused = std::exchange(snapshot_handed_, false) && !installing_;
     // The core hands out nothing more until the snapshot is installed.
     if (installing_ && apply_flow_.pause()) {
         out.install = std::exchange(installing_, std::nullopt);
@@ -262,6 +265,7 @@ void Replica::Impl::refresh_view(Effects& out) {
         .commit = raft_.commit(),
         .applied = apply_flow_.applied(),
         .last = raft_.last_index(),
+        .floor = raft_.floor_index(),
         .is_leader = raft_.role() == raft::Role::kLeader,
         .is_learner =
             std::binary_search(conf_.learners.begin(), conf_.learners.end(), config_.raft.id),

@@ -15,6 +15,7 @@ struct NodeView {
     Index commit;
     Index applied;
     Index last;
+    Index floor;  // the log holds what is above it
     bool is_leader = false;
     bool is_learner = false;
     bool stopping = false;

@@ -86,7 +86,8 @@ LAYERS: dict[str, Layer] = {
         _PURE_DENIED,
     ),
     "server/peer/": Layer(
-        ("base/", "raft/types.h", "raft/message.h", "server/peer/", *_GENERATED),
+        ("base/", "raft/types.h", "raft/message.h", "server/peer/",
+         "server/replica/snapshot_message.h", *_GENERATED),
         ("fmt/", "google/protobuf/"),
         _NO_AMBIENT,
         _PURE_DENIED,

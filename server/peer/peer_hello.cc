@@ -27,13 +27,15 @@ std::string encode_hello(const Hello& hello) {
     encoded.set_from(hello.from.value);
     encoded.set_to(hello.to.value);
     encoded.set_version(hello.version);
+    encoded.set_lane(hello.lane);
     return encoded.SerializeAsString();
 }
 
 Result<Hello> decode_hello(ByteView bytes) {
     CAIRN_TRY(const auto encoded, parse<::cairn::peer::Hello>(bytes, "peer hello"));
-    return Hello{encoded.protocol(), ClusterId{encoded.cluster_id()}, NodeId{encoded.from()},
-                 NodeId{encoded.to()}, encoded.version()};
+    return Hello{encoded.protocol(),     ClusterId{encoded.cluster_id()},
+                 NodeId{encoded.from()}, NodeId{encoded.to()},
+                 encoded.version(),      encoded.lane()};
 }
 
 std::string encode_hello_reply(const HelloReply& reply) {
@@ -53,9 +55,14 @@ Result<HelloReply> decode_hello_reply(ByteView bytes) {
 }
 
 Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, bool known) {
-    if (hello.protocol != kPeerProtocol) {
-        return Error{Errc::kProtocol, fmt::format("peer protocol {}, this member speaks {}",
-                                                  hello.protocol, kPeerProtocol)};
+    if (hello.protocol != kPeerProtocol && hello.protocol != kLaneProtocol) {
+        return Error{Errc::kProtocol, fmt::format("peer protocol {}, this member speaks {} and {}",
+                                                  hello.protocol, kPeerProtocol, kLaneProtocol)};
+    }
+    if (hello.lane > static_cast<std::uint32_t>(Lane::kSnapshots) ||
+        hello.protocol != protocol_of(static_cast<Lane>(hello.lane))) {
+        return Error{Errc::kProtocol, fmt::format("peer protocol {} has no lane {} here",
+                                                  hello.protocol, hello.lane)};
     }
     if (hello.cluster != cluster) {
         return Error{Errc::kClusterIdMismatch,

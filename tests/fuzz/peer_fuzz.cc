@@ -10,6 +10,7 @@
 #include "server/peer/peer_codec.h"
 #include "server/peer/peer_frame.h"
 #include "server/peer/peer_hello.h"
+#include "server/peer/snapshot_codec.h"
 
 namespace cairn::server::peer {
 namespace {
@@ -25,6 +26,17 @@ void check_message(ByteView payload) {
     std::string bytes;
     encode_message(message.value(), bytes);
     const auto again = decode_message(bytes);
+    CAIRN_ASSERT(again.has_value() && again.value() == message.value());
+}
+
+void check_snapshot_message(ByteView payload) {
+    const auto message = decode_snapshot_message(payload);
+    if (!message.has_value()) {
+        return;
+    }
+    std::string bytes;
+    append_snapshot_frame(message.value(), bytes);
+    const auto again = decode_snapshot_message(ByteView(bytes).substr(kFrameHeaderBytes));
     CAIRN_ASSERT(again.has_value() && again.value() == message.value());
 }
 
@@ -68,6 +80,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace cairn::server::peer;
     const cairn::ByteView input(reinterpret_cast<const char*>(data), size);
     check_message(input);
+    check_snapshot_message(input);
     check_hello_forms(input);
     CAIRN_ASSERT(frames_of(input, size + 1) == frames_of(input, 3));
     return 0;

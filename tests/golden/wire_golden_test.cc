@@ -9,6 +9,7 @@
 #include "server/peer/peer_codec.h"
 #include "server/peer/peer_frame.h"
 #include "server/peer/peer_hello.h"
+#include "server/peer/snapshot_codec.h"
 #include "storage/command.h"
 
 namespace cairn {
@@ -132,6 +133,27 @@ TEST_CASE("peer.md: frames, greetings and messages have their golden bytes", "[g
         golden.expect(bodies[kind].name, encoded);
         CHECK(decode_message(encoded).value() == message);
     }
+
+    Hello snapshots = hello;
+    snapshots.protocol = kLaneProtocol;
+    snapshots.lane = static_cast<std::uint32_t>(Lane::kSnapshots);
+    golden.expect("hello-snapshots", encode_hello(snapshots));
+    CHECK(decode_hello(encode_hello(snapshots)).value() == snapshots);
+    const storage::SnapshotPlace place{2, 300};
+    const auto expect = [&golden](const char* name, const server::SnapshotMessage& message) {
+        std::string bytes;
+        append_snapshot_frame(message, bytes);
+        const ByteView payload = ByteView(bytes).substr(kFrameHeaderBytes);
+        golden.expect(name, std::string(payload));
+        CHECK(decode_snapshot_message(payload).value() == message);
+    };
+    expect("snapshot-offer", server::SnapshotOffer{Term{7}, Bytes::copy_of("manifest")});
+    expect("snapshot-chunk",
+           server::SnapshotChunk{place, 0x1122334455667788, Bytes::copy_of("piece")});
+    expect("snapshot-want", server::SnapshotWant{place});
+    expect("snapshot-ack", server::SnapshotAck{place});
+    expect("snapshot-done", server::SnapshotDone{});
+    expect("snapshot-refused", server::SnapshotRefused{Errc::kNoSpace});
     golden.expect_all_used();
 }
 

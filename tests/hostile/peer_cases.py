@@ -125,7 +125,7 @@ class Peers:
             self.of("another cluster", hello(self.id + 1, second, first),
                     "refused: cluster id .* of the peer is not this cluster's .*; closed"),
             self.of("another protocol", hello(self.id, second, first, 77),
-                    "refused: peer protocol 77, this member speaks 1; closed"),
+                    "refused: peer protocol 77, this member speaks 1 and 2; closed"),
             self.of("for another member", hello(self.id, first, second),
                     "refused: the peer wants member .*, this is .*; closed"),
             self.of("from nobody", hello(self.id, 12345, first),

@@ -9,6 +9,7 @@
 #include "proto/cairn/peer.pb.h"
 #include "server/peer/peer_frame.h"
 #include "server/peer/peer_hello.h"
+#include "server/peer/snapshot_codec.h"
 
 namespace cairn::server::peer {
 namespace {
@@ -143,6 +144,37 @@ TEST_CASE("a configuration out of order is refused", "[peer][codec]") {
     conf.mutable_voters()->Clear();
     conf.add_learners(0);
     REQUIRE(decode_message(message.SerializeAsString()).error().code == Errc::kMalformed);
+}
+
+TEST_CASE("a snapshot's piece has a largest size", "[peer][codec][snapshot]") {
+    SnapshotChunk chunk{{0, 0}, 1, Bytes::copy_of(std::string(kSnapshotChunkBytesMax, 'x'))};
+    const auto payload = [&chunk] {
+        std::string frame;
+        append_snapshot_frame(chunk, frame);
+        return frame.substr(kFrameHeaderBytes);
+    };
+    REQUIRE(decode_snapshot_message(payload()).value() == SnapshotMessage{chunk});
+    chunk.data = Bytes::copy_of(std::string(kSnapshotChunkBytesMax + 1, 'x'));
+    REQUIRE(decode_snapshot_message(payload()).error().code == Errc::kMalformed);
+    REQUIRE(decode_snapshot_message("").error().code == Errc::kMalformed);
+    REQUIRE(decode_snapshot_message("not one").error().code == Errc::kMalformed);
+}
+
+TEST_CASE("a lane is known, and greeted in its own protocol", "[peer][hello][snapshot]") {
+    const auto verdict = [](std::uint32_t protocol, std::uint32_t lane) {
+        Hello hello{protocol, ClusterId{0xc1}, NodeId{0xa1}, NodeId{0xb2}, "0.1.0"};
+        hello.lane = lane;
+        const auto result =
+            check_hello(decode_hello(encode_hello(hello)).value(), hello.cluster, hello.to, true);
+        return result.has_value() ? std::string() : result.error().detail;
+    };
+    CHECK(verdict(protocol_of(Lane::kMessages), 0).empty());
+    CHECK(verdict(protocol_of(Lane::kSnapshots), 1).empty());
+    // Who knows no lanes speaks protocol 1, and takes whatever comes for messages.
+    CHECK(verdict(1, 1) == "peer protocol 1 has no lane 1 here");
+    CHECK(verdict(2, 0) == "peer protocol 2 has no lane 0 here");
+    CHECK(verdict(2, 2) == "peer protocol 2 has no lane 2 here");
+    CHECK(verdict(3, 0) == "peer protocol 3, this member speaks 1 and 2");
 }
 
 TEST_CASE("random bytes never crash the decoder", "[peer][codec]") {

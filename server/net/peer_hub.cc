@@ -20,6 +20,7 @@ PeerHub::PeerHub(boost::asio::io_context& reactor, PeerIdentity identity,
                  const std::vector<PeerAddress>& others, const Hooks& hooks, Metrics& metrics)
     : identity_(identity),
       metrics_(metrics),
+      on_lane_(hooks.on_lane),
       sessions_max_(share_descriptors(descriptor_limit()).peers),
       said_(kSaidEvery) {
     for (const auto& other : others) {
@@ -34,6 +35,12 @@ PeerHub::PeerHub(boost::asio::io_context& reactor, PeerIdentity identity,
         [this, on_log = hooks.on_log](NodeId from, const std::string& text) {
             if (said_.admit(fmt::format("{:x} {}", from.value, text))) {
                 on_log(from, text);
+            }
+        },
+        hooks.on_snapshot,
+        [this](const std::shared_ptr<PeerSession>& session) {
+            if (session->lane() == peer::Lane::kSnapshots && on_lane_) {
+                on_lane_(session, false);
             }
         }});
 }
@@ -73,7 +80,7 @@ void PeerHub::accept(boost::asio::ip::tcp::socket socket) {
 bool PeerHub::close_oldest_stranger() {
     const auto oldest = std::find_if(sessions_.begin(), sessions_.end(), [this](const auto& weak) {
         const auto session = weak.lock();
-        const auto known = greeted_.find(session->from());
+        const auto known = greeted_.find({session->from(), session->lane()});
         return known == greeted_.end() || known->second.lock() != session;
     });
     if (oldest == sessions_.end()) {
@@ -86,11 +93,14 @@ bool PeerHub::close_oldest_stranger() {
 
 // A member that comes again has given up its former connection, whose end may not be known here.
 void PeerHub::on_greeted(const std::shared_ptr<PeerSession>& session) {
-    auto& known = greeted_[session->from()];
+    auto& known = greeted_[{session->from(), session->lane()}];
     if (const auto older = known.lock(); older != nullptr) {
         older->close();
     }
     known = session;
+    if (session->lane() == peer::Lane::kSnapshots && on_lane_) {
+        on_lane_(session, true);
+    }
 }
 
 void PeerHub::send(const std::vector<raft::Message>& messages) {
@@ -102,6 +112,11 @@ void PeerHub::send(const std::vector<raft::Message>& messages) {
     for (const auto& [id, link] : links_) {
         link->flush();
     }
+}
+
+std::optional<PeerAddress> PeerHub::address_of(NodeId id) const {
+    const auto link = links_.find(id);
+    return link == links_.end() ? std::nullopt : std::optional(link->second->address());
 }
 
 std::size_t PeerHub::connected() const {

@@ -35,6 +35,8 @@ constexpr auto kSaidEvery = 1min;
 
 // The member's bytes stay small: one greeting each way.
 constexpr std::size_t kGreetingFrameMax = peer::kHelloBytesMax;
+// And so do the answers on a lane that has some.
+constexpr std::size_t kAnswerFrameMax = 1024;
 
 }  // namespace
 
@@ -84,6 +86,12 @@ void PeerLink::send(const raft::Message& message) {
     }
 }
 
+void PeerLink::send_frame(ByteView frame) {
+    if (connected_) {
+        queued_.append(frame);
+    }
+}
+
 void PeerLink::flush() {
     if (!connected_ || !writing_.empty() || queued_.empty()) {
         return;
@@ -116,6 +124,9 @@ Task<> PeerLink::run(std::shared_ptr<PeerLink> self) {
         if (let_in) {
             self->connected_ = true;
             self->say("connected");
+            if (self->hooks_.on_connected) {
+                self->hooks_.on_connected(self->address_.id);
+            }
             co_await watch(self);
         } else {
             ++self->dials_failed_;
@@ -175,8 +186,9 @@ Task<bool> PeerLink::dial(std::shared_ptr<PeerLink> self) {
 
 Task<bool> PeerLink::greet(std::shared_ptr<PeerLink> self) {
     std::string frame;
-    const peer::Hello hello{peer::kPeerProtocol, self->identity_.cluster, self->identity_.self,
-                            self->address_.id, std::string(kCairnVersion)};
+    peer::Hello hello{peer::protocol_of(self->lane_), self->identity_.cluster, self->identity_.self,
+                      self->address_.id, std::string(kCairnVersion)};
+    hello.lane = static_cast<std::uint32_t>(self->lane_);
     peer::append_frame(peer::encode_hello(hello), frame);
     auto [write_error, written] =
         co_await boost::asio::async_write(self->socket_, boost::asio::buffer(frame), kTask);
@@ -216,19 +228,53 @@ bool PeerLink::check_reply(ByteView payload) {
     return verdict.has_value();
 }
 
-// The other side never speaks after its greeting, so a read that ends is a connection that ended.
+// On the lane of messages the other side never speaks after its greeting, so a read that ends is a
+// connection that ended.
+Task<std::string> PeerLink::listen(std::shared_ptr<PeerLink> self) {
+    peer::FrameReader reader(kAnswerFrameMax);
+    std::array<char, 4096> buffer{};
+    while (true) {
+        auto [error, count] =
+            co_await self->socket_.async_read_some(boost::asio::buffer(buffer), kTask);
+        if (error) {
+            co_return error.message();
+        }
+        if (!self->hooks_.on_answer) {
+            co_return std::string("the peer spoke out of turn");
+        }
+        reader.feed(ByteView(buffer.data(), count));
+        std::string flaw = self->take_answers(reader);
+        if (!flaw.empty()) {
+            co_return flaw;
+        }
+    }
+}
+
+std::string PeerLink::take_answers(peer::FrameReader& reader) {
+    while (true) {
+        const auto payload = reader.next();
+        if (payload.has_error()) {
+            return to_string(payload.error());
+        }
+        if (!payload.value().has_value()) {
+            return {};
+        }
+        if (!hooks_.on_answer(address_.id, *payload.value())) {
+            return "an answer that is none";
+        }
+    }
+}
+
 Task<> PeerLink::watch(std::shared_ptr<PeerLink> self) {
     const auto begin = std::chrono::steady_clock::now();
-    std::array<char, 1> byte{};
-    auto [error, count] = co_await self->socket_.async_read_some(boost::asio::buffer(byte), kTask);
+    const std::string end = co_await listen(self);
     // One that is closed at once is a failure as good as one that is refused.
     if (std::chrono::steady_clock::now() - begin >= kLasting) {
         self->failures_ = 0;
         self->said_.clear();
     }
     if (self->connected_) {
-        self->say(error ? fmt::format("connection lost: {}", error.message())
-                        : std::string("connection lost: the peer spoke out of turn"));
+        self->say("connection lost: " + end);
     }
 }
 
@@ -259,7 +305,8 @@ std::chrono::milliseconds PeerLink::next_backoff() {
 
 void PeerLink::say(const std::string& text) {
     if (!stopped_ && said_.admit(text)) {
-        hooks_.on_log(address_.id, text);
+        hooks_.on_log(address_.id,
+                      lane_ == peer::Lane::kMessages ? text : "for a snapshot: " + text);
     }
 }
 

@@ -21,6 +21,8 @@
 #include "server/net/log_limit.h"
 #include "server/net/metrics.h"
 #include "server/net/task.h"
+#include "server/peer/peer_frame.h"
+#include "server/peer/peer_hello.h"
 
 namespace cairn::server::net {
 
@@ -49,23 +51,31 @@ inline constexpr std::size_t kPeerQueueBytesMax = 64U * 1024U * 1024U;
 class PeerLink : public std::enable_shared_from_this<PeerLink> {
   public:
     // `on_lost` is called each time queued or sent messages may be gone; `on_log` for lines about
-    // the connection (level by meaning: connected, lost, refused).
+    // the connection (level by meaning: connected, lost, refused). On a lane whose other side
+    // answers, `on_answer` gets each frame and says whether to go on.
     struct Hooks {
         std::function<void(NodeId)> on_lost;
         std::function<void(NodeId, const std::string&)> on_log;
+        std::function<void(NodeId)> on_connected{};
+        std::function<bool(NodeId, ByteView)> on_answer{};
     };
     PeerLink(boost::asio::io_context& reactor, PeerAddress address, PeerIdentity identity,
              Hooks hooks, Metrics& metrics);
+    // Before start(). By default peer::Lane::kMessages.
+    void set_lane(peer::Lane lane) { lane_ = lane; }
 
     void start();
     void stop();
     // Queues the message. Dropped, and counted, while not connected; over kPeerQueueBytesMax the
     // connection is dropped with it, since the core would wait for answers to what is lost.
     void send(const raft::Message& message);
+    // Queues a frame whose sender bounds what is on its way. Dropped while not connected.
+    void send_frame(ByteView frame);
     // Sends what was queued since the last call.
     void flush();
 
     [[nodiscard]] bool connected() const { return connected_; }
+    [[nodiscard]] const PeerAddress& address() const { return address_; }
 
   private:
     static Task<> run(std::shared_ptr<PeerLink> self);
@@ -75,6 +85,10 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     static Task<bool> greet(std::shared_ptr<PeerLink> self);
     // Returns when the connection is gone.
     static Task<> watch(std::shared_ptr<PeerLink> self);
+    // Reads to the end of the connection, and says why it ended.
+    static Task<std::string> listen(std::shared_ptr<PeerLink> self);
+    // Passes on every whole frame; what is wrong with them, or nothing.
+    std::string take_answers(peer::FrameReader& reader);
 
     [[nodiscard]] PeerEndpoint target() const;
     // A whole answer to the greeting ends the greeting: true when it lets us in.
@@ -91,6 +105,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     PeerIdentity identity_;
     Hooks hooks_;
     Metrics& metrics_;
+    peer::Lane lane_ = peer::Lane::kMessages;
     Prng jitter_;
 
     boost::asio::ip::tcp::socket socket_;

@@ -7,7 +7,7 @@
 
 #include "server/net/accepted_socket.h"
 #include "server/peer/peer_codec.h"
-#include "server/peer/peer_hello.h"
+#include "server/peer/snapshot_codec.h"
 
 namespace cairn::server::net {
 namespace {
@@ -51,6 +51,7 @@ Task<> PeerSession::run(std::shared_ptr<PeerSession> self) {
         while (open && self->socket_.is_open() && self->deliver()) {
             open = co_await read_more(self);
         }
+        self->hooks_->on_closed(self);
     }
     self->close();
 }
@@ -89,6 +90,7 @@ Task<bool> PeerSession::welcome(std::shared_ptr<PeerSession> self) {
         co_return false;
     }
     self->from_ = hello.value().from;
+    self->lane_ = static_cast<peer::Lane>(hello.value().lane);
     const auto verdict =
         peer::check_hello(hello.value(), self->identity_.cluster, self->identity_.self,
                           self->hooks_->is_member(hello.value().from));
@@ -99,12 +101,14 @@ Task<bool> PeerSession::welcome(std::shared_ptr<PeerSession> self) {
     }
     const peer::HelloReply reply{
         verdict.has_value(), verdict.has_error() ? verdict.error().detail : std::string(),
-        peer::kPeerProtocol, self->identity_.cluster, self->identity_.self};
+        hello.value().protocol, self->identity_.cluster, self->identity_.self};
     std::string frame;
     peer::append_frame(peer::encode_hello_reply(reply), frame);
     auto [error, written] =
         co_await boost::asio::async_write(self->socket_, boost::asio::buffer(frame), kTask);
-    self->reader_ = peer::FrameReader();
+    self->reader_ = self->lane_ == peer::Lane::kSnapshots
+                        ? peer::FrameReader(peer::kSnapshotFrameBytesMax)
+                        : peer::FrameReader();
     co_return !error && verdict.has_value();
 }
 
@@ -118,20 +122,65 @@ bool PeerSession::deliver() {
         if (!payload.value().has_value()) {
             return true;
         }
-        auto message = peer::decode_message(*payload.value());
-        if (message.has_error() || message.value().from != from_ ||
-            message.value().to != identity_.self) {
-            say(message.has_error() ? to_string(message.error())
-                                    : std::string("message for or from somebody else"));
+        const bool good = lane_ == peer::Lane::kSnapshots ? deliver_snapshot(*payload.value())
+                                                          : deliver_message(*payload.value());
+        if (!good) {
             return false;
         }
-        if (message.value().kind() == raft::MessageKind::kInstallSnapshot) {
-            // It says that the files are here: nobody but this member can know.
-            say("a snapshot without its files");
-            return false;
-        }
-        hooks_->on_message(std::move(message).value());
     }
+}
+
+bool PeerSession::deliver_message(ByteView payload) {
+    auto message = peer::decode_message(payload);
+    if (message.has_error() || message.value().from != from_ ||
+        message.value().to != identity_.self) {
+        say(message.has_error() ? to_string(message.error())
+                                : std::string("message for or from somebody else"));
+        return false;
+    }
+    if (message.value().kind() == raft::MessageKind::kInstallSnapshot) {
+        // It says that the files are here: nobody but this member can know.
+        say("a snapshot without its files");
+        return false;
+    }
+    hooks_->on_message(std::move(message).value());
+    return true;
+}
+
+bool PeerSession::deliver_snapshot(ByteView payload) {
+    auto message = peer::decode_snapshot_message(payload);
+    const bool offers =
+        message.has_value() && (std::holds_alternative<SnapshotOffer>(message.value()) ||
+                                std::holds_alternative<SnapshotChunk>(message.value()));
+    if (!offers || !hooks_->on_snapshot) {
+        say(message.has_error() ? to_string(message.error())
+                                : std::string("nothing that is wanted of who dialled"));
+        return false;
+    }
+    hooks_->on_snapshot(from_, std::move(message).value());
+    return true;
+}
+
+void PeerSession::send_frame(ByteView frame) {
+    queued_.append(frame);
+    if (writing_.empty()) {
+        write();
+    }
+}
+
+void PeerSession::write() {
+    std::swap(writing_, queued_);
+    boost::asio::async_write(
+        socket_, boost::asio::buffer(writing_),
+        [self = shared_from_this()](const boost::system::error_code& error, std::size_t count) {
+            self->metrics_.peer_bytes_sent += count;
+            self->writing_.clear();
+            if (error) {
+                self->close();
+            } else if (!self->queued_.empty()) {
+                self->write();
+            }
+        });
 }
 
 void PeerSession::arm_deadline() {

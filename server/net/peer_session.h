@@ -15,6 +15,8 @@
 #include "server/net/peer_link.h"
 #include "server/net/task.h"
 #include "server/peer/peer_frame.h"
+#include "server/peer/peer_hello.h"
+#include "server/replica/snapshot_message.h"
 
 namespace cairn::server::net {
 
@@ -26,13 +28,19 @@ class PeerSession : public std::enable_shared_from_this<PeerSession> {
         std::function<void(const std::shared_ptr<PeerSession>&)> on_greeted;
         std::function<void(raft::Message)> on_message;
         std::function<void(NodeId, const std::string&)> on_log;
+        std::function<void(NodeId, SnapshotMessage)> on_snapshot;
+        // Greeted, and ended.
+        std::function<void(const std::shared_ptr<PeerSession>&)> on_closed;
     };
     PeerSession(boost::asio::ip::tcp::socket socket, PeerIdentity identity,
                 std::shared_ptr<const Hooks> hooks, Metrics& metrics);
 
     void start();
     void close();
+    // Sends a frame, on a lane where this side answers. Few and small: they are not bounded here.
+    void send_frame(ByteView frame);
     [[nodiscard]] NodeId from() const { return from_; }
+    [[nodiscard]] peer::Lane lane() const { return lane_; }
 
   private:
     static Task<> run(std::shared_ptr<PeerSession> self);
@@ -43,6 +51,9 @@ class PeerSession : public std::enable_shared_from_this<PeerSession> {
     static Task<bool> read_more(std::shared_ptr<PeerSession> self);
     // Passes on everything complete; false when the stream is broken.
     bool deliver();
+    bool deliver_message(ByteView payload);
+    bool deliver_snapshot(ByteView payload);
+    void write();
     void arm_deadline();
     void say(const std::string& text) const;
 
@@ -52,8 +63,11 @@ class PeerSession : public std::enable_shared_from_this<PeerSession> {
     Metrics& metrics_;
     boost::asio::steady_timer deadline_;
     NodeId from_;
+    peer::Lane lane_ = peer::Lane::kMessages;
     peer::FrameReader reader_;
     std::string buffer_;
+    std::string queued_;   // frames not yet being written
+    std::string writing_;  // the write under way, empty when there is none
 };
 
 }  // namespace cairn::server::net

@@ -1,0 +1,82 @@
+#include "server/net/snapshot_lanes.h"
+
+#include <utility>
+#include <variant>
+
+#include "server/peer/snapshot_codec.h"
+
+namespace cairn::server::net {
+
+SnapshotLanes::SnapshotLanes(boost::asio::io_context& reactor, PeerIdentity identity,
+                             const PeerHub& hub, Hooks hooks, Metrics& metrics)
+    : reactor_(reactor),
+      identity_(std::move(identity)),
+      hub_(hub),
+      hooks_(std::move(hooks)),
+      metrics_(metrics) {}
+
+void SnapshotLanes::want(NodeId to, bool wanted) {
+    if (const auto former = dialled_.find(to); former != dialled_.end()) {
+        former->second->stop();
+        dialled_.erase(former);
+    }
+    const auto address = hub_.address_of(to);
+    if (!wanted || !address) {
+        return;
+    }
+    const auto link = std::make_shared<PeerLink>(
+        reactor_, *address, identity_,
+        PeerLink::Hooks{
+            .on_lost = [this](NodeId id) { hooks_.on_lane(id, false); },
+            .on_log = hooks_.on_log,
+            .on_connected = [this](NodeId id) { hooks_.on_lane(id, true); },
+            .on_answer = [this](NodeId id, ByteView payload) { return on_answer(id, payload); }},
+        metrics_);
+    link->set_lane(peer::Lane::kSnapshots);
+    dialled_[to] = link;
+    link->start();
+}
+
+bool SnapshotLanes::on_answer(NodeId from, ByteView payload) {
+    auto message = peer::decode_snapshot_message(payload);
+    if (message.has_error() || std::holds_alternative<SnapshotOffer>(message.value()) ||
+        std::holds_alternative<SnapshotChunk>(message.value())) {
+        return false;
+    }
+    hooks_.on_message(from, std::move(message).value());
+    return true;
+}
+
+void SnapshotLanes::send(NodeId to, const SnapshotMessage& message) {
+    frame_.clear();
+    peer::append_snapshot_frame(message, frame_);
+    if (std::holds_alternative<SnapshotOffer>(message) ||
+        std::holds_alternative<SnapshotChunk>(message)) {
+        if (const auto link = dialled_.find(to); link != dialled_.end()) {
+            link->second->send_frame(frame_);
+            link->second->flush();
+        }
+    } else if (const auto session = opened_[to].lock(); session != nullptr) {
+        session->send_frame(frame_);
+    }
+}
+
+void SnapshotLanes::on_session(const std::shared_ptr<PeerSession>& session, bool open) {
+    auto& known = opened_[session->from()];
+    if (open) {
+        known = session;
+    } else if (known.lock() == session) {
+        opened_.erase(session->from());
+        hooks_.on_lane_lost(session->from());
+    }
+}
+
+void SnapshotLanes::stop() {
+    for (const auto& [to, link] : dialled_) {
+        link->stop();
+    }
+    dialled_.clear();
+    opened_.clear();
+}
+
+}  // namespace cairn::server::net

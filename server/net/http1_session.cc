@@ -24,11 +24,16 @@ constexpr std::chrono::seconds kIdleTimeout{60};
 // From a request's first byte to its last.
 constexpr std::chrono::seconds kRequestTimeout{10};
 constexpr std::chrono::seconds kReadTimeout{7};  // as etcd's health check
+// A body is taken and dropped up to this size, as Go's server does: a connection that is closed
+// with bytes unread would lose its answer.
+constexpr std::size_t kBodyBytesMax = 256U * 1024U;
+// What comes on a connection that takes no more requests is dropped for so long.
+constexpr std::chrono::seconds kLingerMax{1};
 
 // The answer to what does not parse, as Go's server gives it. What is no request line at all gets
 // none.
 std::optional<HttpReply> refusal_of(const boost::system::error_code& error,
-                                    const http::request<http::empty_body>& request) {
+                                    const http::request<http::buffer_body>& request) {
     constexpr std::array kMalformed{http::error::bad_line_ending,
                                     http::error::bad_field,
                                     http::error::bad_value,
@@ -112,7 +117,62 @@ Task<> Http1Session::run(std::shared_ptr<Http1Session> self) {
     while (keep && !self->draining_) {
         keep = co_await serve_one(self);
     }
+    co_await linger(self);
     self->close();
+}
+
+// After a close with bytes that nobody read, the client might never see the last answer.
+Task<> Http1Session::linger(std::shared_ptr<Http1Session> self) {
+    boost::system::error_code failed;
+    self->socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, failed);
+    self->arm_deadline(kLingerMax);
+    while (!failed) {
+        auto [error, count] =
+            co_await self->socket_.async_read_some(boost::asio::buffer(self->scratch_), kTask);
+        self->node_.metrics.client_bytes_received += count;
+        failed = error;
+    }
+}
+
+// Those that are here: how many more there are nobody knows.
+bool Http1Session::drop_chunks() {
+    boost::system::error_code error;
+    std::size_t taken = 1;
+    while (!parser_->is_done() && buffer_.size() > 0 && taken > 0 &&
+           (!error || error == http::error::need_buffer)) {
+        auto& body = parser_->get().body();
+        body.data = scratch_.data();
+        body.size = scratch_.size();
+        taken = parser_->put(buffer_.data(), error);
+        buffer_.consume(taken);
+    }
+    return parser_->is_done();
+}
+
+// False: it is too long, or does not come.
+Task<bool> Http1Session::drop_body(std::shared_ptr<Http1Session> self) {
+    Parser& parser = *self->parser_;
+    if (parser.content_length().value_or(0) > kBodyBytesMax ||
+        parser.get().count(http::field::expect) > 0) {
+        co_return parser.is_done();
+    }
+    if (!parser.content_length()) {
+        co_return self->drop_chunks();
+    }
+    std::size_t dropped = 0;
+    while (!parser.is_done() && dropped <= kBodyBytesMax) {
+        auto& body = parser.get().body();
+        body.data = self->scratch_.data();
+        body.size = self->scratch_.size();
+        auto [error, count] =
+            co_await http::async_read_some(self->socket_, self->buffer_, parser, kTask);
+        self->node_.metrics.client_bytes_received += count;
+        if (error && error != http::error::need_buffer) {
+            co_return false;
+        }
+        dropped += std::max<std::size_t>(self->scratch_.size() - body.size, 1);
+    }
+    co_return parser.is_done();
 }
 
 Task<bool> Http1Session::serve_one(std::shared_ptr<Http1Session> self) {
@@ -125,14 +185,15 @@ Task<bool> Http1Session::serve_one(std::shared_ptr<Http1Session> self) {
             co_return false;
         }
     }
-    Parser parser;
+    Parser& parser = self->parser_.emplace();
     parser.header_limit(kHeaderBytesMax);
-    parser.body_limit(boost::none);  // no body is read
+    parser.body_limit(boost::none);  // drop_body has its own
     self->arm_deadline(kRequestTimeout);
     auto [error, count] =
         co_await http::async_read_header(self->socket_, self->buffer_, parser, kTask);
-    self->reading_ = false;
     self->node_.metrics.client_bytes_received += count;
+    const bool whole = !error && co_await drop_body(self);
+    self->reading_ = false;
     self->arm_deadline(kIdleTimeout);
     if (const auto refusal = refusal_of(error, parser.get()); refusal.has_value()) {
         co_await send(self, *refusal, parser.get().version(), false);
@@ -142,7 +203,7 @@ Task<bool> Http1Session::serve_one(std::shared_ptr<Http1Session> self) {
         co_return false;
     }
     const Request& request = parser.get();
-    const bool keep = request.keep_alive() && parser.is_done();
+    const bool keep = request.keep_alive() && whole;
     HttpTarget target = parse_target({request.target().data(), request.target().size()});
     HttpReply reply;
     if (!is_page(target)) {

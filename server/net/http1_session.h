@@ -1,8 +1,9 @@
 // HTTP/1.1 on the client port: /health, /livez, /readyz, /version, /metrics.
 // Lives as long as its coroutine; on the reactor's thread.
-// Never reads a body: none of these needs one. Never waits long for a request that has begun.
+// Never keeps a body: none of these needs one. Never waits long for a request that has begun.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -32,12 +33,15 @@ class Http1Session : public ClientConnection, public std::enable_shared_from_thi
     void on_second(std::uint64_t) override {}
 
   private:
-    using Parser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
-    using Request = boost::beast::http::request<boost::beast::http::empty_body>;
+    using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
+    using Request = boost::beast::http::request<boost::beast::http::buffer_body>;
 
     static Task<> run(std::shared_ptr<Http1Session> self);
     // One request; false when the connection must end.
     static Task<bool> serve_one(std::shared_ptr<Http1Session> self);
+    static Task<> linger(std::shared_ptr<Http1Session> self);
+    static Task<bool> drop_body(std::shared_ptr<Http1Session> self);
+    bool drop_chunks();
     // False when the connection must end.
     static Task<bool> send(std::shared_ptr<Http1Session> self, HttpReply reply, unsigned version,
                            bool keep);
@@ -57,6 +61,8 @@ class Http1Session : public ClientConnection, public std::enable_shared_from_thi
     NodePorts& node_;
     boost::asio::steady_timer deadline_;
     boost::beast::flat_buffer buffer_;
+    std::optional<Parser> parser_;      // of the request under way
+    std::array<char, 4096> scratch_{};  // for what is dropped
     bool draining_ = false;
     bool reading_ = false;  // waits for its client
 };

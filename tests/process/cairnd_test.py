@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -127,6 +128,42 @@ class LoneNode(Base):
         self.assertTrue(self.lone.get("/metrics")[1].startswith("text/plain"))
         self.assertEqual(metric(self.lone, "etcd_server_has_leader"), 1)
         self.assertEqual(metric(self.lone, "etcd_server_is_leader"), 1)
+
+    def test_http_bodies(self) -> None:
+        def answers(request: bytes, more: bytes = b"") -> bytes:
+            with socket.create_connection(("127.0.0.1", self.lone.client_port), 5) as connection:
+                connection.settimeout(5)
+                connection.sendall(request)
+                connection.sendall(more)
+                got = b""
+                while part := connection.recv(65536):
+                    got += part
+                return got
+
+        def post(size: int, fields: str = "") -> bytes:
+            return (f"POST /health HTTP/1.1\r\nHost: h\r\nContent-Length: {size}\r\n{fields}\r\n"
+                    .encode())
+
+        last = b"GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        with self.subTest("a body is dropped, and the connection goes on"):
+            got = answers(post(200_000) + 200_000 * b"x", last)
+            self.assertTrue(got.startswith(b"HTTP/1.1 405 "), got[:80])
+            self.assertIn(b"HTTP/1.1 200 ", got)
+        with self.subTest("so is one in chunks"):
+            chunked = (b"POST /health HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       b"5\r\nhello\r\n0\r\n\r\n")
+            got = answers(chunked, last)
+            self.assertTrue(got.startswith(b"HTTP/1.1 405 "), got[:80])
+            self.assertIn(b"HTTP/1.1 200 ", got)
+        with self.subTest("a long one ends the connection behind the answer"):
+            got = answers(post(400_000) + 400_000 * b"x", last)
+            self.assertTrue(got.startswith(b"HTTP/1.1 405 "), got[:80])
+            self.assertIn(b"Connection: close", got)
+            self.assertNotIn(b"HTTP/1.1 200 ", got)
+        with self.subTest("one that is not sent before it is asked for is not waited for"):
+            got = answers(post(10, "Expect: 100-continue\r\n"))
+            self.assertTrue(got.startswith(b"HTTP/1.1 405 "), got[:80])
+            self.assertIn(b"Connection: close", got)
 
     def test_grpc_health(self) -> None:
         if shutil.which("curl") is None:

@@ -4,9 +4,10 @@ namespace cairn::server::api {
 
 namespace {
 
-Result<Intent> propose(command::CommandKind kind, const Call& call, const CallContext& context) {
+Result<Intent> propose(command::CommandKind kind, const Call& call, const CallContext& context,
+                       bool long_answer) {
     CAIRN_TRY(validate_request_size(call.request.size(), context.limits));
-    return Intent{Propose{.kind = kind, .request = call.request}};
+    return Intent{Propose{.kind = kind, .request = call.request, .long_answer = long_answer}};
 }
 
 }  // namespace
@@ -28,7 +29,7 @@ Result<Intent> on_put(const Call& call, const CallContext& context) {
     CAIRN_TRY(parse_request(call.request.view(), request));
     CAIRN_TRY(admit(call, context.node, Learner::kRefused));
     CAIRN_TRY(validate_put(request));
-    return propose(command::PUT, call, context);
+    return propose(command::PUT, call, context, request.prev_kv());
 }
 
 Result<Intent> on_delete_range(const Call& call, const CallContext& context) {
@@ -36,7 +37,7 @@ Result<Intent> on_delete_range(const Call& call, const CallContext& context) {
     CAIRN_TRY(parse_request(call.request.view(), request));
     CAIRN_TRY(admit(call, context.node, Learner::kRefused));
     CAIRN_TRY(validate_delete_range(request));
-    return propose(command::DELETE_RANGE, call, context);
+    return propose(command::DELETE_RANGE, call, context, request.prev_kv());
 }
 
 Result<Intent> on_txn(const Call& call, const CallContext& context) {
@@ -49,14 +50,14 @@ Result<Intent> on_txn(const Call& call, const CallContext& context) {
                            .linearizable = !is_serializable(request),
                            .request = call.request}};
     }
-    return propose(command::TXN, call, context);
+    return propose(command::TXN, call, context, may_answer_long(request));
 }
 
 Result<Intent> on_compact(const Call& call, const CallContext& context) {
     etcdserverpb::CompactionRequest request;
     CAIRN_TRY(parse_request(call.request.view(), request));
     CAIRN_TRY(admit(call, context.node, Learner::kRefused));
-    return propose(command::COMPACT, call, context);
+    return propose(command::COMPACT, call, context, false);
 }
 
 }  // namespace cairn::server::api

@@ -179,6 +179,23 @@ bool is_read_only(const TxnRequest& request) {
     return all_are_ranges(request.success()) && all_are_ranges(request.failure());
 }
 
+bool may_answer_long(const TxnRequest& request) {
+    const auto is_long = [](const RequestOp& op) {
+        switch (op.request_case()) {
+            case RequestOp::kRequestRange:
+                return !op.request_range().count_only() &&
+                       (!op.request_range().keys_only() || !op.request_range().range_end().empty());
+            case RequestOp::kRequestPut: return op.request_put().prev_kv();
+            case RequestOp::kRequestDeleteRange: return op.request_delete_range().prev_kv();
+            case RequestOp::kRequestTxn: return may_answer_long(op.request_txn());
+            case RequestOp::REQUEST_NOT_SET: break;
+        }
+        return false;
+    };
+    return std::any_of(request.success().begin(), request.success().end(), is_long) ||
+           std::any_of(request.failure().begin(), request.failure().end(), is_long);
+}
+
 bool is_serializable(const TxnRequest& request) {
     return request.success_size() + request.failure_size() > 0 &&
            all_are_serializable(request.success()) && all_are_serializable(request.failure());

@@ -44,6 +44,10 @@ Result<void> validate_request_size(std::size_t request_bytes, const RequestLimit
 // Whether a Txn holds only Ranges (in both branches), so that it needs no log entry.
 bool is_read_only(const etcdserverpb::TxnRequest& request);
 
+// Whether the answer of a Txn may hold more than numbers, whichever branch is taken: an operation
+// gives stored pairs, or the keys of an interval.
+bool may_answer_long(const etcdserverpb::TxnRequest& request);
+
 // Whether a read-only Txn may be answered from local state: it has operations, and each of them
 // asks for no more. (etcd also answers a Txn without operations locally: a stale read.)
 bool is_serializable(const etcdserverpb::TxnRequest& request);

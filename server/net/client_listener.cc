@@ -121,10 +121,15 @@ void ClientListener::forget_ended() {
 
 void ClientListener::on_second(std::uint64_t now_ms) {
     forget_ended();
+    const std::uint64_t stalls = node_.metrics.response_stalls;
     for (const auto& weak : connections_) {
         if (const auto connection = weak.lock(); connection != nullptr) {
             connection->on_second(now_ms);
         }
+    }
+    if (node_.metrics.response_stalls > stalls) {
+        log_line(LogLevel::kWarn, "ended connections that do not take their answers",
+                 {{"connections", std::to_string(node_.metrics.response_stalls - stalls)}});
     }
 }
 

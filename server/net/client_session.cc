@@ -5,10 +5,12 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+#include <fmt/format.h>
 
 #include "server/api/api_error.h"
-#include "server/api/read_answer.h"
+#include "server/net/guarded_read.h"
 #include "server/net/read_pool.h"
+#include "storage/command.h"
 
 namespace cairn::server::net {
 namespace {
@@ -20,19 +22,16 @@ api::Reply internal(const char* what) {
     return {wire::GrpcStatus{wire::GrpcCode::kInternal, what}, {}};
 }
 
-// What a session's reads may still have to send before further reads wait, and how many of them
-// may run beside the reactor: a client that asks without reading is held back.
+// What a session may still have to send before further calls with long answers wait, and how many
+// reads may run beside the reactor: a client that asks without reading is held back.
 constexpr std::size_t kUnsentBytesMax = 4U * 1024U * 1024U;
 constexpr std::size_t kReadsElsewhereMax = 16;
-// How long a read waits for room before it is refused.
+// How long a call waits for room before it is refused.
 constexpr std::chrono::seconds kRoomWaitMax{5};
+// How long a client whose connection is broken has to take what is left.
+constexpr std::chrono::seconds kLingerMax{2};
 // Longer than anybody waits, and far from where time points end.
 constexpr std::chrono::hours kTimeoutMax{24 * 365};
-
-// The answers of other writes are of a few bytes, but for the previous value of a put.
-bool may_be_long(const Propose& propose) {
-    return propose.kind == command::TXN || propose.kind == command::DELETE_RANGE;
-}
 
 Error no_room() {
     return {Errc::kMessageTooLarge,
@@ -40,40 +39,12 @@ Error no_room() {
             "not yet read earlier ones; try again later"};
 }
 
-// A view whose reads ask the answer they write for its memory, and whether it is still wanted.
-struct GuardedView {
-    const storage::mvcc::ReadView& view;
-    HeldAnswer& answer;
-
-    [[nodiscard]] std::int64_t revision() const { return view.revision(); }
-    Result<void> range(const etcdserverpb::RangeRequest& request, std::string& body) const {
-        return view.range(request, body, &answer);
-    }
-    Result<void> read_txn(const etcdserverpb::TxnRequest& request, std::string& body) const {
-        return view.read_txn(request, body, &answer);
-    }
-    [[nodiscard]] auto hash_kv(std::int64_t at) const { return view.hash_kv(at, &answer); }
-    [[nodiscard]] auto members() const { return view.members(); }
-    [[nodiscard]] auto alarms() const { return view.alarms(); }
-};
-
-// The answer gives back what it does not hold.
-Result<void> write_answer(const Read& read, const storage::mvcc::ReadView& view,
-                          const api::ReadFacts& facts, HeldAnswer& answer) {
-    auto done = api::write_answer(read, GuardedView{view, answer}, facts, answer.body);
-    if (done.has_value()) {
-        answer.settle();
-    } else {
-        answer.drop();
-    }
-    return done;
-}
-
-api::ReadFacts read_facts(NodePorts& node) {
-    api::ReadFacts facts;
-    facts.identity = node.dispatcher.identity();
-    facts.node = node.driver.view();
-    return facts;
+Error too_long_write(const ResponseBudget& budget) {
+    return {Errc::kMessageTooLarge,
+            fmt::format("cairn: the answer of one write may have {} bytes, three eighths of "
+                        "--experimental-response-budget-bytes, this one needs more; ask for less "
+                        "at once",
+                        budget.write_answer_bytes_max())};
 }
 
 }  // namespace
@@ -91,6 +62,8 @@ ClientSession::ClientSession(boost::asio::ip::tcp::socket socket, NodePorts& nod
       node_(node),
       session_(std::move(session)),
       deadline_timer_(socket_.get_executor()),
+      waiting_(node.responses),
+      stall_(Clock::now()),
       first_(first) {}
 
 void ClientSession::start() {
@@ -111,6 +84,10 @@ void ClientSession::close() {
     boost::system::error_code ignored;
     socket_.close(ignored);
     deadline_timer_.cancel();
+    release_all();
+}
+
+void ClientSession::release_all() {
     for (auto& [stream, call] : calls_) {
         release(stream, call);
     }
@@ -120,7 +97,27 @@ void ClientSession::close() {
 void ClientSession::on_second(std::uint64_t now_ms) {
     session_.on_tick(now_ms);
     refuse_long_starved();
+    end_if_stalled();
     flush();
+    if (Clock::now() >= close_at_) {
+        close();
+    }
+}
+
+// Who takes nothing is let be as long as nobody else needs the memory.
+void ClientSession::end_if_stalled() {
+    if (!stall_.is_stalled(session_.queued_bytes(), Clock::now()) || broken_ ||
+        !node_.responses->is_short()) {
+        return;
+    }
+    ++node_.metrics.response_stalls;
+    session_.give_up(wire::H2Code::kEnhanceYourCalm, "answers_not_taken");
+    broken_ = true;
+    close_at_ = Clock::now() + kLingerMax;
+    release_all();
+    if (writing_) {
+        close();  // the reason would stand behind what is not taken
+    }
 }
 
 Task<> ClientSession::read_loop(std::shared_ptr<ClientSession> self) {
@@ -135,9 +132,19 @@ Task<> ClientSession::read_loop(std::shared_ptr<ClientSession> self) {
         self->node_.metrics.client_bytes_received += count;
         sound = self->feed(ByteView(self->buffer_.data(), count));
     }
-    // What the session still has to say (a GOAWAY with the reason) goes out before the close.
+    // What the session still has to say (a GOAWAY with the reason) goes out before the close, and a
+    // close with bytes that nobody read would take it back (RFC 9112 §9.6 has the same).
     self->read_ended_ = true;
+    self->close_at_ = Clock::now() + kLingerMax;
     self->flush();
+    while (!self->closed_) {
+        auto [error, count] =
+            co_await self->socket_.async_read_some(boost::asio::buffer(self->buffer_), kTask);
+        if (error) {
+            self->close();
+        }
+        self->node_.metrics.client_bytes_received += count;
+    }
 }
 
 bool ClientSession::feed(ByteView bytes) {
@@ -146,29 +153,46 @@ bool ClientSession::feed(ByteView bytes) {
     for (auto& event : events_) {
         std::visit([this](auto& one) { on_event(one); }, event);
     }
+    if (fed.has_error() && !std::exchange(broken_, true)) {
+        release_all();
+    }
+    run_held();  // a stream that was reset has made room
     flush();
     return fed.has_value() && !session_.is_done();
 }
 
 // One write at a time; what comes meanwhile goes with the next one.
 void ClientSession::flush() {
-    if (writing_ || closed_) {
+    if (writing_ || closed_ || all_sent_) {
         return;
     }
     output_.clear();
     session_.take_output(output_, kWriteBytes);
     if (output_.empty()) {
-        if (read_ended_ || session_.is_done()) {
+        if (broken_) {
+            end_sending();
+        } else if (read_ended_ || session_.is_done()) {
             close();
         }
         return;
     }
     writing_ = true;
+    written_ = 0;
     boost::asio::async_write(
         socket_, boost::asio::buffer(output_),
+        [this](const boost::system::error_code& error, std::size_t count) {
+            stall_.on_taken(count - std::exchange(written_, count));
+            return error ? std::size_t{0} : kWriteBytes;
+        },
         [self = shared_from_this()](const boost::system::error_code& error, std::size_t count) {
             self->on_written(error, count);
         });
+}
+
+void ClientSession::end_sending() {
+    all_sent_ = true;
+    boost::system::error_code ignored;
+    socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
 }
 
 void ClientSession::on_written(const boost::system::error_code& error, std::size_t count) {
@@ -178,7 +202,7 @@ void ClientSession::on_written(const boost::system::error_code& error, std::size
         close();
         return;
     }
-    run_held_reads();
+    run_held();
     flush();
 }
 
@@ -247,27 +271,32 @@ void ClientSession::dispatch(wire::StreamId stream, Call& call) {
         const std::int64_t revision = node_.driver.newest_view()->revision();
         finish(stream, call, node_.dispatcher.format(*now, revision, node_.driver.view().term));
     } else if (auto* propose = std::get_if<Propose>(&intent)) {
-        if (may_be_long(*propose) && !node_.responses->has_room(0)) {
-            // Now: once it is applied, its answer cannot be refused.
-            ++node_.metrics.response_refusals;
-            finish(stream, call, api::format_error(no_room()));
-            return;
-        }
-        call.waiting = node_.driver.submit(shared_from_this(), static_cast<std::uint64_t>(stream),
-                                           propose->kind, std::move(propose->request));
+        begin(stream, call, std::move(*propose));
     } else if (auto* read = std::get_if<Read>(&intent)) {
         begin(stream, call, std::move(*read));
     }
 }
 
 void ClientSession::begin(wire::StreamId stream, Call& call, Read read) {
-    call.read = std::move(read);
-    if (call.read.linearizable) {
+    const bool linearizable = read.linearizable;
+    call.work = std::move(read);
+    if (linearizable) {
         call.waiting =
             node_.driver.submit_read(shared_from_this(), static_cast<std::uint64_t>(stream));
     } else {
-        run_read(stream, call);
+        run(stream, call);
     }
+}
+
+void ClientSession::begin(wire::StreamId stream, Call& call, Propose propose) {
+    if (!propose.long_answer) {
+        call.waiting = node_.driver.submit(shared_from_this(), static_cast<std::uint64_t>(stream),
+                                           propose.kind, std::move(propose.request));
+        return;
+    }
+    call.claim = node_.responses->next_write_claim(0);
+    call.work = std::move(propose);
+    run(stream, call);
 }
 
 void ClientSession::on_completion(std::uint64_t token, const Completion& completion) {
@@ -279,9 +308,15 @@ void ClientSession::on_completion(std::uint64_t token, const Completion& complet
     Call& call = found->second;
     call.waiting = CallId{};
     if (const auto* outcome = std::get_if<ProposalOutcome>(&completion.result)) {
+        const auto* applied = std::get_if<Applied>(outcome);
+        if (call.room != nullptr && applied != nullptr &&
+            applied->error == Errc::kMessageTooLarge) {
+            on_too_long_for_claim(stream, call);
+            return;
+        }
         finish(stream, call, node_.dispatcher.format(*outcome, completion.term));
     } else if (std::holds_alternative<ReadGranted>(completion.result)) {
-        run_read(stream, call);
+        run(stream, call);
     } else if (const auto* failed = std::get_if<ReadFailed>(&completion.result)) {
         finish(stream, call, api::format_error(Error(failed->reason)));
     }
@@ -289,29 +324,55 @@ void ClientSession::on_completion(std::uint64_t token, const Completion& complet
 
 void ClientSession::on_turn_end() { flush(); }
 
-bool ClientSession::may_read() const {
+bool ClientSession::may_run() const {
     return session_.queued_bytes() < kUnsentBytesMax && reads_elsewhere_ < kReadsElsewhereMax;
 }
 
-void ClientSession::run_read(wire::StreamId stream, Call& call) {
-    if (!may_read()) {
-        held_.insert(stream);
+void ClientSession::run(wire::StreamId stream, Call& call) {
+    if (!may_run()) {
+        waiting_.hold(stream);
     } else if (call.claim > 0 && !node_.responses->has_room(call.claim)) {
         starve(stream, call);
-    } else if (call.read.point) {
+    } else if (std::holds_alternative<Propose>(call.work)) {
+        run_claimed_write(stream, call);
+    } else if (std::get<Read>(call.work).point) {
         run_point_read(stream, call);
     } else {
         run_read_elsewhere(stream, call);
     }
 }
 
-// In the order of their streams, which is the order in which the client began them.
-void ClientSession::run_held_reads() {
-    while (!held_.empty() && may_read()) {
-        const wire::StreamId stream = *held_.begin();
-        held_.erase(held_.begin());
-        run_read(stream, calls_.at(stream));
+void ClientSession::run_held() {
+    while (waiting_.has_held() && may_run()) {
+        const wire::StreamId stream = waiting_.take_held();
+        run(stream, calls_.at(stream));
     }
+}
+
+// What it claims is what its answer may take: more, and every member refuses it.
+void ClientSession::run_claimed_write(wire::StreamId stream, Call& call) {
+    call.room = node_.responses->claim_for_write(call.claim);
+    if (call.room == nullptr) {
+        starve(stream, call);
+        return;
+    }
+    const auto& propose = std::get<Propose>(call.work);
+    Bytes bounded = storage::encode_bounded(
+        {ResponseBudget::bound_of(call.claim), propose.kind, propose.request.view()});
+    call.waiting = node_.driver.submit(shared_from_this(), static_cast<std::uint64_t>(stream),
+                                       command::BOUNDED, std::move(bounded));
+}
+
+// It had no effect, so it may be proposed again.
+void ClientSession::on_too_long_for_claim(wire::StreamId stream, Call& call) {
+    call.room.reset();
+    call.claim = node_.responses->next_write_claim(call.claim);
+    if (call.claim == 0) {
+        ++node_.metrics.response_refusals;
+        finish(stream, call, api::format_error(too_long_write(*node_.responses)));
+        return;
+    }
+    run(stream, call);
 }
 
 void ClientSession::starve(wire::StreamId stream, Call& call) {
@@ -319,40 +380,24 @@ void ClientSession::starve(wire::StreamId stream, Call& call) {
         call.first_starved = Clock::now();
         ++node_.metrics.response_waits;
     }
-    starved_.insert(stream);
-    if (!std::exchange(waits_for_room_, true)) {
-        node_.responses->wait(weak_from_this());
-    }
-    // It may have come since it was last looked for.
-    if (node_.responses->has_room(call.claim)) {
-        node_.responses->wake_soon();
-    }
+    waiting_.starve(stream, call.claim, weak_from_this());
 }
 
 void ClientSession::on_room() {
-    waits_for_room_ = false;
-    run_starved_reads();
+    waiting_.on_told();
+    run_starved();
     flush();
 }
 
-// The first keeps the others of this session waiting, not those of other sessions.
-void ClientSession::run_starved_reads() {
-    while (!starved_.empty()) {
-        const wire::StreamId stream = *starved_.begin();
-        Call& call = calls_.at(stream);
-        if (!node_.responses->has_room(call.claim)) {
-            starve(stream, call);
-            return;
-        }
-        starved_.erase(starved_.begin());
-        run_read(stream, call);
+void ClientSession::run_starved() {
+    while (const auto stream = waiting_.take_fed(weak_from_this())) {
+        run(*stream, calls_.at(*stream));
     }
 }
 
 void ClientSession::refuse_long_starved() {
     const auto begun_before = Clock::now() - kRoomWaitMax;
-    for (auto next = starved_.begin(); next != starved_.end();) {
-        const wire::StreamId stream = *next++;
+    for (const wire::StreamId stream : waiting_.starved()) {
         Call& call = calls_.at(stream);
         if (call.first_starved <= begun_before) {
             ++node_.metrics.response_refusals;
@@ -363,15 +408,15 @@ void ClientSession::refuse_long_starved() {
 
 // A read that touches one key costs less than a hop to another thread.
 void ClientSession::run_point_read(wire::StreamId stream, Call& call) {
+    const auto& read = std::get<Read>(call.work);
     api::ReadFacts facts = read_facts(node_);
-    if (call.read.kind == ReadKind::kStatus) {
+    if (read.kind == ReadKind::kStatus) {
         const ScrapeFacts scrape = node_.facts();
         facts.size.allocated_bytes = static_cast<std::int64_t>(scrape.db_bytes);
         facts.size.used_bytes = static_cast<std::int64_t>(scrape.db_bytes);
     }
     auto answer = std::make_shared<HeldAnswer>(node_.responses, nullptr);
-    const auto done =
-        write_answer(call.read, node_.driver.newest_view()->in_memory(), facts, *answer);
+    const auto done = write_answer(read, node_.driver.newest_view()->in_memory(), facts, *answer);
     if (done.has_error() && done.error().code == Errc::kNotInMemory) {
         run_read_elsewhere(stream, call);
     } else {
@@ -387,16 +432,23 @@ void ClientSession::run_read_elsewhere(wire::StreamId stream, Call& call) {
         starve(stream, call);
         return;
     }
-    auto work = [self = shared_from_this(), stream, read = call.read, facts = read_facts(node_),
+    // It does not keep the session, nor what that still has to send, when the client leaves.
+    auto work = [weak = weak_from_this(), &node = node_, executor = socket_.get_executor(), stream,
+                 read = std::get<Read>(call.work), facts = read_facts(node_),
                  answer = std::move(held)](bool still_wanted) mutable {
         Result<void> done = Errc::kCanceled;
         if (still_wanted) {
-            done = write_answer(read, *self->node_.driver.newest_view(), facts, *answer);
+            done = write_answer(read, *node.driver.newest_view(), facts, *answer);
         }
-        const auto executor = self->socket_.get_executor();
-        auto back = [moved_self = std::move(self), stream, still_wanted,
-                     moved_done = std::move(done), moved = std::move(answer)]() mutable {
-            moved_self->on_read_done(stream, still_wanted, moved_done, std::move(moved));
+        auto back = [weak = std::move(weak), &node, stream, still_wanted, done = std::move(done),
+                     answer = std::move(answer)]() mutable {
+            if (done.has_error() && done.error().code == Errc::kCanceled) {
+                ++(still_wanted ? node.metrics.reads_cancelled_running
+                                : node.metrics.reads_cancelled_waiting);
+            }
+            if (const auto self = weak.lock(); self != nullptr) {
+                self->on_read_done(stream, done, std::move(answer));
+            }
         };
         boost::asio::post(executor, std::move(back));
     };
@@ -408,17 +460,14 @@ void ClientSession::run_read_elsewhere(wire::StreamId stream, Call& call) {
     ++reads_elsewhere_;
 }
 
-void ClientSession::on_read_done(wire::StreamId stream, bool began, const Result<void>& done,
+void ClientSession::on_read_done(wire::StreamId stream, const Result<void>& done,
                                  std::shared_ptr<HeldAnswer> answer) {
-    if (done.has_error() && done.error().code == Errc::kCanceled) {
-        ++(began ? node_.metrics.reads_cancelled_running : node_.metrics.reads_cancelled_waiting);
-    }
     const auto found = calls_.find(stream);
     if (found != calls_.end()) {
         let_go_of_pool(found->second);
         on_answer(stream, found->second, done, std::move(answer));
     }
-    run_held_reads();
+    run_held();
     flush();
 }
 
@@ -476,15 +525,16 @@ void ClientSession::let_go_of_pool(Call& call) {
 }
 
 void ClientSession::release(wire::StreamId stream, Call& call) {
-    if (call.waiting) {
+    if (call.waiting && call.room != nullptr) {
+        node_.driver.abandon(call.waiting, std::move(call.room));
+    } else if (call.waiting) {
         node_.driver.cancel(call.waiting);
     }
     let_go_of_pool(call);
     if (call.deadline.has_value()) {
         deadlines_.erase(*call.deadline);
     }
-    held_.erase(stream);
-    starved_.erase(stream);
+    waiting_.remove(stream);
 }
 
 void ClientSession::forget(wire::StreamId stream) {

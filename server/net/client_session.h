@@ -9,9 +9,9 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -22,7 +22,9 @@
 #include "server/net/client_connection.h"
 #include "server/net/node_ports.h"
 #include "server/net/response_budget.h"
+#include "server/net/stall_watch.h"
 #include "server/net/task.h"
+#include "server/net/waiting_calls.h"
 
 namespace cairn::server::net {
 
@@ -53,10 +55,11 @@ class ClientSession : public ClientConnection,
     struct Call {
         api::Call request;
         bool has_message = false;
-        CallId waiting;           // for the replica; none when not
-        Read read;                // what to do once it is granted
-        ReadPool::Wanted wanted;  // of a read that the pool runs
-        std::uint64_t claim{};    // what its answer is known to take at the least
+        CallId waiting;                                    // for the replica; none when not
+        std::variant<std::monostate, Read, Propose> work;  // what to do once it may
+        ReadPool::Wanted wanted;                           // of a read that the pool runs
+        std::uint64_t claim{};             // what its answer is known to take at the least
+        std::shared_ptr<const void> room;  // a write's: claimed until its answer is there
         std::optional<Clock::time_point> first_starved;
         std::optional<Deadlines::iterator> deadline;
     };
@@ -78,13 +81,18 @@ class ClientSession : public ClientConnection,
 
     void dispatch(wire::StreamId stream, Call& call);
     void begin(wire::StreamId stream, Call& call, Read read);
-    void run_read(wire::StreamId stream, Call& call);
+    void begin(wire::StreamId stream, Call& call, Propose propose);
+    // The call's work, unless it must wait before.
+    void run(wire::StreamId stream, Call& call);
     void run_point_read(wire::StreamId stream, Call& call);
     void run_read_elsewhere(wire::StreamId stream, Call& call);
-    void run_held_reads();
-    void run_starved_reads();
-    [[nodiscard]] bool may_read() const;
-    void on_read_done(wire::StreamId stream, bool began, const Result<void>& done,
+    // A write whose answer may be long.
+    void run_claimed_write(wire::StreamId stream, Call& call);
+    void on_too_long_for_claim(wire::StreamId stream, Call& call);
+    void run_held();
+    void run_starved();
+    [[nodiscard]] bool may_run() const;
+    void on_read_done(wire::StreamId stream, const Result<void>& done,
                       std::shared_ptr<HeldAnswer> answer);
     void on_answer(wire::StreamId stream, Call& call, const Result<void>& done,
                    std::shared_ptr<HeldAnswer> answer);
@@ -98,10 +106,15 @@ class ClientSession : public ClientConnection,
     // The call has ended, one way or the other: nobody waits for anything on its behalf.
     void release(wire::StreamId stream, Call& call);
     void let_go_of_pool(Call& call);
+    void release_all();
 
     void arm_deadline();
     void on_deadline();
     void flush();
+    void end_if_stalled();
+    // All was said: the client is told, and what it still sends is taken for a while, lest it
+    // lose what it has not read yet.
+    void end_sending();
     void on_written(const boost::system::error_code& error, std::size_t count);
 
     boost::asio::ip::tcp::socket socket_;
@@ -111,16 +124,19 @@ class ClientSession : public ClientConnection,
     Deadlines deadlines_;
     Clock::time_point armed_for_ = Clock::time_point::max();  // what deadline_timer_ waits for
     std::unordered_map<wire::StreamId, Call> calls_;          // bounded by concurrent_streams_max
-    std::set<wire::StreamId> held_;     // reads that wait until earlier answers have left
-    std::set<wire::StreamId> starved_;  // reads that wait for room in the budget
-    bool waits_for_room_ = false;       // on_room will come
+    WaitingCalls waiting_;
     std::size_t reads_elsewhere_ = 0;
+    StallWatch stall_;
     std::vector<wire::StreamEvent> events_;
     std::array<char, 16U * 1024U> buffer_{};
     std::string first_;
     std::string output_;
+    std::size_t written_ = 0;  // of output_, while writing_
     bool writing_ = false;
     bool read_ended_ = false;
+    bool broken_ = false;  // no call goes on; what is left to say is why
+    bool all_sent_ = false;
+    Clock::time_point close_at_ = Clock::time_point::max();
     bool closed_ = false;
 };
 

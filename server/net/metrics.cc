@@ -248,11 +248,14 @@ void add_responses(Page& page, const Metrics& metrics, const ScrapeFacts& facts)
                as_double(facts.response_bytes_held));
     page.gauge("cairn_response_budget_bytes", "The most that those may take together.",
                as_double(facts.response_bytes_max));
-    page.counter("cairn_response_waits_total", "Reads that waited for room for their answer.",
+    page.counter("cairn_response_waits_total", "Calls that waited for room for their answer.",
                  metrics.response_waits);
     page.counter("cairn_response_refused_total",
                  "Calls refused because there was no room for their answer.",
                  metrics.response_refusals);
+    page.counter("cairn_response_stalled_total",
+                 "Connections ended because they did not take their answers while others waited.",
+                 metrics.response_stalls);
     const char* cancelled = "cairn_reads_cancelled_total";
     const char* help = "Scans dropped because their client left or its deadline passed.";
     page.counter(cancelled, help, metrics.reads_cancelled_running, {{"state", "running"}});

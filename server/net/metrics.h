@@ -68,8 +68,9 @@ class Metrics {
     std::uint64_t peer_bytes_received{};
     std::uint64_t peer_bytes_sent{};
     std::uint64_t peer_messages_dropped{};
-    std::uint64_t response_waits{};           // reads that had to wait for room
+    std::uint64_t response_waits{};           // calls that had to wait for room
     std::uint64_t response_refusals{};        // calls refused for want of it
+    std::uint64_t response_stalls{};          // connections ended for not taking their answers
     std::uint64_t reads_cancelled_waiting{};  // nobody wanted them before they began
     std::uint64_t reads_cancelled_running{};  // and while they ran
     std::uint64_t slow_applies{};

@@ -12,6 +12,17 @@ namespace {
 
 constexpr double kSlowApplySeconds = 0.1;  // as etcd's warning
 
+// Stands in for whoever left.
+class Abandoned : public CallOwner {
+  public:
+    explicit Abandoned(std::shared_ptr<const void> kept) : kept_(std::move(kept)) {}
+    void on_completion(std::uint64_t, const Completion&) override {}
+    void on_turn_end() override {}
+
+  private:
+    std::shared_ptr<const void> kept_;
+};
+
 }  // namespace
 
 ReplicaDriver::ReplicaDriver(boost::asio::io_context& reactor, Parts parts, DriverPorts ports,
@@ -111,6 +122,12 @@ void ReplicaDriver::cancel(CallId call) {
     }
 }
 
+void ReplicaDriver::abandon(CallId id, std::shared_ptr<const void> kept) {
+    if (Call* call = find_call(id); call != nullptr) {
+        call->owner = std::make_shared<Abandoned>(std::move(kept));
+    }
+}
+
 void ReplicaDriver::tick() {
     // Never while a write is on its way: the seal would hold up the one behind it.
     if (!wrote_since_tick_ && submitted_ == persisted_) {
@@ -165,9 +182,10 @@ void ReplicaDriver::carry_out() {
     complete(effects_.completions);
 }
 
-void ReplicaDriver::complete(const std::vector<Completion>& completions) {
+void ReplicaDriver::complete(std::vector<Completion>& completions) {
     touched_.clear();
-    for (const auto& completion : completions) {
+    for (auto& waiting : completions) {
+        const Completion completion = std::move(waiting);  // its answer is not kept till the end
         Call* call = find_call(completion.call);
         if (call == nullptr) {
             continue;  // cancelled in this very turn

@@ -57,6 +57,8 @@ class ReplicaDriver {
     CallId transfer_leader(std::shared_ptr<CallOwner> owner, std::uint64_t token, NodeId to);
     // The owner no longer wants the answer. Ignored for a call that has ended.
     void cancel(CallId call);
+    // The same of a write that runs on; `kept` is let go when its outcome is known.
+    void abandon(CallId call, std::shared_ptr<const void> kept);
 
     // One tick of time; also seals an idle log.
     void tick();
@@ -92,7 +94,7 @@ class ReplicaDriver {
     void schedule_turn();
     void turn();
     void carry_out();
-    void complete(const std::vector<Completion>& completions);
+    void complete(std::vector<Completion>& completions);
     void on_log_write(LogWrite done);
     void on_state_step(StateStep step);
     void halt(const Error& error);

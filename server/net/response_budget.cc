@@ -73,6 +73,33 @@ std::shared_ptr<const Bytes> ResponseBudget::keep(Bytes answer) {
     return {kept, &kept->bytes};
 }
 
+std::shared_ptr<const void> ResponseBudget::claim_for_write(std::uint64_t bytes) {
+    struct Claim {
+        Claim(std::shared_ptr<ResponseBudget> of, std::uint64_t size)
+            : budget(std::move(of)), bytes(size) {}
+        ~Claim() { budget->give_back(bytes); }
+        Claim(const Claim&) = delete;
+        Claim& operator=(const Claim&) = delete;
+
+        const std::shared_ptr<ResponseBudget> budget;
+        const std::uint64_t bytes;
+    };
+    if (!take(bytes, bytes)) {
+        return nullptr;
+    }
+    return std::make_shared<const Claim>(shared_from_this(), bytes);
+}
+
+std::uint64_t ResponseBudget::next_write_claim(std::uint64_t claim) const {
+    const std::uint64_t most = 2 * write_answer_bytes_max();
+    if (claim >= most) {
+        return 0;
+    }
+    // A try that is too little costs every member as much as it claims, so the last one comes soon.
+    const std::uint64_t next = claim == 0 ? kFirstWriteClaim : claim * kWriteClaimGrowth;
+    return next > most / 8 ? most : next;
+}
+
 bool ResponseBudget::has_room(std::uint64_t bytes) const {
     const std::uint64_t least = std::max(bytes, kCountedBytesMin);
     const std::uint64_t most = ceiling(least);

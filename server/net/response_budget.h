@@ -37,6 +37,10 @@ class ResponseBudget : public std::enable_shared_from_this<ResponseBudget> {
     // than the second leave an eighth of the budget to the others.
     static constexpr std::uint64_t kCountedBytesMin = 1024;
     static constexpr std::uint64_t kSmallBytesMax = 256U * 1024U;
+    // What a write claims at first, enough for nearly all, and how much more each next time: each
+    // costs an entry of the log.
+    static constexpr std::uint64_t kFirstWriteClaim = 128U * 1024U;
+    static constexpr std::uint64_t kWriteClaimGrowth = 16;
 
     ResponseBudget(boost::asio::any_io_executor reactor, std::uint64_t bytes_max);
 
@@ -46,6 +50,19 @@ class ResponseBudget : public std::enable_shared_from_this<ResponseBudget> {
     // For an answer that cannot be refused any more: keeps it, counted even over the limit, for as
     // long as the pointer lives.
     [[nodiscard]] std::shared_ptr<const Bytes> keep(Bytes answer);
+
+    // Once a write is applied its answer cannot be refused, so it takes what that may need before
+    // it is proposed, and says in the log that it wants no effect if its answer would need more.
+    // Null: there is no room; else taken for as long as the pointer lives.
+    [[nodiscard]] std::shared_ptr<const void> claim_for_write(std::uint64_t bytes);
+    // What to claim when `claim` was too little, 0: nothing yet. 0: that was all one write may
+    // have.
+    [[nodiscard]] std::uint64_t next_write_claim(std::uint64_t claim) const;
+    // What an answer may have whose write claims so much: it is there twice while it is built.
+    [[nodiscard]] static std::uint64_t bound_of(std::uint64_t write_claim) {
+        return write_claim / 2;
+    }
+    [[nodiscard]] std::uint64_t write_answer_bytes_max() const { return bytes_max_ / 8 * 3; }
 
     // Whether an answer of `bytes` could begin now; 0: one whose size nobody knows yet.
     [[nodiscard]] bool has_room(std::uint64_t bytes) const;
@@ -60,6 +77,9 @@ class ResponseBudget : public std::enable_shared_from_this<ResponseBudget> {
     // Calls the waiters in the order in which they came.
     void wake_soon();
     [[nodiscard]] std::size_t waiters() const { return waiters_.size(); }
+    // On the reactor. The calls that wait, of all sessions.
+    void count_starved(std::int64_t more) { starved_ += more; }
+    [[nodiscard]] bool is_short() const { return starved_ > 0; }
     // Wakes nobody any more: the reactor has stopped.
     void stop();
 
@@ -75,6 +95,7 @@ class ResponseBudget : public std::enable_shared_from_this<ResponseBudget> {
     // The reactor's. Invariant: fewer than sweep_at_, so at most twice those that live, and a few.
     std::vector<std::weak_ptr<Waiter>> waiters_;
     std::size_t sweep_at_ = 0;
+    std::int64_t starved_ = 0;
 };
 
 // Used by one thread at a time: the one that reads, then the session's.

@@ -21,6 +21,8 @@ struct Reject {
 struct Propose {
     command::CommandKind kind = command::UNKNOWN;
     Bytes request;
+    // Its answer may hold more than numbers: stored pairs, or their keys.
+    bool long_answer = false;
 };
 
 enum class ReadKind : std::uint8_t {

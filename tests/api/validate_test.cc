@@ -248,6 +248,36 @@ TEST_CASE("Txn: what only reads, and what may be stale", "[api][validate][txn]")
     REQUIRE_FALSE(is_serializable(txn({})));
 }
 
+TEST_CASE("Txn: which answers may be long", "[api][validate][txn]") {
+    const auto is_long = [](const RequestOp& op) {
+        TxnRequest txn;
+        *txn.add_failure() = put("other");
+        *txn.add_failure() = op;
+        TxnRequest outer;
+        *outer.add_success()->mutable_request_txn() = txn;
+        CHECK(may_answer_long(outer) == may_answer_long(txn));
+        return may_answer_long(txn);
+    };
+    CHECK_FALSE(is_long(put("a")));
+    RequestOp with_previous = put("a");
+    with_previous.mutable_request_put()->set_prev_kv(true);
+    CHECK(is_long(with_previous));
+    RequestOp removal;
+    removal.mutable_request_delete_range()->set_range_end("z");
+    CHECK_FALSE(is_long(removal));
+    removal.mutable_request_delete_range()->set_prev_kv(true);
+    CHECK(is_long(removal));
+    RequestOp read = range("a");
+    CHECK(is_long(read));
+    read.mutable_request_range()->set_keys_only(true);
+    CHECK_FALSE(is_long(read));
+    read.mutable_request_range()->set_range_end("b");
+    CHECK(is_long(read));
+    read.mutable_request_range()->set_count_only(true);
+    CHECK_FALSE(is_long(read));
+    CHECK_FALSE(may_answer_long({}));
+}
+
 TEST_CASE("the size limit is that of etcd's log entry", "[api][validate]") {
     const RequestLimits limits;
     // Put of a 3-byte key: the largest value that etcd takes is 1572837 bytes, or one more.

@@ -165,6 +165,26 @@ class LoneNode(Base):
             self.assertTrue(got.startswith(b"HTTP/1.1 405 "), got[:80])
             self.assertIn(b"Connection: close", got)
 
+    def test_goaway_is_seen_behind_a_flood(self) -> None:
+        ping = b"\0\0\x08\x06\0\0\0\0\0" + b"pingping"
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", self.lone.client_port), 5) as connection:
+                connection.settimeout(5)
+                got = b""
+                try:
+                    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+                    # More than it reads after it has had enough of them.
+                    connection.sendall(60_000 * ping)
+                    connection.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+                try:
+                    while part := connection.recv(65536):
+                        got += part
+                except OSError:
+                    pass
+                self.assertIn(b"too_many", got[-100:])
+
     def test_grpc_health(self) -> None:
         if shutil.which("curl") is None:
             self.skipTest("no curl")

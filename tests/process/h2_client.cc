@@ -90,6 +90,8 @@ void H2Client::read_once() {
         } else if (auto* ended = std::get_if<wire::ResponseEnded>(&event)) {
             answers_[ended->stream].status = std::move(ended->status);
             ++ended_;
+        } else if (auto* goaway = std::get_if<wire::GoAwayReceived>(&event)) {
+            goaway_ = std::move(goaway->debug);
         } else if (const auto* reset = std::get_if<wire::StreamReset>(&event)) {
             answers_[reset->stream].status =
                 wire::GrpcStatus{wire::GrpcCode::kInternal, "the stream was reset"};

@@ -31,6 +31,8 @@ class H2Client {
     // Reads until `count` calls have ended or the server closed the connection.
     void read_until_ended(std::size_t count);
     [[nodiscard]] const std::map<wire::StreamId, Answer>& answers() const { return answers_; }
+    // What the server's last GOAWAY said; empty while none came.
+    [[nodiscard]] const std::string& goaway() const { return goaway_; }
 
   private:
     void flush();
@@ -40,6 +42,7 @@ class H2Client {
     boost::asio::ip::tcp::socket socket_{io_};
     wire::H2Session session_;
     std::map<wire::StreamId, Answer> answers_;
+    std::string goaway_;
     std::size_t ended_ = 0;
     bool closed_ = false;
 };

@@ -32,6 +32,7 @@ using boost::asio::ip::tcp;
 
 constexpr const char* kRange = "/etcdserverpb.KV/Range";
 constexpr const char* kTxn = "/etcdserverpb.KV/Txn";
+constexpr const char* kDelete = "/etcdserverpb.KV/DeleteRange";
 constexpr const char* kHashKv = "/etcdserverpb.Maintenance/HashKV";
 constexpr std::uint64_t kMiB = 1024U * 1024U;
 constexpr std::uint64_t kBudget = 256 * kMiB;
@@ -47,6 +48,13 @@ etcdserverpb::RangeRequest all_of_it() {
     request.set_range_end("big0");
     request.set_serializable(true);
     return request;
+}
+
+etcdserverpb::TxnRequest write_and_read_all(const std::string& key) {
+    etcdserverpb::TxnRequest txn;
+    txn.add_success()->mutable_request_put()->set_key(key);
+    *txn.add_success()->mutable_request_range() = all_of_it();
+    return txn;
 }
 
 // A page of /metrics, by HTTP/1.1.
@@ -66,8 +74,8 @@ std::string metrics_page(const std::string& endpoint) {
 }
 
 // The value behind "name ", labels included in the name.
-std::uint64_t metric(const std::string& endpoint, const std::string& name) {
-    std::istringstream page(metrics_page(endpoint));
+std::uint64_t metric_of(const std::string& text, const std::string& name) {
+    std::istringstream page(text);
     for (std::string line; std::getline(page, line);) {
         if (line.rfind(name + " ", 0) == 0) {
             return static_cast<std::uint64_t>(std::stod(line.substr(name.size() + 1)));
@@ -75,6 +83,10 @@ std::uint64_t metric(const std::string& endpoint, const std::string& name) {
     }
     FAIL("no metric " << name);
     return 0;
+}
+
+std::uint64_t metric(const std::string& endpoint, const std::string& name) {
+    return metric_of(metrics_page(endpoint), name);
 }
 
 // The processes, and how to look at the one that leads.
@@ -144,7 +156,9 @@ struct PutTimes {
         auto client = cluster.client();
         for (const auto end = Clock::now() + span; Clock::now() < end;) {
             const auto begin = Clock::now();
-            REQUIRE(client.put("small", "value").has_value());
+            const auto done = client.put("small", "value");
+            INFO((done.has_value() ? std::string() : done.error().message));
+            REQUIRE(done.has_value());
             milliseconds.push_back(milliseconds_since(begin));
             memory_max = std::max(memory_max, cluster.memory());
             std::this_thread::sleep_for(10ms);
@@ -255,6 +269,7 @@ TEST_CASE("Answers wait for room in turn, and all come when they are read",
     }
     CHECK(whole + refused == kCalls);
     CHECK(whole >= kCalls / 2);
+    CHECK(cluster.value_of("cairn_response_waits_total") > 0);
     std::printf("%zu of %zu answers were read whole, %zu refused after their wait\n", whole, kCalls,
                 refused);
     CHECK(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 5s));
@@ -294,28 +309,173 @@ TEST_CASE("An answer that is larger than the budget is refused at once",
     CHECK(client.answers().at(fits).status->is_ok());
 }
 
-TEST_CASE("Writes with long answers are refused while there is no room",
+TEST_CASE("64 transactions that write and answer much cost no more than the budget",
           "[process][response_budget]") {
-    Cluster cluster(1, {"--experimental-response-budget-bytes=4194304"});
-    cluster.fill(50, kValueBytes);
-    etcdserverpb::TxnRequest txn;  // it writes, so it cannot be refused once it is applied
-    txn.add_success()->mutable_request_put()->set_key("written");
-    *txn.add_success()->mutable_request_range() = all_of_it();
-    H2Client greedy(cluster.endpoint());
-    greedy.call(kTxn, txn.SerializeAsString());
-    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") > 4'194'304; }, 10s));
-    H2Client late(cluster.endpoint());
-    const auto refused = late.call(kTxn, txn.SerializeAsString());
-    late.read_until_ended(1);
-    CHECK(late.answers().at(refused).status->code == wire::GrpcCode::kResourceExhausted);
-    // It was not applied; and a put goes on.
+    // Of the allocator and the sessions, and one answer that is on its way through the reactor.
+    constexpr std::uint64_t kSlack = 64 * kMiB;
+    constexpr std::uint64_t kSmallBudget = 64 * kMiB;
+    constexpr std::size_t kKeys = 20;  // 20 MB; a write may answer 24 MiB
+    Cluster cluster(1, {"--experimental-response-budget-bytes=67108864"});
+    cluster.fill(kKeys, kLargeBytes);
+    const std::string request = write_and_read_all("written").SerializeAsString();
+    const auto read_one = [&] {
+        H2Client reader(cluster.endpoint());
+        const auto stream = reader.call(kTxn, request);
+        reader.read_until_ended(1);
+        REQUIRE(reader.answers().at(stream).status.has_value());
+        INFO(reader.answers().at(stream).status->message);
+        REQUIRE(reader.answers().at(stream).status->is_ok());
+        CHECK(reader.answers().at(stream).message.size() > kKeys * kLargeBytes);
+    };
+    read_one();  // what it takes while it is applied is there before
+    const std::uint64_t before = cluster.memory();
+    std::vector<std::unique_ptr<H2Client>> greedy;
+    for (int i = 0; i < 64; ++i) {
+        greedy.push_back(std::make_unique<H2Client>(cluster.endpoint()));
+        greedy.back()->call(kTxn, request);
+    }
+    std::uint64_t most = 0;
+    std::uint64_t most_held = 0;
+    CHECK(wait_until(
+        [&] {
+            most = std::max(most, cluster.memory());
+            most_held = std::max(most_held, cluster.value_of("cairn_response_bytes"));
+            return cluster.value_of("cairn_response_refused_total") >= 60;
+        },
+        20s));
+    std::printf("at most %lld MiB more; held by answers and claims at most %llu MiB\n",
+                (static_cast<long long>(most) - static_cast<long long>(before)) /
+                    static_cast<long long>(kMiB),
+                static_cast<unsigned long long>(most_held / kMiB));
+    CHECK(most < before + kSmallBudget + kSlack);
+    CHECK(most_held <= kSmallBudget);
+    CHECK(most_held >= kKeys * kLargeBytes);
+    // Whoever was refused changed nothing, and whoever changed something has its answer, but for
+    // those that took it too late, on a slow machine.
+    std::int64_t whole = 0;
+    for (auto& client : greedy) {
+        client->read_until_ended(1);
+        const auto& answer = client->answers().begin()->second;
+        if (answer.status.has_value() && !answer.status->is_ok()) {
+            CHECK(answer.status->code == wire::GrpcCode::kResourceExhausted);
+        }
+        whole += answer.status.has_value() && answer.status->is_ok() ? 1 : 0;
+    }
+    CHECK(whole >= 1);
+    const auto ended = static_cast<std::int64_t>(cluster.value_of("cairn_response_stalled_total"));
     const auto written = cluster.client().get("written");
     REQUIRE(written.has_value());
     REQUIRE(written->kvs.size() == 1);
-    CHECK(written->kvs.front().version == 1);
-    CHECK(cluster.client().put("small", "value").has_value());
-    greedy.read_until_ended(1);
-    CHECK(greedy.answers().begin()->second.status->is_ok());
+    CHECK(written->kvs.front().version >= 1 + whole);
+    CHECK(written->kvs.front().version <= 1 + whole + ended);
+    CHECK(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 10s));
+    read_one();
+}
+
+TEST_CASE("A write whose answer is too long has no effect, and says so",
+          "[process][response_budget]") {
+    Cluster cluster(1, {"--experimental-response-budget-bytes=8388608"});
+    cluster.fill(50, kValueBytes);  // 5 MB; a write may answer 3 MiB
+    etcdserverpb::DeleteRangeRequest removal;
+    removal.set_key("big/");
+    removal.set_range_end("big0");
+    removal.set_prev_kv(true);
+    H2Client client(cluster.endpoint());
+    const std::vector<wire::StreamId> streams{
+        client.call(kTxn, write_and_read_all("written").SerializeAsString()),
+        client.call(kDelete, removal.SerializeAsString()),
+    };
+    client.read_until_ended(streams.size());
+    for (const auto stream : streams) {
+        const auto& status = client.answers().at(stream).status;
+        REQUIRE(status.has_value());
+        CHECK(status->code == wire::GrpcCode::kResourceExhausted);
+        CHECK(status->message ==
+              "cairn: the answer of one write may have 3145728 bytes, three eighths of "
+              "--experimental-response-budget-bytes, this one needs more; ask for less at once");
+    }
+    CHECK(cluster.client().get("written")->kvs.empty());
+    CHECK(cluster.client().get("big/100049")->kvs.size() == 1);
+    // What is shorter goes through, for all that the first claims were too little for it.
+    removal.set_key("big/100025");
+    const auto fits = client.call(kDelete, removal.SerializeAsString());
+    client.read_until_ended(streams.size() + 1);
+    REQUIRE(client.answers().at(fits).status->is_ok());
+    etcdserverpb::DeleteRangeResponse gone;
+    REQUIRE(gone.ParseFromString(client.answers().at(fits).message));
+    CHECK(gone.deleted() == 25);
+    CHECK(gone.prev_kvs_size() == 25);
+    CHECK(cluster.value_of("cairn_response_bytes") == 0);
+}
+
+TEST_CASE("Clients that never read do not stop the writes of others, and are ended",
+          "[process][response_budget]") {
+    Cluster cluster(1, {"--experimental-response-budget-bytes=16777216"});
+    cluster.fill(50, kValueBytes);
+    std::vector<std::unique_ptr<H2Client>> greedy;
+    for (int i = 0; i < 8; ++i) {  // 5 MB each: two or three of them fill it
+        greedy.push_back(std::make_unique<H2Client>(cluster.endpoint()));
+        greedy.back()->call(kRange, all_of_it().SerializeAsString());
+    }
+    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_refused_total") > 0; }, 10s));
+    REQUIRE(cluster.value_of("cairn_response_bytes") > 8 * kMiB);
+    // A compare-and-swap that reads on failure, its success, and a removal.
+    etcdserverpb::TxnRequest swap;
+    auto* guard = swap.add_compare();
+    guard->set_key("small");
+    guard->set_target(etcdserverpb::Compare::VERSION);
+    guard->set_version(0);
+    swap.add_success()->mutable_request_put()->set_key("small");
+    swap.add_failure()->mutable_request_range()->set_key("small");
+    etcdserverpb::DeleteRangeRequest removal;
+    removal.set_key("small");
+    H2Client other(cluster.endpoint());
+    const auto begin = Clock::now();
+    for (const auto& [method, request] :
+         {std::pair(kTxn, swap.SerializeAsString()), std::pair(kTxn, swap.SerializeAsString()),
+          std::pair(kDelete, removal.SerializeAsString())}) {
+        const auto stream = other.call(method, request);
+        other.read_until_ended(static_cast<std::size_t>(stream + 1) / 2);
+        CHECK(other.answers().at(stream).status->is_ok());
+    }
+    CHECK(milliseconds_since(begin) < 2000);
+    CHECK(cluster.value_of("cairn_response_stalled_total") == 0);
+    // Somebody else wants a long answer until those that take nothing are ended.
+    CHECK(wait_until(
+        [&] {
+            H2Client late(cluster.endpoint());
+            const auto stream = late.call(kRange, all_of_it().SerializeAsString());
+            late.read_until_ended(1);
+            return late.answers().at(stream).status->is_ok();
+        },
+        25s));
+    CHECK(cluster.value_of("cairn_response_stalled_total") >= 1);
+    CHECK(cluster.nodes().log_of(0).find("do not take their answers") != std::string::npos);
+    // The others have their answers.
+    std::uint64_t ended = 0;
+    for (auto& client : greedy) {
+        client->read_until_ended(1);
+        ended += client->answers().begin()->second.status.has_value() ? 0U : 1U;
+    }
+    CHECK(ended == cluster.value_of("cairn_response_stalled_total"));
+}
+
+TEST_CASE("What waits behind an answer goes on when that is reset", "[process][response_budget]") {
+    Cluster cluster(1);
+    cluster.fill(80, kValueBytes);
+    H2Client client(cluster.endpoint());
+    const auto unread = client.call(kRange, all_of_it().SerializeAsString());
+    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") > 0; }, 10s));
+    std::this_thread::sleep_for(200ms);
+    // Held: more than 4 MiB are to be sent before.
+    etcdserverpb::RangeRequest small;
+    small.set_key("big/100000");
+    const auto behind = client.call(kRange, small.SerializeAsString(), 5'000'000'000);
+    std::this_thread::sleep_for(200ms);
+    client.reset(unread);
+    client.read_until_ended(1);
+    REQUIRE(client.answers().at(behind).status.has_value());
+    CHECK(client.answers().at(behind).status->is_ok());
 }
 
 TEST_CASE("A client that leaves ends its scan", "[process][response_budget]") {
@@ -330,7 +490,7 @@ TEST_CASE("A client that leaves ends its scan", "[process][response_budget]") {
     // Two threads scan without a pause, so whoever leaves does it in the middle, nearly always.
     std::uint64_t running = 0;
     for (int round = 0; round < 50 && running == 0; ++round) {
-        const std::uint64_t before = cancelled(cluster, "waiting");
+        const std::uint64_t before = cancelled(cluster, "waiting") + cancelled(cluster, "running");
         {
             H2Client gone(cluster.endpoint());
             for (int i = 0; i < 16; ++i) {
@@ -341,11 +501,47 @@ TEST_CASE("A client that leaves ends its scan", "[process][response_budget]") {
             }
         }
         REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 10s));
-        CHECK(cancelled(cluster, "waiting") + cancelled(cluster, "running") > before);
+        CHECK(wait_until(
+            [&] { return cancelled(cluster, "waiting") + cancelled(cluster, "running") > before; },
+            5s));
         running = cancelled(cluster, "running");
     }
     CHECK(running > 0);
     cluster.read_all_once();
+}
+
+TEST_CASE("What a client leaves unread goes at once, not when its scans would have run",
+          "[process][response_budget]") {
+    Cluster cluster(1);
+    cluster.fill(400, kValueBytes);
+    auto part = all_of_it();
+    part.set_limit(30);
+    auto gone = std::make_unique<H2Client>(cluster.endpoint());
+    gone->call(kRange, part.SerializeAsString());
+    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") > 2 * kMiB; }, 10s));
+    std::vector<std::unique_ptr<H2Client>> busy;
+    for (int i = 0; i < 64; ++i) {
+        if (i % 16 == 0) {
+            busy.push_back(std::make_unique<H2Client>(cluster.endpoint()));
+        }
+        busy.back()->call(kHashKv, etcdserverpb::HashKVRequest().SerializeAsString());
+    }
+    std::this_thread::sleep_for(20ms);
+    gone->call(kRange, part.SerializeAsString());  // waits for a thread behind those
+    std::this_thread::sleep_for(5ms);
+    gone.reset();
+    std::uint64_t held = 1;
+    std::uint64_t dropped = 0;
+    while (held > 0) {
+        const std::string page = metrics_page(cluster.endpoint());
+        held = metric_of(page, "cairn_response_bytes");
+        dropped = metric_of(page, "cairn_reads_cancelled_total{state=\"waiting\"}");
+    }
+    CHECK(dropped == 0);
+    for (auto& client : busy) {
+        client->read_until_ended(16);
+    }
+    CHECK(wait_until([&] { return cancelled(cluster, "waiting") == 1; }, 5s));
 }
 
 TEST_CASE("A leader whose followers are stopped refuses what it cannot commit",

@@ -148,6 +148,26 @@ TEST_CASE("answers that cannot be refused are counted all the same", "[net][resp
     CHECK(given.budget->held_bytes() == 0);
 }
 
+TEST_CASE("a write claims before what its answer may need", "[net][response_budget]") {
+    const Fixture given;
+    std::vector<std::uint64_t> claims;
+    for (std::uint64_t next = given.budget->next_write_claim(0); next > 0;
+         next = given.budget->next_write_claim(next)) {
+        claims.push_back(next);
+    }
+    CHECK(claims == std::vector<std::uint64_t>{128 * 1024, 12 * kMiB});
+    CHECK(ResponseBudget::bound_of(claims.back()) == given.budget->write_answer_bytes_max());
+
+    auto first = given.budget->claim_for_write(12 * kMiB);
+    REQUIRE(first != nullptr);
+    CHECK(given.budget->held_bytes() == 12 * kMiB);
+    CHECK(given.budget->claim_for_write(4 * kMiB) == nullptr);
+    CHECK(given.budget->claim_for_write(128 * 1024) != nullptr);
+    CHECK(given.budget->held_bytes() == 12 * kMiB);
+    first.reset();
+    CHECK(given.budget->held_bytes() == 0);
+}
+
 TEST_CASE("an answer that nobody wants any more is not written", "[net][response_budget]") {
     const Fixture given;
     const auto wanted = std::make_shared<std::atomic<bool>>(true);

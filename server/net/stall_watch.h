@@ -1,0 +1,39 @@
+// StallWatch: whether a connection's client takes what waits for it.
+// Owned by the session; on the reactor's thread.
+// Never counts the time in which nothing waits.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace cairn::server::net {
+
+class StallWatch {
+  public:
+    using Clock = std::chrono::steady_clock;
+    // Whoever takes less than this in that time takes nothing: a few bytes now and then, for
+    // answers to PINGs say, do not keep a connection.
+    static constexpr std::chrono::seconds kStalledAfter{10};
+    static constexpr std::uint64_t kTakenBytesMin = 64U * 1024U;
+    // So little holds up nobody.
+    static constexpr std::size_t kWaitingBytesMin = 1024;
+
+    explicit StallWatch(Clock::time_point now) : since_(now) {}
+
+    void on_taken(std::uint64_t bytes) { taken_ += bytes; }
+    // About once a second, with what waits now.
+    [[nodiscard]] bool is_stalled(std::size_t waiting_bytes, Clock::time_point now) {
+        if (waiting_bytes < kWaitingBytesMin || taken_ >= kTakenBytesMin) {
+            since_ = now;
+            taken_ = 0;
+        }
+        return now - since_ >= kStalledAfter;
+    }
+
+  private:
+    Clock::time_point since_;
+    std::uint64_t taken_ = 0;  // since then
+};
+
+}  // namespace cairn::server::net

@@ -27,7 +27,6 @@ class DataDir {
     static Result<DataDir> open(storage::FileSystem& files, std::string path);
 
     [[nodiscard]] std::string log_path() const { return path_ + "/wal"; }
-    [[nodiscard]] std::string engine_path() const { return path_ + "/db"; }
     [[nodiscard]] const std::string& path() const { return path_; }
 
     // Nothing for a directory that no member has finished its first start in. kCorrupt,

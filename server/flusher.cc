@@ -12,9 +12,8 @@ constexpr std::chrono::minutes kFlushInterval{5};
 }  // namespace
 
 Flusher::Flusher(boost::asio::io_context& reactor, net::ReplicaDriver& driver,
-                 storage::KvEngine& engine, const storage::StateMachine& machine,
-                 net::Metrics& metrics)
-    : reactor_(reactor), driver_(driver), engine_(engine), machine_(machine), metrics_(metrics) {}
+                 const storage::StateMachine& machine, net::Metrics& metrics)
+    : reactor_(reactor), driver_(driver), machine_(machine), metrics_(metrics) {}
 
 void Flusher::start(Index flushed) {
     flushed_ = flushed;
@@ -26,7 +25,7 @@ void Flusher::start(Index flushed) {
 bool Flusher::is_due() const {
     const bool nothing_new = driver_.view().applied == flushed_;
     return !running_ && !nothing_new &&
-           (engine_.unflushed_bytes() >= kUnflushedBytesMax ||
+           (machine_.engine()->unflushed_bytes() >= kUnflushedBytesMax ||
             driver_.log_stats().bytes_written - log_bytes_at_flush_ >= kLogBytesMax ||
             std::chrono::steady_clock::now() - last_flush_ >= kFlushInterval);
 }
@@ -42,9 +41,7 @@ void Flusher::on_second() {
 // On the flusher's thread: the engine switches its memory first, so applies go on meanwhile.
 void Flusher::flush() {
     const auto begin = std::chrono::steady_clock::now();
-    Result<void> result = engine_.flush();
-    Result<Index> flushed =
-        result.has_error() ? Result<Index>(result.error()) : machine_.flushed_applied();
+    const Result<Index> flushed = machine_.flush();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     boost::asio::post(reactor_,
                       [this, flushed, seconds = took.count()] { on_flushed(flushed, seconds); });

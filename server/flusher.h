@@ -14,14 +14,13 @@
 #include "base/result.h"
 #include "server/net/metrics.h"
 #include "server/net/replica_driver.h"
-#include "storage/engine.h"
 #include "storage/state_machine.h"
 
 namespace cairn::server {
 
 class Flusher {
   public:
-    Flusher(boost::asio::io_context& reactor, net::ReplicaDriver& driver, storage::KvEngine& engine,
+    Flusher(boost::asio::io_context& reactor, net::ReplicaDriver& driver,
             const storage::StateMachine& machine, net::Metrics& metrics);
 
     // Tells the replica what was flushed before this start, so that the log's floor can follow.
@@ -39,7 +38,6 @@ class Flusher {
 
     boost::asio::io_context& reactor_;
     net::ReplicaDriver& driver_;
-    storage::KvEngine& engine_;
     const storage::StateMachine& machine_;
     net::Metrics& metrics_;
     boost::asio::thread_pool thread_{1};

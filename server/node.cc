@@ -107,7 +107,6 @@ class Node::Impl {
     DataDir dir_;
     DataDirIdentity identity_;
     std::vector<command::MemberInfo> members_;
-    std::unique_ptr<storage::KvEngine> engine_;  // outlives every view of it below
 
     boost::asio::io_context reactor_{1};
     net::ReadPool readers_;
@@ -116,6 +115,7 @@ class Node::Impl {
     api::Dispatcher dispatcher_;
     std::unique_ptr<net::PeerHub> hub_;
     std::unique_ptr<net::ReplicaDriver> driver_;
+    const storage::StateMachine* machine_ = nullptr;  // the driver's
     std::unique_ptr<net::NodePorts> ports_;
     std::shared_ptr<net::ClientListener> clients_;
     std::shared_ptr<AttributePublisher> publisher_;
@@ -134,7 +134,6 @@ Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
       dir_(std::move(recovered.dir)),
       identity_(recovered.identity),
       members_(recovered.members),
-      engine_(std::move(recovered.engine)),
       responses_(std::make_shared<net::ResponseBudget>(reactor_.get_executor(),
                                                        config_.response_budget_bytes)),
       dispatcher_({identity_.cluster, identity_.member},
@@ -142,7 +141,7 @@ Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
     const net::PeerIdentity peer_identity{identity_.cluster, identity_.member};
     hub_ = std::make_unique<net::PeerHub>(reactor_, peer_identity, other_members(recovered),
                                           hub_hooks(), metrics_);
-    storage::StateMachine& machine = *recovered.machine;
+    machine_ = recovered.machine.get();
     driver_ = std::make_unique<net::ReplicaDriver>(
         reactor_,
         net::ReplicaDriver::Parts{std::move(recovered.replica), std::move(recovered.log),
@@ -168,7 +167,7 @@ Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
     self.mutable_client_urls()->Assign(config_.advertise_client_urls.begin(),
                                        config_.advertise_client_urls.end());
     publisher_ = std::make_shared<AttributePublisher>(*driver_, std::move(self));
-    flusher_ = std::make_unique<Flusher>(reactor_, *driver_, *engine_, machine, metrics_);
+    flusher_ = std::make_unique<Flusher>(reactor_, *driver_, *machine_, metrics_);
 }
 
 Node::Impl::~Impl() { stop_parts(); }
@@ -235,7 +234,7 @@ Result<void> Node::Impl::run() {
     if (halted_.has_value()) {
         return *halted_;
     }
-    CAIRN_TRY(engine_->flush());
+    CAIRN_TRY(machine_->flush());
     return ok();
 }
 
@@ -347,7 +346,7 @@ net::ScrapeFacts Node::Impl::facts() const {
     facts.node = driver_->view();
     facts.revision = driver_->read_view()->revision();
     facts.compacted = driver_->read_view()->compacted();
-    facts.db_bytes = engine_->bytes_used();
+    facts.db_bytes = machine_->engine()->bytes_used();
     facts.wal_bytes_written = driver_->log_stats().bytes_written;
     facts.wal_segments = driver_->log_stats().segments;
     facts.open_calls = driver_->calls_open();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,9 +67,12 @@ Result<std::vector<std::string>> log_files(storage::FileSystem& files, const Dat
 // opened only after the identity is durable, so an engine without it is not unfinished.
 Result<void> start_over(storage::FileSystem& files, const DataDir& dir,
                         const storage::LogOptions& log_options) {
-    CAIRN_TRY(const bool has_engine, files.exists(dir.engine_path()));
-    if (has_engine) {
-        return lost_identity(dir, "db");
+    CAIRN_TRY(const auto all, files.list(dir.path()));
+    const auto engine = std::find_if(all.begin(), all.end(), [](const std::string& name) {
+        return name == "db" || name.starts_with("db-");
+    });
+    if (engine != all.end()) {
+        return lost_identity(dir, *engine);
     }
     CAIRN_TRY(const bool has_log, files.exists(dir.log_path()));
     if (!has_log) {
@@ -166,6 +170,54 @@ Result<std::vector<command::MemberInfo>> known_members(const storage::StateMachi
     return sorted;
 }
 
+// The configuration that an engine of the format before does not say. What is applied is in the log
+// or below its floor.
+Result<raft::ConfState> conf_at(const raft::Recovered& recovered, Index applied) {
+    raft::ConfState conf = recovered.floor.conf;
+    for (const auto& entry : recovered.entries) {
+        if (entry.kind == raft::EntryKind::kConfig && entry.id.index <= applied) {
+            CAIRN_TRY(const auto change, raft::decode_conf_change(entry.payload));
+            CAIRN_TRY(conf, raft::apply_conf_change(conf, change));
+        }
+    }
+    return conf;
+}
+
+struct OpenedState {
+    std::unique_ptr<storage::EngineKind> engine_kind;
+    std::unique_ptr<storage::SnapshotStore> snapshots;
+    std::unique_ptr<storage::StateMachine> machine;
+    storage::LogStore::Opened log;
+};
+
+// The engine and its log, also when a crash cut a snapshot's install off between the two.
+Result<OpenedState> open_state(storage::FileSystem& files, DataDir& dir,
+                               const storage::LogOptions& log_options,
+                               const storage::StateMachineOptions& machine_options) {
+    OpenedState opened;
+    storage::RocksOptions engine_options;
+    engine_options.open_files_max = net::share_descriptors(net::descriptor_limit()).engine_files;
+    opened.engine_kind = std::make_unique<storage::RocksKind>(engine_options);
+    CAIRN_TRY(auto engine, storage::SnapshotStore::open(files, *opened.engine_kind, dir.path()));
+    opened.snapshots = std::move(engine.store);
+    CAIRN_TRY(opened.log, storage::LogStore::open(files, dir.log_path(), log_options));
+    raft::Recovered& recovered = opened.log.recovered;
+    CAIRN_TRY(check_not_empty(recovered, dir.log_path()));
+    CAIRN_TRY(const auto state, storage::read_applied_state(*engine.engine));
+    CAIRN_TRY(const auto missing,
+              storage::follow_install(engine.installed, state.applied, recovered));
+    if (missing) {
+        CAIRN_TRY(opened.log.log->append(std::span(&*missing, 1)));
+    }
+    raft::ConfState old_conf;
+    if (!state.conf) {
+        CAIRN_TRY(old_conf, conf_at(recovered, state.applied.index));
+    }
+    CAIRN_TRY(opened.machine,
+              storage::StateMachine::open(std::move(engine.engine), machine_options, old_conf));
+    return opened;
+}
+
 }  // namespace
 
 Result<RecoveredNode> recover_node(storage::FileSystem& files, const ServerConfig& config,
@@ -177,22 +229,25 @@ Result<RecoveredNode> recover_node(storage::FileSystem& files, const ServerConfi
         CAIRN_TRY(identity, bootstrap(files, dir, config, log_options));
     }
     CAIRN_TRY(dir.check_space(kOpenBytes));
-    storage::RocksOptions engine_options;
-    engine_options.open_files_max = net::share_descriptors(net::descriptor_limit()).engine_files;
-    CAIRN_TRY(auto engine, storage::open_rocks_engine(dir.engine_path(), engine_options));
-    CAIRN_TRY(auto machine, storage::StateMachine::open(*engine, {identity->member, boot}));
-    CAIRN_TRY(auto opened, storage::LogStore::open(files, dir.log_path(), log_options));
-    CAIRN_TRY(check_not_empty(opened.recovered, dir.log_path()));
-    CAIRN_TRY(check_replay_fits(dir, opened.recovered, machine->applied_state().applied.index));
-    CAIRN_TRY(auto members, known_members(*machine, opened.recovered));
-    const std::uint64_t log_entries = opened.recovered.entries.size();
-    CAIRN_TRY(auto replica,
-              Replica::restore(replica_config(config, identity->member, boot),
-                               std::move(opened.recovered), machine->applied_state()));
-    return RecoveredNode{
-        std::move(dir),        *identity,          std::move(engine),  std::move(machine),
-        std::move(opened.log), std::move(replica), std::move(members), opened.torn_bytes,
-        log_entries,           first_start};
+    CAIRN_TRY(auto opened, open_state(files, dir, log_options, {identity->member, boot}));
+    const storage::AppliedState applied = opened.machine->applied_state();
+    raft::Recovered& recovered = opened.log.recovered;
+    CAIRN_TRY(check_replay_fits(dir, recovered, applied.applied.index));
+    CAIRN_TRY(auto members, known_members(*opened.machine, recovered));
+    const std::uint64_t log_entries = recovered.entries.size();
+    CAIRN_TRY(auto replica, Replica::restore(replica_config(config, identity->member, boot),
+                                             std::move(recovered), applied));
+    return RecoveredNode{std::move(dir),
+                         *identity,
+                         std::move(opened.engine_kind),
+                         std::move(opened.snapshots),
+                         std::move(opened.machine),
+                         std::move(opened.log.log),
+                         std::move(replica),
+                         std::move(members),
+                         opened.log.torn_bytes,
+                         log_entries,
+                         first_start};
 }
 
 }  // namespace cairn::server

@@ -15,6 +15,7 @@
 #include "server/replica/replica.h"
 #include "storage/engine.h"
 #include "storage/log_store.h"
+#include "storage/snapshot_store.h"
 #include "storage/state_machine.h"
 
 namespace cairn::server {
@@ -23,7 +24,8 @@ namespace cairn::server {
 struct RecoveredNode {
     DataDir dir;
     DataDirIdentity identity;
-    std::unique_ptr<storage::KvEngine> engine;
+    std::unique_ptr<storage::EngineKind> engine_kind;
+    std::unique_ptr<storage::SnapshotStore> snapshots;
     std::unique_ptr<storage::StateMachine> machine;
     std::unique_ptr<storage::LogStore> log;
     std::unique_ptr<Replica> replica;

@@ -1,5 +1,5 @@
 // The ordered key-value engine below MVCC: RocksDB in production, an ordered map in the simulator.
-// One writer (the state thread); reads, snapshots and checkpoint from any thread.
+// One writer (the state thread); reads, snapshots, flush and checkpoint from any thread.
 // Never decides anything: what a key means is storage/schema.h.
 #pragma once
 
@@ -80,8 +80,7 @@ class Iterator {
     [[nodiscard]] virtual Result<void> status() const = 0;
 };
 
-// What the readers of one moment see. Immutable; any thread. Every reader and every snapshot must
-// be dropped before the engine is.
+// What the readers of one moment see. Immutable; any thread.
 class EngineReader {
   public:
     virtual ~EngineReader() = default;
@@ -97,35 +96,38 @@ class EngineReader {
     }
 };
 
-// What a checkpoint directory holds (§1.2 of the design: snapshots).
-struct ManifestFile {
-    std::string name;
-    std::uint64_t bytes{};
-    std::uint64_t checksum{};  // XXH3-64 of the content
-    bool operator==(const ManifestFile&) const = default;
-};
-struct Manifest {
-    std::vector<ManifestFile> files;
-};
-
-// The engine itself reads the newest state.
+// The engine itself reads the newest state. Shared, because it may be replaced while somebody still
+// reads: whoever works with one holds it.
 class KvEngine : public EngineReader {
   public:
     // Atomic in memory at once; durable only by flush (there is no write-ahead log here: the Raft
     // log is it). kNoSpace, kIo, kCorrupt: final, the member must stop.
     virtual Result<void> write(const WriteBatch& batch) = 0;
-    // The state of now, for as long as the pointer lives.
+    // The state of now, for as long as the pointer lives; it keeps the engine's files in place.
     [[nodiscard]] virtual std::shared_ptr<const EngineReader> snapshot() = 0;
     // Makes everything written so far durable, all families together. Blocks.
     virtual Result<void> flush() = 0;
     // The value of kMeta/`key` as a crash right now would leave it; nothing when never flushed.
     [[nodiscard]] virtual Result<std::optional<std::string>> get_flushed(ByteView key) const = 0;
-    // Writes the state of now into the empty directory `dir`, durable.
-    virtual Result<Manifest> checkpoint(const std::string& dir) = 0;
+    // Writes the state of now, unflushed writes included, into the new directory `dir`, whose
+    // parent exists; durable but for its name in the parent. Writes go on meanwhile.
+    virtual Result<void> checkpoint(const std::string& dir) = 0;
+    // About what a checkpoint would take of the disk.
+    [[nodiscard]] virtual std::uint64_t checkpoint_bytes() const = 0;
     // Bytes not yet flushed, and those together with the bytes on disk: for the flush rule and for
     // Status.
     [[nodiscard]] virtual std::uint64_t unflushed_bytes() const = 0;
     [[nodiscard]] virtual std::uint64_t bytes_used() const = 0;
+};
+
+// Opens engines of one kind. Any thread.
+class EngineKind {
+  public:
+    virtual ~EngineKind() = default;
+    // The engine in `dir`, whose parent exists; a new one when there is none.
+    virtual Result<std::shared_ptr<KvEngine>> open(const std::string& dir) = 0;
+    // What the engine in `dir` holds, without a change to any file there. kNotFound, kCorrupt, kIo.
+    virtual Result<std::shared_ptr<const EngineReader>> open_to_read(const std::string& dir) = 0;
 };
 
 }  // namespace cairn::storage

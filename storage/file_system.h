@@ -65,6 +65,8 @@ class FileSystem {
     // Creates the directory and its parents, mode 0700; an existing one is no error.
     virtual Result<void> make_dirs(const std::string& dir) = 0;
     virtual Result<void> sync_dir(const std::string& dir) = 0;
+    // What the disk that holds `dir` would still take of us; others may take it first.
+    virtual Result<std::uint64_t> free_bytes(const std::string& dir) = 0;
     // Creates `path` when missing. kLocked when another holder lives.
     virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
 };

@@ -10,7 +10,7 @@
 namespace cairn::storage {
 namespace {
 
-// The checkpoint's only file: magic, then for each family the number of pairs (varint) and each
+// The only file of a directory: magic, then for each family the number of pairs (varint) and each
 // pair as length, key, length, value; last the XXH3-64 of all that, big-endian.
 constexpr ByteView kImageName = "mem.image";
 constexpr ByteView kImageMagic = "cairnmem1";
@@ -73,6 +73,44 @@ class MemSnapshot final : public EngineReader {
     MemEngine::Trees trees_;
 };
 
+std::string encode_image(const MemEngine::Trees& trees) {
+    std::string image(kImageMagic);
+    for (const MemTree& tree : trees) {
+        append_varint(image, tree.size());
+        for (MemIterator it(tree, {}, {}); it.valid(); it.next()) {
+            append_varint(image, it.key().size());
+            image += it.key();
+            append_varint(image, it.value().size());
+            image += it.value();
+        }
+    }
+    append_u64_be(image, xxh3_64(image));
+    return image;
+}
+
+// Durable when it returns, and before that the image that was there.
+Result<void> write_image(FileSystem& files, const std::string& dir, const std::string& image) {
+    const std::string path = dir + "/" + std::string(kImageName);
+    const std::string fresh = path + ".tmp";
+    CAIRN_TRY(const bool stale, files.exists(fresh));
+    if (stale) {
+        CAIRN_TRY(files.remove(fresh));
+    }
+    CAIRN_TRY(auto file, files.open(fresh, OpenMode::kCreate));
+    CAIRN_TRY(file->write_at(0, image));
+    CAIRN_TRY(file->sync());
+    CAIRN_TRY(files.rename(fresh, path));
+    return files.sync_dir(dir);
+}
+
+std::uint64_t bytes_of(const MemEngine::Trees& trees) {
+    std::uint64_t bytes = 0;
+    for (const MemTree& tree : trees) {
+        bytes += tree.bytes();
+    }
+    return bytes;
+}
+
 bool take_bytes(ByteView& in, ByteView& out) {
     std::uint64_t size = 0;
     if (!take_varint(in, size) || in.size() < size) {
@@ -101,8 +139,9 @@ bool decode_tree(ByteView& in, MemTree& tree) {
 
 }  // namespace
 
-std::unique_ptr<MemEngine> MemEngine::after_crash() const {
-    auto survivor = std::make_unique<MemEngine>(files_);
+std::shared_ptr<MemEngine> MemEngine::after_crash() const {
+    CAIRN_ASSERT(dir_.empty());
+    auto survivor = std::make_shared<MemEngine>(files_);
     const std::lock_guard lock(mutex_);
     survivor->trees_ = durable_;
     survivor->durable_ = durable_;
@@ -169,9 +208,19 @@ std::shared_ptr<const EngineReader> MemEngine::snapshot() {
 }
 
 Result<void> MemEngine::flush() {
+    Trees trees;
+    std::uint64_t covered = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        trees = trees_;
+        covered = unflushed_bytes_;
+    }
+    if (!dir_.empty()) {
+        CAIRN_TRY(write_image(*files_, dir_, encode_image(trees)));
+    }
     const std::lock_guard lock(mutex_);
-    durable_ = trees_;
-    unflushed_bytes_ = 0;
+    durable_ = std::move(trees);
+    unflushed_bytes_ -= covered;
     return ok();
 }
 
@@ -184,34 +233,23 @@ Result<std::optional<std::string>> MemEngine::get_flushed(ByteView key) const {
     return std::optional<std::string>(entry->value());
 }
 
-Result<Manifest> MemEngine::checkpoint(const std::string& dir) {
+Result<void> MemEngine::checkpoint(const std::string& dir) {
     CAIRN_ASSERT(files_ != nullptr);
     Trees trees;
     {
         const std::lock_guard lock(mutex_);
         trees = trees_;
     }
-    std::string image(kImageMagic);
-    for (const MemTree& tree : trees) {
-        append_varint(image, tree.size());
-        for (MemIterator it(tree, {}, {}); it.valid(); it.next()) {
-            append_varint(image, it.key().size());
-            image += it.key();
-            append_varint(image, it.value().size());
-            image += it.value();
-        }
-    }
-    append_u64_be(image, xxh3_64(image));
-    CAIRN_TRY(auto file, files_->open(dir + "/" + std::string(kImageName), OpenMode::kCreate));
-    CAIRN_TRY(file->write_at(0, image));
-    CAIRN_TRY(file->sync());
-    CAIRN_TRY(files_->sync_dir(dir));
-    Manifest manifest;
-    manifest.files.push_back({std::string(kImageName), image.size(), xxh3_64(image)});
-    return manifest;
+    CAIRN_TRY(files_->make_dirs(dir));
+    return write_image(*files_, dir, encode_image(trees));
 }
 
-Result<std::unique_ptr<MemEngine>> MemEngine::load(FileSystem& files, const std::string& dir) {
+std::uint64_t MemEngine::checkpoint_bytes() const {
+    const std::lock_guard lock(mutex_);
+    return bytes_of(trees_);
+}
+
+Result<std::shared_ptr<MemEngine>> MemEngine::load(FileSystem& files, const std::string& dir) {
     const std::string path = dir + "/" + std::string(kImageName);
     CAIRN_TRY(auto file, files.open(path, OpenMode::kRead));
     CAIRN_TRY(const std::uint64_t size, file->size());
@@ -227,13 +265,26 @@ Result<std::unique_ptr<MemEngine>> MemEngine::load(FileSystem& files, const std:
         return Error(Errc::kCorrupt, path + ": checksum does not match");
     }
     body.remove_prefix(kImageMagic.size());
-    auto engine = std::make_unique<MemEngine>(&files);
+    auto engine = std::make_shared<MemEngine>(&files);
+    engine->dir_ = dir;
     for (MemTree& tree : engine->trees_) {
         if (!decode_tree(body, tree)) {
             return Error(Errc::kCorrupt, path + ": cut short");
         }
     }
     engine->durable_ = engine->trees_;
+    return engine;
+}
+
+Result<std::shared_ptr<MemEngine>> MemEngine::open(FileSystem& files, const std::string& dir) {
+    auto loaded = load(files, dir);
+    if (loaded.has_value() || loaded.error().code != Errc::kNotFound) {
+        return loaded;
+    }
+    CAIRN_TRY(files.make_dirs(dir));
+    CAIRN_TRY(files.sync_dir(parent_dir(dir)));
+    auto engine = std::make_shared<MemEngine>(&files);
+    engine->dir_ = dir;
     return engine;
 }
 
@@ -244,11 +295,17 @@ std::uint64_t MemEngine::unflushed_bytes() const {
 
 std::uint64_t MemEngine::bytes_used() const {
     const std::lock_guard lock(mutex_);
-    std::uint64_t bytes = unflushed_bytes_;
-    for (const MemTree& tree : durable_) {
-        bytes += tree.bytes();
-    }
-    return bytes;
+    return unflushed_bytes_ + bytes_of(durable_);
+}
+
+Result<std::shared_ptr<KvEngine>> MemKind::open(const std::string& dir) {
+    CAIRN_TRY(auto engine, MemEngine::open(files_, dir));
+    return std::shared_ptr<KvEngine>(std::move(engine));
+}
+
+Result<std::shared_ptr<const EngineReader>> MemKind::open_to_read(const std::string& dir) {
+    CAIRN_TRY(auto engine, MemEngine::load(files_, dir));
+    return std::shared_ptr<const EngineReader>(std::move(engine));
 }
 
 }  // namespace cairn::storage

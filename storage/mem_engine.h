@@ -1,6 +1,7 @@
 // A deterministic engine in memory: the simulator's and the tests' twin of RocksEngine.
-// One writer; reads and snapshots from any thread. What flush has not seen is lost by after_crash.
-// Never touches a disk except in checkpoint and load, through the FileSystem it was given.
+// One writer; reads and snapshots from any thread. What flush has not seen is lost: by after_crash,
+// or, for an engine with a directory, when it is opened again.
+// Never touches a disk but through the FileSystem it was given, as one file: its whole image.
 #pragma once
 
 #include <array>
@@ -18,13 +19,16 @@ namespace cairn::storage {
 
 class MemEngine final : public KvEngine {
   public:
-    // An empty engine. `files` (borrowed, may be null) is for checkpoint alone.
+    // An empty engine of no directory. `files` (borrowed, may be null) is for checkpoint alone.
     explicit MemEngine(FileSystem* files = nullptr) : files_(files) {}
 
     // What a process that starts after a crash would find: the state of the last flush.
-    [[nodiscard]] std::unique_ptr<MemEngine> after_crash() const;
-    // The engine a checkpoint in `dir` describes. kNotFound, kCorrupt, kIo.
-    static Result<std::unique_ptr<MemEngine>> load(FileSystem& files, const std::string& dir);
+    [[nodiscard]] std::shared_ptr<MemEngine> after_crash() const;
+    // The engine whose image is in `dir`, where its flushes go from now on. kNotFound, kCorrupt,
+    // kIo.
+    static Result<std::shared_ptr<MemEngine>> load(FileSystem& files, const std::string& dir);
+    // The same, or an empty one; makes `dir` when it is missing.
+    static Result<std::shared_ptr<MemEngine>> open(FileSystem& files, const std::string& dir);
 
     [[nodiscard]] Result<std::optional<std::string>> get(ColumnFamily family,
                                                          ByteView key) const override;
@@ -35,7 +39,8 @@ class MemEngine final : public KvEngine {
     [[nodiscard]] std::shared_ptr<const EngineReader> snapshot() override;
     Result<void> flush() override;
     [[nodiscard]] Result<std::optional<std::string>> get_flushed(ByteView key) const override;
-    Result<Manifest> checkpoint(const std::string& dir) override;
+    Result<void> checkpoint(const std::string& dir) override;
+    [[nodiscard]] std::uint64_t checkpoint_bytes() const override;
     [[nodiscard]] std::uint64_t unflushed_bytes() const override;
     [[nodiscard]] std::uint64_t bytes_used() const override;
 
@@ -46,10 +51,21 @@ class MemEngine final : public KvEngine {
     [[nodiscard]] MemTree tree(ColumnFamily family) const;
 
     FileSystem* files_;
+    std::string dir_;           // empty: flushes stay in memory
     mutable std::mutex mutex_;  // guards what follows
     Trees trees_;
     Trees durable_;
     std::uint64_t unflushed_bytes_ = 0;
+};
+
+class MemKind final : public EngineKind {
+  public:
+    explicit MemKind(FileSystem& files) : files_(files) {}
+    Result<std::shared_ptr<KvEngine>> open(const std::string& dir) override;
+    Result<std::shared_ptr<const EngineReader>> open_to_read(const std::string& dir) override;
+
+  private:
+    FileSystem& files_;
 };
 
 }  // namespace cairn::storage

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -282,6 +283,14 @@ Result<void> PosixFs::sync_dir(const std::string& dir) {
         return system_error(dir, "fsync", errno);
     }
     return ok();
+}
+
+Result<std::uint64_t> PosixFs::free_bytes(const std::string& dir) {
+    struct statvfs status {};
+    if (::statvfs(dir.c_str(), &status) != 0) {
+        return system_error(dir, "statvfs", errno);
+    }
+    return std::uint64_t{status.f_bavail} * status.f_frsize;
 }
 
 Result<std::unique_ptr<FileLock>> PosixFs::lock(const std::string& path) {

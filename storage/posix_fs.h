@@ -23,6 +23,7 @@ class PosixFs final : public FileSystem {
     Result<void> remove_all(const std::string& dir) override;
     Result<void> make_dirs(const std::string& dir) override;
     Result<void> sync_dir(const std::string& dir) override;
+    Result<std::uint64_t> free_bytes(const std::string& dir) override;
     // An open-file-description lock: conflicts within one process as well as between two.
     Result<std::unique_ptr<FileLock>> lock(const std::string& path) override;
 };

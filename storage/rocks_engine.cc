@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdarg>
 #include <utility>
 #include <vector>
 
@@ -20,7 +21,6 @@
 #include <rocksdb/write_batch.h>
 
 #include "base/assert.h"
-#include "base/checksum.h"
 
 namespace cairn::storage {
 namespace {
@@ -154,27 +154,28 @@ Result<std::optional<std::string>> get_from(const Database& database,
 class RocksSnapshot final : public EngineReader,
                             public std::enable_shared_from_this<RocksSnapshot> {
   public:
-    explicit RocksSnapshot(const Database& database) : database_(database) {
-        options_.snapshot = database.db->GetSnapshot();
+    explicit RocksSnapshot(std::shared_ptr<const Database> database)
+        : database_(std::move(database)) {
+        options_.snapshot = database_->db->GetSnapshot();
     }
     RocksSnapshot(const RocksSnapshot&) = delete;
     RocksSnapshot& operator=(const RocksSnapshot&) = delete;
-    ~RocksSnapshot() override { database_.db->ReleaseSnapshot(options_.snapshot); }
+    ~RocksSnapshot() override { database_->db->ReleaseSnapshot(options_.snapshot); }
 
     [[nodiscard]] Result<std::optional<std::string>> get(ColumnFamily family,
                                                          ByteView key) const override {
-        return get_from(database_, options_, family, key);
+        return get_from(*database_, options_, family, key);
     }
     [[nodiscard]] std::unique_ptr<Iterator> iterate(ColumnFamily family, ByteView lower,
                                                     ByteView upper) const override {
-        return std::make_unique<RocksIterator>(database_, family, options_, lower, upper);
+        return std::make_unique<RocksIterator>(*database_, family, options_, lower, upper);
     }
     [[nodiscard]] std::shared_ptr<const EngineReader> memory_only() const override;
 
   private:
     friend class RocksMemoryOnly;
 
-    const Database& database_;
+    std::shared_ptr<const Database> database_;  // keeps the engine, too
     rocksdb::ReadOptions options_;
 };
 
@@ -187,11 +188,11 @@ class RocksMemoryOnly final : public EngineReader {
     }
     [[nodiscard]] Result<std::optional<std::string>> get(ColumnFamily family,
                                                          ByteView key) const override {
-        return get_from(snapshot_->database_, options_, family, key);
+        return get_from(*snapshot_->database_, options_, family, key);
     }
     [[nodiscard]] std::unique_ptr<Iterator> iterate(ColumnFamily family, ByteView lower,
                                                     ByteView upper) const override {
-        return std::make_unique<RocksIterator>(snapshot_->database_, family, options_, lower,
+        return std::make_unique<RocksIterator>(*snapshot_->database_, family, options_, lower,
                                                upper);
     }
 
@@ -220,7 +221,7 @@ void sort_by_key(std::vector<const WriteOp*>& ops) {
     }
 }
 
-class RocksEngine final : public KvEngine {
+class RocksEngine final : public KvEngine, public std::enable_shared_from_this<RocksEngine> {
   public:
     explicit RocksEngine(std::unique_ptr<Database> database) : database_(std::move(database)) {}
 
@@ -234,7 +235,8 @@ class RocksEngine final : public KvEngine {
                                                upper);
     }
     [[nodiscard]] std::shared_ptr<const EngineReader> snapshot() override {
-        return std::make_shared<RocksSnapshot>(*database_);
+        return std::make_shared<RocksSnapshot>(
+            std::shared_ptr<const Database>(shared_from_this(), database_.get()));
     }
 
     Result<void> write(const WriteBatch& batch) override {
@@ -278,25 +280,15 @@ class RocksEngine final : public KvEngine {
         return get_from(*database_, options, ColumnFamily::kMeta, key);
     }
 
-    Result<Manifest> checkpoint(const std::string& dir) override {
-        rocksdb::Env* env = database_->db->GetEnv();
-        // RocksDB makes the directory itself, by an atomic rename of a finished one.
-        CAIRN_TRY(result_of(env->DeleteDir(dir)));
+    Result<void> checkpoint(const std::string& dir) override {
         rocksdb::Checkpoint* made = nullptr;
         CAIRN_TRY(result_of(rocksdb::Checkpoint::Create(database_->db.get(), &made)));
         const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-        CAIRN_TRY(result_of(checkpoint->CreateCheckpoint(dir, 0)));
-        std::vector<std::string> names;
-        CAIRN_TRY(result_of(env->GetChildren(dir, &names)));
-        std::sort(names.begin(), names.end());
-        Manifest manifest;
-        for (const std::string& name : names) {
-            std::string content;
-            CAIRN_TRY(result_of(rocksdb::ReadFileToString(env, dir + "/" + name, &content)));
-            manifest.files.push_back({name, content.size(), xxh3_64(content)});
-        }
-        return manifest;
+        // Flushes first, then hard-links the tables: what it costs does not grow with the data.
+        return result_of(checkpoint->CreateCheckpoint(dir, 0));
     }
+
+    [[nodiscard]] std::uint64_t checkpoint_bytes() const override { return unflushed_bytes(); }
 
     // A flush that RocksDB began by itself is not counted: too much is reported, never too little.
     [[nodiscard]] std::uint64_t unflushed_bytes() const override {
@@ -436,12 +428,7 @@ Result<void> check_families(const rocksdb::DBOptions& options, const std::string
     return ok();
 }
 
-}  // namespace
-
-Result<std::unique_ptr<KvEngine>> open_rocks_engine(const std::string& dir,
-                                                    const RocksOptions& options) {
-    const rocksdb::DBOptions db = db_options(options);
-    CAIRN_TRY(check_families(db, dir));
+std::vector<rocksdb::ColumnFamilyDescriptor> all_families(const RocksOptions& options) {
     const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
@@ -449,12 +436,49 @@ Result<std::unique_ptr<KvEngine>> open_rocks_engine(const std::string& dir,
         families.emplace_back(kFamilyNames[i],
                               family_options(options, cache, static_cast<ColumnFamily>(i)));
     }
-    auto database = std::make_unique<Database>();
-    rocksdb::DB* opened = nullptr;
-    CAIRN_TRY(result_of(rocksdb::DB::Open(db, dir, families, &database->owned, &opened)));
+    return families;
+}
+
+std::shared_ptr<RocksEngine> engine_of(std::unique_ptr<Database> database, rocksdb::DB* opened) {
     database->db.reset(opened);
     std::copy(database->owned.begin() + 1, database->owned.end(), database->handles.begin());
-    return std::unique_ptr<KvEngine>(std::make_unique<RocksEngine>(std::move(database)));
+    return std::make_shared<RocksEngine>(std::move(database));
+}
+
+// RocksDB's own log goes to a file of the directory unless it is given another way.
+class NoLogger final : public rocksdb::Logger {
+  public:
+    using rocksdb::Logger::Logv;
+    void Logv(const char* /*format*/, va_list /*args*/) override {}
+};
+
+}  // namespace
+
+Result<std::shared_ptr<KvEngine>> open_rocks_engine(const std::string& dir,
+                                                    const RocksOptions& options) {
+    const rocksdb::DBOptions db = db_options(options);
+    CAIRN_TRY(check_families(db, dir));
+    auto database = std::make_unique<Database>();
+    rocksdb::DB* opened = nullptr;
+    CAIRN_TRY(
+        result_of(rocksdb::DB::Open(db, dir, all_families(options), &database->owned, &opened)));
+    return std::shared_ptr<KvEngine>(engine_of(std::move(database), opened));
+}
+
+Result<std::shared_ptr<KvEngine>> RocksKind::open(const std::string& dir) {
+    return open_rocks_engine(dir, options_);
+}
+
+Result<std::shared_ptr<const EngineReader>> RocksKind::open_to_read(const std::string& dir) {
+    rocksdb::DBOptions db = db_options(options_);
+    db.create_if_missing = false;
+    db.info_log = std::make_shared<NoLogger>();
+    CAIRN_TRY(check_families(db, dir));
+    auto database = std::make_unique<Database>();
+    rocksdb::DB* opened = nullptr;
+    CAIRN_TRY(result_of(
+        rocksdb::DB::OpenForReadOnly(db, dir, all_families(options_), &database->owned, &opened)));
+    return std::shared_ptr<const EngineReader>(engine_of(std::move(database), opened));
 }
 
 }  // namespace cairn::storage

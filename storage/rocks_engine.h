@@ -22,7 +22,17 @@ struct RocksOptions {
 
 // Opens or creates the engine in `dir` (its parent must exist). The caller holds the lock on the
 // data directory. kIo, kNoSpace, kCorrupt; kUnsupportedVersion for families of a newer build.
-Result<std::unique_ptr<KvEngine>> open_rocks_engine(const std::string& dir,
+Result<std::shared_ptr<KvEngine>> open_rocks_engine(const std::string& dir,
                                                     const RocksOptions& options = {});
+
+class RocksKind final : public EngineKind {
+  public:
+    explicit RocksKind(RocksOptions options = {}) : options_(options) {}
+    Result<std::shared_ptr<KvEngine>> open(const std::string& dir) override;
+    Result<std::shared_ptr<const EngineReader>> open_to_read(const std::string& dir) override;
+
+  private:
+    RocksOptions options_;
+};
 
 }  // namespace cairn::storage

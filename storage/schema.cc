@@ -1,6 +1,7 @@
 #include "storage/schema.h"
 
 #include <limits>
+#include <utility>
 
 #include "storage/coding.h"
 
@@ -133,25 +134,29 @@ Result<std::int64_t> decode_i64(ByteView value) {
     return static_cast<std::int64_t>(number);
 }
 
-Result<void> check_format(const EngineReader& reader, WriteBatch& batch) {
+Result<std::optional<std::uint32_t>> read_format(const EngineReader& reader) {
     CAIRN_TRY(const auto stamp, reader.get(ColumnFamily::kMeta, kMetaFormat));
     if (!stamp) {
-        std::string fresh;
-        append_u32_be(fresh, kFormatVersion);
-        batch.put(ColumnFamily::kMeta, std::string(kMetaFormat), std::move(fresh));
-        return ok();
+        return std::optional<std::uint32_t>();
     }
     ByteView in(*stamp);
     std::uint32_t version = 0;
     if (!take_u32_be(in, version) || !in.empty()) {
         return corrupt("format stamp");
     }
-    if (version != kFormatVersion) {
+    if (version != kFormatVersion && version != kFormatWithoutConf) {
         return Error(Errc::kUnsupportedVersion, "the data is of format " + std::to_string(version) +
                                                     ", this build knows " +
+                                                    std::to_string(kFormatWithoutConf) + " and " +
                                                     std::to_string(kFormatVersion));
     }
-    return ok();
+    return std::optional(version);
+}
+
+void stamp_format(WriteBatch& batch) {
+    std::string stamp;
+    append_u32_be(stamp, kFormatVersion);
+    batch.put(ColumnFamily::kMeta, std::string(kMetaFormat), std::move(stamp));
 }
 
 }  // namespace cairn::storage::schema

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -15,11 +16,14 @@
 
 namespace cairn::storage::schema {
 
-// The stamp in kMeta/"format"; a directory with another one is refused.
-inline constexpr std::uint32_t kFormatVersion = 1;
+// The stamp in kMeta/"format". A directory of the version before becomes one of this when it is
+// opened; one with another stamp is refused.
+inline constexpr std::uint32_t kFormatVersion = 2;
+inline constexpr std::uint32_t kFormatWithoutConf = 1;
 
 inline constexpr ByteView kMetaFormat = "format";
 inline constexpr ByteView kMetaApplied = "applied";
+inline constexpr ByteView kMetaConf = "conf";
 inline constexpr ByteView kMetaRevision = "revision";
 inline constexpr ByteView kMetaCompacted = "compacted";
 inline constexpr ByteView kMetaCollector = "collector";
@@ -57,7 +61,9 @@ Result<raft::EntryId> decode_applied(ByteView value);
 std::string encode_i64(std::int64_t number);
 Result<std::int64_t> decode_i64(ByteView value);
 
-// Refuses a directory of another format, stamps a new one (into `batch`).
-Result<void> check_format(const EngineReader& reader, WriteBatch& batch);
+// The format the engine was written in: refuses what is neither this one nor the one before; none
+// for a new engine. The caller stamps what it makes of it.
+Result<std::optional<std::uint32_t>> read_format(const EngineReader& reader);
+void stamp_format(WriteBatch& batch);
 
 }  // namespace cairn::storage::schema

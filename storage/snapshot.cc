@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "proto/cairn/snapshot.pb.h"
 #include "storage/coding.h"
+#include "storage/conf_codec.h"
 
 namespace cairn::storage {
 namespace {
@@ -21,30 +22,11 @@ constexpr ByteView kMagicOfAnyVersion = "cairn snapshot ";
 // Files are read and verified in pieces of this size.
 constexpr std::size_t kPieceBytes = 1U * 1024U * 1024U;
 
-void put(const std::vector<NodeId>& ids, google::protobuf::RepeatedField<std::uint64_t>& out) {
-    for (const NodeId id : ids) {
-        out.Add(id.value);
-    }
-}
-
-std::vector<NodeId> get(const google::protobuf::RepeatedField<std::uint64_t>& ids) {
-    std::vector<NodeId> nodes;
-    for (const std::uint64_t id : ids) {
-        nodes.push_back(NodeId{id});
-    }
-    return nodes;
-}
-
 pb::Manifest to_proto(const SnapshotManifest& manifest) {
     pb::Manifest out;
     out.set_index(manifest.meta.last.index.value);
     out.set_term(manifest.meta.last.term.value);
-    const raft::ConfState& conf = manifest.meta.conf;
-    put(conf.voters, *out.mutable_conf()->mutable_voters());
-    put(conf.voters_outgoing, *out.mutable_conf()->mutable_voters_outgoing());
-    put(conf.learners, *out.mutable_conf()->mutable_learners());
-    put(conf.learners_next, *out.mutable_conf()->mutable_learners_next());
-    out.mutable_conf()->set_auto_leave(conf.auto_leave);
+    storage::to_proto(manifest.meta.conf, *out.mutable_conf());
     out.set_revision(manifest.revision);
     for (const ManifestFile& file : manifest.files) {
         pb::File& slot = *out.add_files();
@@ -58,11 +40,7 @@ pb::Manifest to_proto(const SnapshotManifest& manifest) {
 SnapshotManifest from_proto(const pb::Manifest& in) {
     SnapshotManifest manifest;
     manifest.meta.last = {Term{in.term()}, Index{in.index()}};
-    manifest.meta.conf = {.voters = get(in.conf().voters()),
-                          .voters_outgoing = get(in.conf().voters_outgoing()),
-                          .learners = get(in.conf().learners()),
-                          .learners_next = get(in.conf().learners_next()),
-                          .auto_leave = in.conf().auto_leave()};
+    manifest.meta.conf = storage::from_proto(in.conf());
     manifest.revision = in.revision();
     for (const pb::File& file : in.files()) {
         manifest.files.push_back({file.name(), file.bytes(), file.checksum()});
@@ -109,7 +87,8 @@ Result<Xxh3Stream> sum_of(File& file, const std::string& path, std::uint64_t byt
 std::uint64_t SnapshotManifest::bytes() const {
     std::uint64_t total = 0;
     for (const ManifestFile& file : files) {
-        total += file.bytes;
+        // What a peer says must not come round.
+        total = file.bytes > UINT64_MAX - total ? UINT64_MAX : total + file.bytes;
     }
     return total;
 }
@@ -149,6 +128,19 @@ Result<SnapshotManifest> decode_manifest(ByteView bytes, const std::string& path
         return corrupt(path, "a file name that is none");
     }
     return decoded;
+}
+
+Result<std::vector<ManifestFile>> list_snapshot_files(FileSystem& files, const std::string& dir) {
+    CAIRN_TRY(const std::vector<std::string> names, files.list(dir));
+    std::vector<ManifestFile> listed;
+    for (const std::string& name : names) {
+        const std::string path = dir + "/" + name;
+        CAIRN_TRY(auto file, files.open(path, OpenMode::kRead));
+        CAIRN_TRY(const std::uint64_t size, file->size());
+        CAIRN_TRY(const Xxh3Stream sum, sum_of(*file, path, size));
+        listed.push_back({name, size, sum.value()});
+    }
+    return listed;
 }
 
 Result<void> write_manifest(FileSystem& files, const std::string& dir,
@@ -223,6 +215,14 @@ Result<SnapshotWriter> SnapshotWriter::open(FileSystem& files, std::string dir,
 
 std::string SnapshotWriter::path_of(std::size_t file) const {
     return dir_ + "/" + manifest_.files[file].name;
+}
+
+std::uint64_t SnapshotWriter::bytes_written() const {
+    std::uint64_t bytes = place_.offset;
+    for (std::uint32_t file = 0; file < place_.file; ++file) {
+        bytes += manifest_.files[file].bytes;
+    }
+    return bytes;
 }
 
 // The manifest is durable before the first file: what the directory holds without it, or beside

@@ -13,10 +13,16 @@
 #include "base/checksum.h"
 #include "base/result.h"
 #include "raft/types.h"
-#include "storage/engine.h"
 #include "storage/file_system.h"
 
 namespace cairn::storage {
+
+struct ManifestFile {
+    std::string name;
+    std::uint64_t bytes{};
+    std::uint64_t checksum{};  // XXH3-64 of the content
+    bool operator==(const ManifestFile&) const = default;
+};
 
 // What a snapshot is: whoever has the files has the state machine after `meta.last`.
 struct SnapshotManifest {
@@ -36,6 +42,8 @@ std::string encode_manifest(const SnapshotManifest& manifest);
 // kCorrupt, kUnsupportedVersion name `path`; also kCorrupt for a file name that is a path or stands
 // twice.
 Result<SnapshotManifest> decode_manifest(ByteView bytes, const std::string& path);
+// Names, lengths and checksums of the files in `dir`, which it reads, sorted by name.
+Result<std::vector<ManifestFile>> list_snapshot_files(FileSystem& files, const std::string& dir);
 // Durable in `dir` when it returns, after the files it names.
 Result<void> write_manifest(FileSystem& files, const std::string& dir,
                             const SnapshotManifest& manifest);
@@ -85,6 +93,7 @@ class SnapshotWriter {
     [[nodiscard]] const SnapshotManifest& manifest() const { return manifest_; }
     [[nodiscard]] SnapshotPlace place() const { return place_; }
     [[nodiscard]] bool whole() const { return place_.file == manifest_.files.size(); }
+    [[nodiscard]] std::uint64_t bytes_written() const;
     // The piece that begins at place(); it must not reach beyond its file. A file that is complete
     // is verified and made durable; kCorrupt: its pieces were bad, and place() is its beginning
     // again. kNoSpace, kIo.

@@ -1,8 +1,405 @@
 #include "storage/snapshot_store.h"
 
 #include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "storage/state_machine.h"
 
 namespace cairn::storage {
+namespace {
+
+// In the data directory (docs/formats/data_dir.md): which snapshot the member's engine began as,
+// and where it lies. Without this file it began empty, and lies in db/.
+constexpr const char* kInstalledName = "INSTALLED";
+constexpr const char* kFirstEngineName = "db";
+constexpr const char* kEnginePrefix = "db-";
+constexpr const char* kSnapshotsName = "snap";
+constexpr const char* kIncomingName = "incoming";
+
+std::string engine_name(const raft::SnapshotMeta& snapshot) {
+    return fmt::format("{}{:016x}", kEnginePrefix, snapshot.last.index.value);
+}
+
+bool is_engine_name(const std::string& name) {
+    const std::string prefix(kEnginePrefix);
+    return name.size() == prefix.size() + 16 && name.starts_with(prefix) &&
+           name.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos;
+}
+
+Result<std::optional<raft::SnapshotMeta>> read_installed(FileSystem& files,
+                                                         const std::string& path) {
+    CAIRN_TRY(const bool exists, files.exists(path));
+    if (!exists) {
+        return std::optional<raft::SnapshotMeta>();
+    }
+    CAIRN_TRY(auto file, files.open(path, OpenMode::kRead));
+    CAIRN_TRY(const std::string bytes, file->read_at(0, kManifestBytesMax));
+    CAIRN_TRY(SnapshotManifest manifest, decode_manifest(bytes, path));
+    return std::optional(std::move(manifest.meta));
+}
+
+bool makes_sense(const SnapshotManifest& manifest) {
+    return manifest.meta.last.index && manifest.meta.last.term &&
+           !manifest.meta.conf.voters.empty();
+}
+
+}  // namespace
+
+class SnapshotStore::Impl {
+  public:
+    Impl(FileSystem& files, EngineKind& kind, std::string dir, SnapshotStoreOptions options)
+        : files_(files), kind_(kind), dir_(std::move(dir)), options_(options) {}
+
+    Result<void> open();
+    [[nodiscard]] const std::shared_ptr<KvEngine>& engine() const { return engine_; }
+    [[nodiscard]] const std::optional<raft::SnapshotMeta>& installed() const { return installed_; }
+
+    Result<std::shared_ptr<const BuiltSnapshot>> build(Index at_least);
+    Result<SnapshotPlace> receive(SnapshotManifest manifest);
+    Result<SnapshotPlace> write(SnapshotPlace place, ByteView piece);
+    [[nodiscard]] std::optional<SnapshotPlace> received_to() const {
+        return incoming_ ? std::optional(incoming_->place()) : std::nullopt;
+    }
+    Result<raft::SnapshotMeta> finish();
+    Result<void> drop_received();
+    Result<std::shared_ptr<KvEngine>> install(const raft::SnapshotMeta& snapshot);
+    Result<void> tidy();
+
+  private:
+    struct FormerEngine {
+        std::string dir;
+        std::weak_ptr<KvEngine> engine;
+    };
+
+    Result<void> find_engine(const std::vector<std::string>& names);
+    Result<void> remove_leftovers(const std::vector<std::string>& names);
+    Result<void> remove_useless_incoming();
+    Result<std::shared_ptr<const BuiltSnapshot>> build_in(const std::string& dir);
+    Result<void> remove_unused();
+    Result<void> check_space(std::uint64_t bytes) const;
+    Result<void> check_engine(const KvEngine& engine, const SnapshotManifest& manifest) const;
+    Result<void> write_installed(const SnapshotManifest& manifest);
+    [[nodiscard]] std::string path_of(const std::string& name) const { return dir_ + "/" + name; }
+    [[nodiscard]] std::string snapshots_dir() const { return path_of(kSnapshotsName); }
+    [[nodiscard]] std::string incoming_dir() const { return snapshots_dir() + "/" + kIncomingName; }
+
+    FileSystem& files_;
+    EngineKind& kind_;
+    const std::string dir_;
+    const SnapshotStoreOptions options_;
+    std::shared_ptr<KvEngine> engine_;
+    std::string engine_name_ = kFirstEngineName;
+    std::optional<raft::SnapshotMeta> installed_;
+    std::vector<FormerEngine> former_;
+    // Whatever was built and is still on disk, the newest last. One that only this list holds is
+    // nobody's any more, since only this thread hands them out.
+    std::vector<std::shared_ptr<const BuiltSnapshot>> built_;
+    std::uint64_t builds_ = 0;  // names them
+    std::optional<SnapshotWriter> incoming_;
+    bool finished_ = false;  // incoming_ is whole, and waits for the core's word
+};
+
+// ---- start
+
+Result<void> SnapshotStore::Impl::open() {
+    CAIRN_TRY(const std::vector<std::string> names, files_.list(dir_));
+    CAIRN_TRY(find_engine(names));
+    CAIRN_TRY(remove_leftovers(names));
+    CAIRN_TRY(engine_, kind_.open(path_of(engine_name_)));
+    return remove_useless_incoming();
+}
+
+// Nothing is removed before this has said which engine is the member's.
+Result<void> SnapshotStore::Impl::find_engine(const std::vector<std::string>& names) {
+    CAIRN_TRY(installed_, read_installed(files_, path_of(kInstalledName)));
+    if (installed_) {
+        engine_name_ = engine_name(*installed_);
+    }
+    const bool there = std::find(names.begin(), names.end(), engine_name_) != names.end();
+    const auto other = std::find_if(names.begin(), names.end(), is_engine_name);
+    if (!there && (installed_ || other != names.end())) {
+        return Error(Errc::kCorrupt,
+                     fmt::format("{}: the engine is gone{}", path_of(engine_name_),
+                                 installed_ ? std::string()
+                                            : fmt::format(", or {} is, which says that it is {}",
+                                                          path_of(kInstalledName), *other)));
+    }
+    return ok();
+}
+
+Result<void> SnapshotStore::Impl::remove_leftovers(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+        if (name != engine_name_ && (name == kFirstEngineName || is_engine_name(name))) {
+            CAIRN_TRY(files_.remove_all(path_of(name)));
+        }
+        if (name == std::string(kInstalledName) + ".tmp") {
+            CAIRN_TRY(files_.remove(path_of(name)));
+        }
+    }
+    CAIRN_TRY(const bool any, files_.exists(snapshots_dir()));
+    if (!any) {
+        return ok();
+    }
+    CAIRN_TRY(const std::vector<std::string> snapshots, files_.list(snapshots_dir()));
+    for (const std::string& name : snapshots) {
+        if (name != kIncomingName) {
+            CAIRN_TRY(files_.remove_all(snapshots_dir() + "/" + name));
+        }
+    }
+    return ok();
+}
+
+// A transfer that was cut off goes on only if it brings something.
+Result<void> SnapshotStore::Impl::remove_useless_incoming() {
+    CAIRN_TRY(const bool any, files_.exists(incoming_dir()));
+    if (!any) {
+        return ok();
+    }
+    CAIRN_TRY(const AppliedState state, read_applied_state(*engine_));
+    const auto manifest = read_manifest(files_, incoming_dir());
+    if (manifest.has_value() && manifest.value().meta.last.index > state.applied.index) {
+        return ok();
+    }
+    return files_.remove_all(incoming_dir());
+}
+
+Result<void> SnapshotStore::Impl::check_space(std::uint64_t bytes) const {
+    CAIRN_TRY(const std::uint64_t free, files_.free_bytes(dir_));
+    if (free < options_.free_bytes_min || free - options_.free_bytes_min < bytes) {
+        return Error(
+            Errc::kNoSpace,
+            fmt::format("{}: a snapshot takes {} bytes, {} are free, and {} are to stay so", dir_,
+                        bytes, free, options_.free_bytes_min));
+    }
+    return ok();
+}
+
+// ---- building
+
+Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::Impl::build(Index at_least) {
+    if (!built_.empty() && built_.back()->manifest.meta.last.index >= at_least) {
+        return built_.back();
+    }
+    CAIRN_TRY(remove_unused());
+    if (built_.size() >= kBuiltMax) {
+        return Error(Errc::kTooManyRequests,
+                     fmt::format("{} older snapshots are still being sent", built_.size()));
+    }
+    CAIRN_TRY(check_space(engine_->checkpoint_bytes()));
+    CAIRN_TRY(files_.make_dirs(snapshots_dir()));
+    const std::string dir = snapshots_dir() + "/" + std::to_string(++builds_);
+    auto made = build_in(dir);
+    if (made.has_error()) {
+        // The first error counts; what cannot be removed now is at the next start.
+        for (const char* suffix : {"", ".tmp"}) {
+            static_cast<void>(files_.remove_all(dir + suffix).has_value());
+        }
+        return made;
+    }
+    built_.push_back(made.value());
+    return made;
+}
+
+// The engine goes on meanwhile, so what it was at is read from the checkpoint itself.
+Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::Impl::build_in(const std::string& dir) {
+    CAIRN_TRY(engine_->checkpoint(dir));
+    auto built = std::make_shared<BuiltSnapshot>();
+    built->dir = dir;
+    SnapshotManifest& manifest = built->manifest;
+    {
+        CAIRN_TRY(const auto reader, kind_.open_to_read(dir));
+        CAIRN_TRY(AppliedState state, read_applied_state(*reader));
+        if (!state.applied.index || !state.conf || state.conf->voters.empty()) {
+            return Error(Errc::kInternal, dir + ": nothing was applied yet");
+        }
+        manifest.meta = {state.applied, *std::move(state.conf)};
+        manifest.revision = state.revision;
+    }
+    CAIRN_TRY(manifest.files, list_snapshot_files(files_, dir));
+    CAIRN_TRY(write_manifest(files_, dir, manifest));
+    return std::shared_ptr<const BuiltSnapshot>(std::move(built));
+}
+
+Result<void> SnapshotStore::Impl::remove_unused() {
+    for (auto it = built_.begin(); it != built_.end();) {
+        if (it->use_count() > 1) {
+            ++it;
+            continue;
+        }
+        CAIRN_TRY(files_.remove_all((*it)->dir));
+        it = built_.erase(it);
+    }
+    return ok();
+}
+
+// ---- receiving
+
+Result<SnapshotPlace> SnapshotStore::Impl::receive(SnapshotManifest manifest) {
+    if (finished_) {
+        return Error(Errc::kTooManyRequests, "a snapshot waits for being installed");
+    }
+    if (!makes_sense(manifest)) {
+        return Error(Errc::kMalformed, "a snapshot without an entry or without voters");
+    }
+    if (incoming_ && incoming_->manifest() == manifest) {
+        return incoming_->place();
+    }
+    incoming_.reset();
+    CAIRN_TRY(files_.make_dirs(snapshots_dir()));
+    CAIRN_TRY(files_.sync_dir(dir_));
+    const std::uint64_t bytes = manifest.bytes();
+    auto opened = SnapshotWriter::open(files_, incoming_dir(), std::move(manifest));
+    Result<void> fits = ok();
+    if (opened.has_value()) {
+        fits = check_space(bytes - opened.value().bytes_written());
+    }
+    if (opened.has_error() || fits.has_error()) {
+        const Error error = opened.has_error() ? opened.error() : fits.error();
+        if (error.code == Errc::kNoSpace) {
+            CAIRN_TRY(drop_received());
+        }
+        return error;
+    }
+    incoming_.emplace(std::move(opened).value());
+    return incoming_->place();
+}
+
+Result<SnapshotPlace> SnapshotStore::Impl::write(SnapshotPlace place, ByteView piece) {
+    if (!incoming_ || incoming_->whole() || incoming_->place() != place || piece.empty() ||
+        piece.size() > incoming_->manifest().files[place.file].bytes - place.offset) {
+        return Error(Errc::kMalformed, "a piece of a snapshot that is not the next one");
+    }
+    const Result<void> written = incoming_->write(piece);
+    if (written.has_error()) {
+        if (written.error().code == Errc::kNoSpace) {
+            // The log needs what is left more than this does.
+            CAIRN_TRY(drop_received());
+        } else if (written.error().code != Errc::kCorrupt) {
+            incoming_.reset();
+        }
+        return written.error();
+    }
+    return incoming_->place();
+}
+
+Result<raft::SnapshotMeta> SnapshotStore::Impl::finish() {
+    if (!incoming_ || !incoming_->whole()) {
+        return Error(Errc::kMalformed, "the snapshot is not whole");
+    }
+    finished_ = true;
+    return incoming_->manifest().meta;
+}
+
+Result<void> SnapshotStore::Impl::drop_received() {
+    incoming_.reset();
+    finished_ = false;
+    return files_.remove_all(incoming_dir());
+}
+
+// ---- installing
+
+Result<std::shared_ptr<KvEngine>> SnapshotStore::Impl::install(const raft::SnapshotMeta& snapshot) {
+    if (!finished_ || incoming_->manifest().meta != snapshot) {
+        return Error(Errc::kMalformed, "no such snapshot has arrived");
+    }
+    const SnapshotManifest manifest = incoming_->manifest();
+    const std::string name = engine_name(snapshot);
+    // The core never installs what is behind the engine.
+    CAIRN_ASSERT(name != engine_name_);
+    incoming_.reset();
+    finished_ = false;
+    CAIRN_TRY(verify_snapshot(files_, incoming_dir(), manifest));
+    CAIRN_TRY(files_.remove_all(path_of(name)));  // of an install that failed
+    CAIRN_TRY(files_.rename(incoming_dir(), path_of(name)));
+    CAIRN_TRY(files_.sync_dir(snapshots_dir()));
+    CAIRN_TRY(files_.sync_dir(dir_));
+    // Before it is all this member has, it must have opened.
+    CAIRN_TRY(auto engine, kind_.open(path_of(name)));
+    CAIRN_TRY(check_engine(*engine, manifest));
+    CAIRN_TRY(write_installed(manifest));
+    former_.push_back({path_of(engine_name_), engine_});
+    engine_ = std::move(engine);
+    engine_name_ = name;
+    installed_ = snapshot;
+    return engine_;
+}
+
+Result<void> SnapshotStore::Impl::check_engine(const KvEngine& engine,
+                                               const SnapshotManifest& manifest) const {
+    CAIRN_TRY(const AppliedState state, read_applied_state(engine));
+    if (state.applied != manifest.meta.last || state.conf != manifest.meta.conf ||
+        state.revision != manifest.revision) {
+        return Error(Errc::kCorrupt,
+                     fmt::format("{}: the snapshot is not of what its manifest says",
+                                 path_of(engine_name(manifest.meta))));
+    }
+    return ok();
+}
+
+// From the rename on, the new engine is the member's.
+Result<void> SnapshotStore::Impl::write_installed(const SnapshotManifest& manifest) {
+    const std::string path = path_of(kInstalledName);
+    const std::string fresh = path + ".tmp";
+    CAIRN_TRY(const bool stale, files_.exists(fresh));
+    if (stale) {
+        CAIRN_TRY(files_.remove(fresh));
+    }
+    CAIRN_TRY(auto file, files_.open(fresh, OpenMode::kCreate));
+    CAIRN_TRY(file->write_at(0, encode_manifest(manifest)));
+    CAIRN_TRY(file->sync());
+    CAIRN_TRY(files_.rename(fresh, path));
+    return files_.sync_dir(dir_);
+}
+
+Result<void> SnapshotStore::Impl::tidy() {
+    CAIRN_TRY(remove_unused());
+    for (auto it = former_.begin(); it != former_.end();) {
+        if (!it->engine.expired()) {
+            ++it;
+            continue;
+        }
+        CAIRN_TRY(files_.remove_all(it->dir));
+        it = former_.erase(it);
+    }
+    return ok();
+}
+
+// ---- the face
+
+SnapshotStore::SnapshotStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SnapshotStore::~SnapshotStore() = default;
+
+Result<SnapshotStore::Opened> SnapshotStore::open(FileSystem& files, EngineKind& kind,
+                                                  std::string data_dir,
+                                                  SnapshotStoreOptions options) {
+    auto impl = std::make_unique<Impl>(files, kind, std::move(data_dir), options);
+    CAIRN_TRY(impl->open());
+    Opened opened;
+    opened.engine = impl->engine();
+    opened.installed = impl->installed();
+    opened.store = std::unique_ptr<SnapshotStore>(new SnapshotStore(std::move(impl)));
+    return opened;
+}
+
+Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::build(Index at_least) {
+    return impl_->build(at_least);
+}
+Result<SnapshotPlace> SnapshotStore::receive(SnapshotManifest manifest) {
+    return impl_->receive(std::move(manifest));
+}
+Result<SnapshotPlace> SnapshotStore::write(SnapshotPlace place, ByteView piece) {
+    return impl_->write(place, piece);
+}
+std::optional<SnapshotPlace> SnapshotStore::received_to() const { return impl_->received_to(); }
+Result<raft::SnapshotMeta> SnapshotStore::finish() { return impl_->finish(); }
+Result<void> SnapshotStore::drop_received() { return impl_->drop_received(); }
+Result<std::shared_ptr<KvEngine>> SnapshotStore::install(const raft::SnapshotMeta& snapshot) {
+    return impl_->install(snapshot);
+}
+Result<void> SnapshotStore::tidy() { return impl_->tidy(); }
 
 Result<std::optional<raft::PersistBatch>> follow_install(
     const std::optional<raft::SnapshotMeta>& installed, raft::EntryId applied,

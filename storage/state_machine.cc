@@ -13,6 +13,7 @@
 #include "raft/conf_change.h"
 #include "storage/alarm_store.h"
 #include "storage/command.h"
+#include "storage/conf_codec.h"
 #include "storage/member_store.h"
 #include "storage/mvcc/garbage.h"
 #include "storage/mvcc/key_counts.h"
@@ -41,6 +42,8 @@ bool is_final(Errc code) { return code <= kLastFinalError; }
 // What the replicated part of the store is at, besides the keys.
 struct Marks {
     raft::EntryId applied;
+    // In effect after `applied`; shared, since every apply copies the marks.
+    std::shared_ptr<const raft::ConfState> conf = std::make_shared<raft::ConfState>();
     std::int64_t revision = kFirstRevision;
     std::int64_t compacted = kNeverCompacted;
     bool nospace = false;
@@ -62,22 +65,30 @@ Result<void> load_alarms(const EngineReader& reader, Marks& marks) {
     return ok();
 }
 
-Result<Marks> load_marks(const EngineReader& reader) {
+Result<Marks> load_marks(const EngineReader& reader, const raft::ConfState& old_conf) {
     Marks marks;
-    CAIRN_TRY(const auto applied, reader.get(ColumnFamily::kMeta, schema::kMetaApplied));
-    if (applied) {
-        CAIRN_TRY(marks.applied, schema::decode_applied(*applied));
+    CAIRN_TRY(AppliedState state, read_applied_state(reader));
+    marks.applied = state.applied;
+    if (!state.conf && marks.applied.index && old_conf.voters.empty()) {
+        return Error(Errc::kCorrupt, "engine: neither it nor the log says its configuration");
     }
-    CAIRN_TRY(const auto revision, reader.get(ColumnFamily::kMeta, schema::kMetaRevision));
-    if (revision) {
-        CAIRN_TRY(marks.revision, schema::decode_i64(*revision));
-    }
+    marks.conf = std::make_shared<raft::ConfState>(state.conf ? *std::move(state.conf) : old_conf);
+    marks.revision = state.revision;
     CAIRN_TRY(const auto compacted, reader.get(ColumnFamily::kMeta, schema::kMetaCompacted));
     if (compacted) {
         CAIRN_TRY(marks.compacted, schema::decode_i64(*compacted));
     }
     CAIRN_TRY(load_alarms(reader, marks));
     return marks;
+}
+
+Result<Index> flushed_of(const KvEngine& engine) {
+    CAIRN_TRY(const auto bytes, engine.get_flushed(schema::kMetaApplied));
+    if (!bytes) {
+        return Index{};
+    }
+    CAIRN_TRY(const raft::EntryId applied, schema::decode_applied(*bytes));
+    return applied.index;
 }
 
 void put_meta(mvcc::Overlay& overlay, ByteView key, std::string value) {
@@ -109,6 +120,9 @@ class ApplyRun {
     // The batch to write; afterwards marks() and take_output() hold.
     const WriteBatch& finish(const Marks& before) {
         put_meta(overlay_, schema::kMetaApplied, schema::encode_applied(marks_.applied));
+        if (marks_.conf != before.conf) {
+            put_meta(overlay_, schema::kMetaConf, encode_conf(*marks_.conf));
+        }
         if (marks_.revision != before.revision) {
             put_meta(overlay_, schema::kMetaRevision, schema::encode_i64(marks_.revision));
         }
@@ -129,6 +143,9 @@ class ApplyRun {
     Result<void> apply_config(const Bytes& payload) {
         CAIRN_TRY(const raft::ConfChange change, raft::decode_conf_change(payload));
         output_.members_changed = true;
+        // The core has looked at it before it was committed.
+        CAIRN_TRY(raft::ConfState conf, raft::apply_conf_change(*marks_.conf, change));
+        marks_.conf = std::make_shared<raft::ConfState>(std::move(conf));
         switch (change.kind) {
             case raft::ConfChangeKind::kBootstrapVoter:
                 return apply_bootstrap_member(overlay_, change);
@@ -308,27 +325,62 @@ class ApplyRun {
 
 }  // namespace
 
+Result<AppliedState> read_applied_state(const EngineReader& reader) {
+    CAIRN_TRY(schema::read_format(reader));
+    AppliedState state;
+    CAIRN_TRY(const auto applied, reader.get(ColumnFamily::kMeta, schema::kMetaApplied));
+    if (applied) {
+        CAIRN_TRY(state.applied, schema::decode_applied(*applied));
+    }
+    CAIRN_TRY(const auto conf, reader.get(ColumnFamily::kMeta, schema::kMetaConf));
+    if (conf) {
+        CAIRN_TRY(state.conf, decode_conf(*conf));
+    }
+    CAIRN_TRY(const auto revision, reader.get(ColumnFamily::kMeta, schema::kMetaRevision));
+    if (revision) {
+        CAIRN_TRY(state.revision, schema::decode_i64(*revision));
+    }
+    return state;
+}
+
 class StateMachine::Impl {
   public:
-    Impl(KvEngine& engine, StateMachineOptions options, Marks marks, mvcc::Collector collector,
-         std::shared_ptr<mvcc::KeyCounts> counts)
-        : engine_(engine),
-          options_(options),
-          marks_(marks),
-          collector_(collector),
-          counts_(std::move(counts)) {
+    explicit Impl(StateMachineOptions options) : options_(options) {}
+
+    Result<void> replace(std::shared_ptr<KvEngine> engine, const raft::ConfState& old_conf) {
+        CAIRN_TRY(const auto format, schema::read_format(*engine));
+        CAIRN_TRY(marks_, load_marks(*engine, old_conf));
+        if (format != schema::kFormatVersion) {
+            WriteBatch batch;
+            schema::stamp_format(batch);
+            batch.put(ColumnFamily::kMeta, std::string(schema::kMetaConf),
+                      encode_conf(*marks_.conf));
+            CAIRN_TRY(engine->write(batch));
+        }
+        CAIRN_TRY(collector_, mvcc::Collector::open(*engine));
+        CAIRN_TRY(counts_, mvcc::KeyCounts::open(
+                               {engine->snapshot(), marks_.revision, marks_.bounds().compacted},
+                               collector_->reached(), {}));
+        {
+            const std::lock_guard lock(mutex_);
+            engine_.swap(engine);
+        }
         publish({});
+        return ok();
     }
 
     [[nodiscard]] const Marks& marks() const { return marks_; }
-    [[nodiscard]] const KvEngine& engine() const { return engine_; }
+    [[nodiscard]] std::shared_ptr<KvEngine> engine() const {
+        const std::lock_guard lock(mutex_);
+        return engine_;
+    }
 
     Result<ApplyOutput> apply(std::span<const raft::Entry> entries) {
-        ApplyRun run(engine_, marks_, options_);
+        ApplyRun run(*engine_, marks_, options_);
         for (const raft::Entry& entry : entries) {
             CAIRN_TRY(run.apply(entry));
         }
-        CAIRN_TRY(engine_.write(run.finish(marks_)));
+        CAIRN_TRY(engine_->write(run.finish(marks_)));
         marks_ = run.marks();
         ApplyOutput output = run.take_output();
         publish(output.events);
@@ -339,7 +391,7 @@ class StateMachine::Impl {
     }
 
     [[nodiscard]] bool has_garbage() const {
-        return collector_.has_work(marks_.bounds().compacted);
+        return collector_->has_work(marks_.bounds().compacted);
     }
 
     Result<std::int64_t> collect_garbage(std::uint64_t budget) {
@@ -348,27 +400,27 @@ class StateMachine::Impl {
             if (counts_->recorded_at() + 1 < compacted) {
                 CAIRN_TRY(record_counts());  // it lives on what is removed now
             }
-            CAIRN_TRY(collector_.step(engine_, compacted, budget));
+            CAIRN_TRY(collector_->step(*engine_, compacted, budget));
             // An idle member's view would otherwise hold on to what was just removed.
             publish({});
         }
-        return collector_.done();
+        return collector_->done();
     }
 
     [[nodiscard]] std::shared_ptr<const mvcc::ReadView> view() const {
-        const std::lock_guard lock(view_mutex_);
+        const std::lock_guard lock(mutex_);
         return view_;
     }
 
   private:
     // After these changes.
     void publish(std::span<const std::shared_ptr<const mvcc::EventBatch>> changes) {
-        const std::shared_ptr<const EngineReader> snapshot = engine_.snapshot();
+        const std::shared_ptr<const EngineReader> snapshot = engine_->snapshot();
         const mvcc::ReadBounds bounds = marks_.bounds();
         counts_->advance(changes, {snapshot, bounds.revision, bounds.compacted});
         auto view = std::make_shared<const mvcc::ReadView>(
             snapshot, marks_.applied, bounds.revision, bounds.compacted, counts_);
-        const std::lock_guard lock(view_mutex_);
+        const std::lock_guard lock(mutex_);
         view_.swap(view);
         // The old view (and its snapshot) goes after the lock.
     }
@@ -376,47 +428,47 @@ class StateMachine::Impl {
     Result<void> record_counts() {
         WriteBatch batch;
         batch.put(ColumnFamily::kMeta, std::string(schema::kMetaCounts), counts_->take_record());
-        return engine_.write(batch);
+        return engine_->write(batch);
     }
 
-    KvEngine& engine_;
     StateMachineOptions options_;
     Marks marks_;
-    mvcc::Collector collector_;
-    std::shared_ptr<mvcc::KeyCounts> counts_;  // the views'
-    mutable std::mutex view_mutex_;            // guards view_
+    std::optional<mvcc::Collector> collector_;  // there since the first engine is
+    std::shared_ptr<mvcc::KeyCounts> counts_;   // the views' of one engine
+    mutable std::mutex mutex_;                  // guards what follows
+    std::shared_ptr<KvEngine> engine_;          // the state thread, which sets it, reads it without
     std::shared_ptr<const mvcc::ReadView> view_;
 };
 
 StateMachine::StateMachine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 StateMachine::~StateMachine() = default;
 
-Result<std::unique_ptr<StateMachine>> StateMachine::open(KvEngine& engine,
-                                                         StateMachineOptions options) {
-    WriteBatch stamp;
-    CAIRN_TRY(schema::check_format(engine, stamp));
-    if (!stamp.empty()) {
-        CAIRN_TRY(engine.write(stamp));
-    }
-    CAIRN_TRY(const Marks marks, load_marks(engine));
-    CAIRN_TRY(const mvcc::Collector collector, mvcc::Collector::open(engine));
-    CAIRN_TRY(auto counts,
-              mvcc::KeyCounts::open({engine.snapshot(), marks.revision, marks.bounds().compacted},
-                                    collector.reached(), {}));
-    return std::unique_ptr<StateMachine>(new StateMachine(
-        std::make_unique<Impl>(engine, options, marks, collector, std::move(counts))));
+Result<std::unique_ptr<StateMachine>> StateMachine::open(std::shared_ptr<KvEngine> engine,
+                                                         StateMachineOptions options,
+                                                         const raft::ConfState& old_conf) {
+    auto impl = std::make_unique<Impl>(options);
+    CAIRN_TRY(impl->replace(std::move(engine), old_conf));
+    return std::unique_ptr<StateMachine>(new StateMachine(std::move(impl)));
 }
 
-AppliedState StateMachine::applied_state() const { return {impl_->marks().applied}; }
-
-Result<Index> StateMachine::flushed_applied() const {
-    CAIRN_TRY(const auto bytes, impl_->engine().get_flushed(schema::kMetaApplied));
-    if (!bytes) {
-        return Index{};
-    }
-    CAIRN_TRY(const raft::EntryId applied, schema::decode_applied(*bytes));
-    return applied.index;
+Result<void> StateMachine::replace(std::shared_ptr<KvEngine> engine) {
+    return impl_->replace(std::move(engine), {});
 }
+
+AppliedState StateMachine::applied_state() const {
+    const Marks& marks = impl_->marks();
+    return {.applied = marks.applied, .conf = *marks.conf, .revision = marks.revision};
+}
+
+Result<Index> StateMachine::flushed_applied() const { return flushed_of(*impl_->engine()); }
+
+Result<Index> StateMachine::flush() const {
+    const std::shared_ptr<KvEngine> engine = impl_->engine();
+    CAIRN_TRY(engine->flush());
+    return flushed_of(*engine);
+}
+
+std::shared_ptr<KvEngine> StateMachine::engine() const { return impl_->engine(); }
 
 Result<ApplyOutput> StateMachine::apply(std::span<const raft::Entry> entries) {
     CAIRN_ASSERT(!entries.empty());

@@ -1,5 +1,6 @@
 // The replicated state machine: etcd's key space, members and alarms over a KvEngine.
-// Owned by the shell; apply and collect_garbage on the state thread; view() from any thread.
+// Owned by the shell; apply, collect_garbage and replace on the state thread; all that is const
+// from any thread.
 // Never reads a clock, a flag, a size or a random number: apply is a function of state and entry.
 #pragma once
 
@@ -48,16 +49,25 @@ struct StateMachineOptions {
     std::uint64_t boot{};
 };
 
-// Where the engine stands when it is opened, for Raft::restore.
+// Where an engine stands, for Raft::restore and for snapshots.
 struct AppliedState {
     raft::EntryId applied;  // zero for a new engine
+    // In effect after that entry; none for an engine of the format before.
+    std::optional<raft::ConfState> conf;
+    std::int64_t revision = 1;
 };
+
+// kUnsupportedVersion, kCorrupt, kIo.
+Result<AppliedState> read_applied_state(const EngineReader& reader);
 
 class StateMachine {
   public:
-    // Opens the state in `engine` (empty: a new one). kUnsupportedVersion, kCorrupt.
-    static Result<std::unique_ptr<StateMachine>> open(KvEngine& engine,
-                                                      StateMachineOptions options);
+    // Opens the state in `engine` (empty: a new one). `old_conf` is the configuration after its
+    // last applied entry as the log has it; of use only for an engine of the format before, which
+    // does not say, and becomes one of this. kUnsupportedVersion, kCorrupt.
+    static Result<std::unique_ptr<StateMachine>> open(std::shared_ptr<KvEngine> engine,
+                                                      StateMachineOptions options,
+                                                      const raft::ConfState& old_conf = {});
     StateMachine(const StateMachine&) = delete;
     StateMachine& operator=(const StateMachine&) = delete;
     ~StateMachine();
@@ -65,6 +75,10 @@ class StateMachine {
     [[nodiscard]] AppliedState applied_state() const;
     // The applied index a crash right now would leave; zero when nothing was flushed yet.
     [[nodiscard]] Result<Index> flushed_applied() const;
+    // Makes what is applied now durable, and says up to where. Blocks; an error is final.
+    [[nodiscard]] Result<Index> flush() const;
+    // The one that is the state now.
+    [[nodiscard]] std::shared_ptr<KvEngine> engine() const;
 
     // Applies committed entries in order, all effects and the applied index in one engine write.
     // The first entry must be the one after the last applied (asserted). An error is final.
@@ -74,6 +88,10 @@ class StateMachine {
     // which everything is collected. Idle work: called between applies. An error is final.
     Result<std::int64_t> collect_garbage(std::uint64_t budget);
     [[nodiscard]] bool has_garbage() const;
+
+    // Goes on with the state in `engine`, an installed snapshot's, instead of its own. Reads of the
+    // old one may go on. An error is final.
+    Result<void> replace(std::shared_ptr<KvEngine> engine);
 
     // The newest applied state, for readers of any thread. Never null.
     [[nodiscard]] std::shared_ptr<const mvcc::ReadView> view() const;

@@ -36,7 +36,7 @@ T take(Result<T> result) {
 class World {
   public:
     World() : engine_(take(open_rocks_engine(dir_.path))) {
-        machine_ = take(StateMachine::open(*engine_, {kMember, kBoot}));
+        machine_ = take(StateMachine::open(engine_, {kMember, kBoot}));
     }
 
     // The next entry of the log: a put of the key of this number, which stands anywhere in order.
@@ -70,7 +70,7 @@ class World {
     };
 
     TempDir dir_;
-    std::unique_ptr<KvEngine> engine_;
+    std::shared_ptr<KvEngine> engine_;
     std::unique_ptr<StateMachine> machine_;
     std::string value_ = std::string(kValueBytes, 'x');
     std::uint64_t index_ = 0;

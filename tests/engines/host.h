@@ -33,7 +33,7 @@ class TempDir {
 class RocksHost final : public Host {
   public:
     RocksHost() { open(); }
-    KvEngine& engine() override { return *engine_; }
+    [[nodiscard]] std::shared_ptr<KvEngine> shared() override { return engine_; }
     void crash() override {
         engine_.reset();
         open();
@@ -50,7 +50,7 @@ class RocksHost final : public Host {
     }
 
     TempDir dir_;
-    std::unique_ptr<KvEngine> engine_;
+    std::shared_ptr<KvEngine> engine_;
 };
 
 }  // namespace cairn::storage::test

@@ -88,7 +88,7 @@ class Member {
     }
 
   private:
-    MemEngine engine_;
+    std::shared_ptr<MemEngine> engine_ = std::make_shared<MemEngine>();
     std::unique_ptr<StateMachine> machine_;
 };
 

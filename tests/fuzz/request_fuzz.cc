@@ -92,7 +92,7 @@ class Member {
 
     const Dispatcher dispatcher_{kIdentity, kLimits};
     NodeView node_;
-    storage::MemEngine engine_;
+    std::shared_ptr<storage::MemEngine> engine_ = std::make_shared<storage::MemEngine>();
     std::unique_ptr<storage::StateMachine> machine_;
     std::uint64_t sequence_ = 0;
 };

@@ -122,10 +122,10 @@ TEST_CASE("keys.md: a small store is what the page shows", "[golden][keys]") {
 }
 
 TEST_CASE("keys.md: another format version is refused", "[golden][keys]") {
-    MemEngine engine;
+    const auto engine = std::make_shared<MemEngine>();
     WriteBatch stamp;
-    stamp.put(ColumnFamily::kMeta, "format", std::string("\0\0\0\2", 4));
-    REQUIRE(engine.write(stamp).has_value());
+    stamp.put(ColumnFamily::kMeta, "format", std::string("\0\0\0\3", 4));
+    REQUIRE(engine->write(stamp).has_value());
     CHECK(StateMachine::open(engine, {test::kSelf, 1}).error().code == Errc::kUnsupportedVersion);
 }
 

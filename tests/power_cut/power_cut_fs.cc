@@ -300,6 +300,10 @@ Result<void> PowerCutFs::save(Content& content) {
     return content.real->sync();
 }
 
+Result<std::uint64_t> PowerCutFs::free_bytes(const std::string& dir) {
+    return base_.free_bytes(dir);
+}
+
 Result<std::unique_ptr<FileLock>> PowerCutFs::lock(const std::string& path) {
     return base_.lock(path);
 }

@@ -42,6 +42,7 @@ class PowerCutFs final : public FileSystem {
     Result<void> remove_all(const std::string& dir) override;
     Result<void> make_dirs(const std::string& dir) override;
     Result<void> sync_dir(const std::string& dir) override;
+    Result<std::uint64_t> free_bytes(const std::string& dir) override;
     // Real at once: the lock must die with the process.
     Result<std::unique_ptr<FileLock>> lock(const std::string& path) override;
 

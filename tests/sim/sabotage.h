@@ -49,6 +49,9 @@ class UnsyncedFs final : public storage::FileSystem {
     Result<void> remove_all(const std::string& dir) override { return files_.remove_all(dir); }
     Result<void> make_dirs(const std::string& dir) override { return files_.make_dirs(dir); }
     Result<void> sync_dir(const std::string& dir) override { return files_.sync_dir(dir); }
+    Result<std::uint64_t> free_bytes(const std::string& dir) override {
+        return files_.free_bytes(dir);
+    }
     Result<std::unique_ptr<storage::FileLock>> lock(const std::string& path) override {
         return files_.lock(path);
     }

@@ -27,7 +27,7 @@ SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients,
       prng_(prng),
       tick_us_(world.options.tick_us),
       disk_(world.options.disk),
-      engine_(std::make_unique<storage::MemEngine>()) {
+      engine_(std::make_shared<storage::MemEngine>()) {
     if (world_.options.uneven_ticks) {
         tick_us_ += prng_.below(tick_us_ / 3);
     }
@@ -99,7 +99,7 @@ void SimNode::start(std::uint64_t crash_after) {
     bool ready = open_storage(recovered);
     if (ready) {
         auto state = storage::StateMachine::open(
-            *engine_, storage::StateMachineOptions{.member = id_, .boot = boot});
+            engine_, storage::StateMachineOptions{.member = id_, .boot = boot});
         if (!state) {
             return world_.verdict.fail("D2", "state: " + to_string(state.error()));
         }

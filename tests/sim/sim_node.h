@@ -126,7 +126,7 @@ class SimNode {
 
     storage::SimFs files_;
     std::unique_ptr<storage::FileSystem> sabotaged_files_;
-    std::unique_ptr<storage::MemEngine> engine_;
+    std::shared_ptr<storage::MemEngine> engine_;
     std::unique_ptr<storage::LogStore> log_;
     std::unique_ptr<storage::StateMachine> state_;
     std::unique_ptr<server::Replica> replica_;

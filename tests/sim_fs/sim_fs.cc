@@ -328,6 +328,13 @@ Result<void> SimFs::sync_dir(const std::string& dir) {
     return ok();
 }
 
+Result<std::uint64_t> SimFs::free_bytes(const std::string& dir) {
+    CAIRN_TRY(enter(SimOpKind::kFreeBytes, dir));
+    CAIRN_TRY(find_dir(dir));
+    const std::uint64_t used = bytes_used();
+    return capacity_ > used ? capacity_ - used : 0;
+}
+
 Result<std::unique_ptr<FileLock>> SimFs::lock(const std::string& path) {
     CAIRN_TRY(enter(SimOpKind::kLock, path));
     const auto parts = components(path);

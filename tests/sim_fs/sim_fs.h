@@ -33,6 +33,7 @@ enum class SimOpKind : std::uint8_t {
     kRemove,
     kMakeDirs,
     kSyncDir,
+    kFreeBytes,
     kLock,
 };
 
@@ -96,6 +97,7 @@ class SimFs final : public FileSystem {
     Result<void> remove_all(const std::string& dir) override;
     Result<void> make_dirs(const std::string& dir) override;
     Result<void> sync_dir(const std::string& dir) override;
+    Result<std::uint64_t> free_bytes(const std::string& dir) override;
     Result<std::unique_ptr<FileLock>> lock(const std::string& path) override;
 
     // The power goes: what was not synced is lost as `how` says, open files and locks are dead,

@@ -110,9 +110,9 @@ TEST_CASE("a checkpoint of an engine travels piece by piece", "[snapshot]") {
         batch.put(ColumnFamily::kMeta, "key" + std::to_string(i), std::string(100, 'v'));
     }
     REQUIRE(engine.write(batch).has_value());
-    REQUIRE(files.make_dirs("out").has_value());
     SnapshotManifest manifest = manifest_of({});
-    manifest.files = engine.checkpoint("out").value().files;
+    REQUIRE(engine.checkpoint("out").has_value());
+    manifest.files = list_snapshot_files(files, "out").value();
     REQUIRE(write_manifest(files, "out", manifest).has_value());
 
     SnapshotReader reader(files, "out", read_manifest(files, "out").value());

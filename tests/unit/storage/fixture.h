@@ -50,17 +50,14 @@ inline const std::string kOpenEnd(1, '\0');
 // The last index handed out is remembered, so tests only name requests.
 class Fixture {
   public:
-    explicit Fixture(KvEngine* engine = nullptr) : engine_(engine) {
-        if (engine_ == nullptr) {
-            memory_ = std::make_unique<MemEngine>();
-            engine_ = memory_.get();
-        }
+    explicit Fixture(std::shared_ptr<MemEngine> memory = std::make_shared<MemEngine>())
+        : memory_(std::move(memory)) {
         reopen();
     }
 
     void reopen() {
         machine_.reset();
-        auto opened = StateMachine::open(*engine_, {kSelf, kBoot});
+        auto opened = StateMachine::open(memory_, {kSelf, kBoot});
         REQUIRE(opened.has_value());
         machine_ = std::move(opened.value());
     }
@@ -91,13 +88,16 @@ class Fixture {
         return output.results.front();
     }
 
-    // One configuration entry that carries such a command; its result.
-    ApplyResult run_change(raft::ConfChangeKind kind, command::CommandKind command,
+    // A configuration entry without a command.
+    ApplyOutput apply_change(const raft::ConfChange& change) {
+        return apply({{next_id(), raft::EntryKind::kConfig, raft::encode_conf_change(change)}});
+    }
+    // One of `node` that carries such a command; its result.
+    ApplyResult run_change(raft::ConfChangeKind kind, NodeId node, command::CommandKind command,
                            const command::MemberInfo& info) {
         raft::Entry inner = entry(command, info);
         inner.kind = raft::EntryKind::kConfig;
-        inner.payload = raft::encode_conf_change(
-            {kind, NodeId{std::max<std::uint64_t>(1, info.id())}, inner.payload});
+        inner.payload = raft::encode_conf_change({kind, node, inner.payload});
         ApplyOutput output = apply({inner});
         REQUIRE(output.results.size() == 1);
         last_ = output;
@@ -177,8 +177,7 @@ class Fixture {
     void forget_last() { last_ = {}; }
 
   private:
-    std::unique_ptr<MemEngine> memory_;
-    KvEngine* engine_;
+    std::shared_ptr<MemEngine> memory_;
     std::unique_ptr<StateMachine> machine_;
     std::uint64_t index_ = 0;
     std::uint64_t sequence_ = 0;

@@ -52,7 +52,7 @@ std::uint64_t seed_or(std::uint64_t fallback) {
 
 Program::Program(Host& host, std::uint64_t seed) : host_(host), prng_(seed) {
     open();
-    auto twin = StateMachine::open(twin_engine_, {kMember, kBoot});
+    auto twin = StateMachine::open(std::make_shared<MemEngine>(), {kMember, kBoot});
     REQUIRE(twin.has_value());
     twin_ = std::move(twin.value());
 }
@@ -60,7 +60,7 @@ Program::Program(Host& host, std::uint64_t seed) : host_(host), prng_(seed) {
 Program::~Program() = default;
 
 void Program::open() {
-    auto opened = StateMachine::open(host_.engine(), {kMember, kBoot});
+    auto opened = StateMachine::open(host_.shared(), {kMember, kBoot});
     REQUIRE(opened.has_value());
     machine_ = std::move(opened.value());
 }

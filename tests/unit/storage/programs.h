@@ -20,17 +20,18 @@ namespace cairn::storage::test {
 class Host {
   public:
     virtual ~Host() = default;
-    virtual KvEngine& engine() = 0;
+    [[nodiscard]] virtual std::shared_ptr<KvEngine> shared() = 0;
+    KvEngine& engine() { return *shared(); }
     virtual void crash() = 0;
 };
 
 class MemHost final : public Host {
   public:
-    KvEngine& engine() override { return *engine_; }
+    [[nodiscard]] std::shared_ptr<KvEngine> shared() override { return engine_; }
     void crash() override { engine_ = engine_->after_crash(); }
 
   private:
-    std::unique_ptr<MemEngine> engine_ = std::make_unique<MemEngine>();
+    std::shared_ptr<MemEngine> engine_ = std::make_shared<MemEngine>();
 };
 
 // CAIRN_SEED when set, else `fallback`.
@@ -76,7 +77,6 @@ class Program {
     Host& host_;
     Prng prng_;
     std::unique_ptr<StateMachine> machine_;
-    MemEngine twin_engine_;
     std::unique_ptr<StateMachine> twin_;
     Model model_;
     std::vector<raft::Entry> log_;

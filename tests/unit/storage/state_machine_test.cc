@@ -1,5 +1,10 @@
 #include "storage/state_machine.h"
 
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
 #include "fixture.h"
 #include "raft/conf_change.h"
 #include "storage/mvcc/key_counts.h"
@@ -120,7 +125,7 @@ TEST_CASE("What is not flushed is lost by a crash, applied index and data togeth
     store.collect_all();
 
     const auto survivor = store.memory().after_crash();
-    Fixture again(survivor.get());
+    Fixture again(survivor);
     CHECK(again.machine().applied_state().applied.index == Index{1});
     CHECK(again.revision() == 2);
     CHECK(again.machine().view()->compacted() == 0);
@@ -169,60 +174,129 @@ command::MemberInfo member_info(std::uint64_t id, const std::string& peer_url, b
     return info;
 }
 
+// Member 1, entry 1.
+void bootstrap(Fixture& store) {
+    const std::string info = member_info(1, "http://one:2380", false).SerializeAsString();
+    store.apply_change({raft::ConfChangeKind::kBootstrapVoter, NodeId{1}, Bytes::copy_of(info)});
+}
+
+raft::ConfState conf_of(Fixture& store) { return *store.machine().applied_state().conf; }
+
 }  // namespace
 
 TEST_CASE("Members are added, promoted, updated and removed by configuration entries") {
     Fixture store;
-    const auto change = [&](auto kind, auto command, const command::MemberInfo& info) {
-        return store.run_change(kind, command, info);
-    };
+    const NodeId nine{9};
+    bootstrap(store);
     // A learner; its proposer gets the answer that etcd gives.
-    auto result = change(raft::ConfChangeKind::kAddLearner, command::MEMBER_ADD,
-                         member_info(9, "http://a:2380", true));
+    auto result = store.run_change(raft::ConfChangeKind::kAddLearner, nine, command::MEMBER_ADD,
+                                   member_info(9, "http://a:2380", true));
     REQUIRE_FALSE(result.error.has_value());
     etcdserverpb::MemberAddResponse added;
     REQUIRE(added.ParseFromString(std::string(result.body.view())));
     CHECK(added.member().id() == 9);
     CHECK(added.member().islearner());
-    REQUIRE(added.members_size() == 1);
-    CHECK(added.members(0).peerurls(0) == "http://a:2380");
+    REQUIRE(added.members_size() == 2);
+    CHECK(added.members(1).peerurls(0) == "http://a:2380");
     CHECK(store.last().members_changed);
+    CHECK(conf_of(store).learners == std::vector<NodeId>{nine});
 
-    REQUIRE_FALSE(
-        change(raft::ConfChangeKind::kAddVoter, command::MEMBER_PROMOTE, member_info(9, "", false))
-            .error.has_value());
-    CHECK_FALSE(store.machine().view()->members().value().at(0).is_learner());
-    REQUIRE_FALSE(change(raft::ConfChangeKind::kUpdate, command::MEMBER_UPDATE,
-                         member_info(9, "http://b:2380", false))
+    REQUIRE_FALSE(store
+                      .run_change(raft::ConfChangeKind::kAddVoter, nine, command::MEMBER_PROMOTE,
+                                  member_info(9, "", false))
                       .error.has_value());
-    CHECK(store.machine().view()->members().value().at(0).peer_urls(0) == "http://b:2380");
-    CHECK(change(raft::ConfChangeKind::kUpdate, command::MEMBER_UPDATE, member_info(8, "x", false))
+    CHECK_FALSE(store.machine().view()->members().value().at(1).is_learner());
+    CHECK(conf_of(store).voters == std::vector<NodeId>{NodeId{1}, nine});
+    CHECK(conf_of(store).voters_outgoing == std::vector<NodeId>{NodeId{1}});
+    store.apply_change({raft::ConfChangeKind::kLeaveJoint, {}, {}});
+    CHECK(conf_of(store).voters_outgoing.empty());
+
+    REQUIRE_FALSE(store
+                      .run_change(raft::ConfChangeKind::kUpdate, nine, command::MEMBER_UPDATE,
+                                  member_info(9, "http://b:2380", false))
+                      .error.has_value());
+    CHECK(store.machine().view()->members().value().at(1).peer_urls(0) == "http://b:2380");
+    CHECK(store
+              .run_change(raft::ConfChangeKind::kUpdate, nine, command::MEMBER_UPDATE,
+                          member_info(8, "x", false))
               .error == Errc::kMemberNotFound);
 
-    result =
-        change(raft::ConfChangeKind::kRemove, command::MEMBER_REMOVE, member_info(9, "", false));
+    result = store.run_change(raft::ConfChangeKind::kRemove, nine, command::MEMBER_REMOVE,
+                              member_info(9, "", false));
     etcdserverpb::MemberRemoveResponse removed;
     REQUIRE(removed.ParseFromString(std::string(result.body.view())));
-    CHECK(removed.members_size() == 0);
-    CHECK(store.machine().view()->members().value().empty());
-    CHECK(store.machine().view()->removed_members().value() == std::vector<NodeId>{NodeId{9}});
+    CHECK(removed.members_size() == 1);
+    CHECK(store.machine().view()->members().value().size() == 1);
+    CHECK(store.machine().view()->removed_members().value() == std::vector<NodeId>{nine});
     // Nothing of this is a change of the store.
     CHECK(store.revision() == 1);
+    // What the engine says of it is what a restart finds.
+    const raft::ConfState conf = conf_of(store);
+    store.reopen();
+    CHECK(conf_of(store) == conf);
 }
 
 TEST_CASE("A member changes with the configuration or not at all") {
     Fixture store;
+    bootstrap(store);
     CHECK(store.run(command::MEMBER_ADD, member_info(9, "http://a:2380", false)).error ==
           Errc::kMalformedRequest);
-    CHECK(store.run_change(raft::ConfChangeKind::kAddVoter, command::PUT, {}).error ==
+    CHECK(store.run_change(raft::ConfChangeKind::kAddVoter, NodeId{9}, command::PUT, {}).error ==
           Errc::kMalformedRequest);
-    CHECK(store.machine().view()->members().value().empty());
+    CHECK(store.machine().view()->members().value().size() == 1);
     // To leave a joint configuration says nothing of members; views of them may change.
-    const ApplyOutput left =
-        store.apply({{store.next_id(), raft::EntryKind::kConfig,
-                      raft::encode_conf_change({raft::ConfChangeKind::kLeaveJoint, {}, {}})}});
+    const ApplyOutput left = store.apply_change({raft::ConfChangeKind::kLeaveJoint, {}, {}});
     CHECK(left.members_changed);
     CHECK(left.results.empty());
+}
+
+TEST_CASE("A configuration entry that makes no sense stops the member") {
+    Fixture store;
+    bootstrap(store);
+    const raft::Entry entry{store.next_id(), raft::EntryKind::kConfig,
+                            raft::encode_conf_change({raft::ConfChangeKind::kLeaveJoint, {}, {}})};
+    CHECK(store.machine().apply(std::span(&entry, 1)).error().code == Errc::kMalformed);
+}
+
+TEST_CASE("An engine of the format before takes its configuration from the log, once") {
+    const auto engine = std::make_shared<MemEngine>();
+    WriteBatch batch;
+    batch.put(ColumnFamily::kMeta, "format", std::string("\0\0\0\1", 4));
+    batch.put(ColumnFamily::kMeta, "applied", schema::encode_applied({Term{2}, Index{8}}));
+    REQUIRE(engine->write(batch).has_value());
+    CHECK_FALSE(read_applied_state(*engine).value().conf.has_value());
+    CHECK(StateMachine::open(engine, {kSelf, kBoot}).error().code == Errc::kCorrupt);
+    raft::ConfState conf;
+    conf.voters = {NodeId{1}, NodeId{2}};
+    REQUIRE(StateMachine::open(engine, {kSelf, kBoot}, conf).has_value());
+    CHECK(read_applied_state(*engine).value().conf == conf);
+    CHECK(engine->get(ColumnFamily::kMeta, "format").value() == std::string("\0\0\0\2", 4));
+    raft::ConfState other;
+    other.voters = {NodeId{3}};
+    REQUIRE(StateMachine::open(engine, {kSelf, kBoot}, other).has_value());
+    CHECK(read_applied_state(*engine).value().conf == conf);
+}
+
+TEST_CASE("A replaced engine is the state at once, and reads of the old one go on") {
+    Fixture store;
+    bootstrap(store);
+    store.put("a", "old");
+    const auto before = store.machine().view();
+    Fixture other;
+    bootstrap(other);
+    for (int i = 0; i < 5; ++i) {
+        other.put("b", "new");
+    }
+    REQUIRE(store.machine().replace(other.machine().engine()).has_value());
+    CHECK(store.machine().applied_state().applied.index == Index{6});
+    CHECK(store.machine().view()->revision() == 6);
+    CHECK(store.machine().flush().value() == Index{6});
+    std::string body;
+    REQUIRE(before->range(range_of("a"), body).has_value());
+    CHECK(Fixture::parse<etcdserverpb::RangeResponse>(body).kvs(0).value() == "old");
+    body.clear();
+    REQUIRE(store.machine().view()->range(range_of("a"), body).has_value());
+    CHECK(Fixture::parse<etcdserverpb::RangeResponse>(body).count() == 0);
 }
 
 etcdserverpb::AlarmRequest alarm_of(etcdserverpb::AlarmRequest::AlarmAction action,
@@ -289,8 +363,9 @@ TEST_CASE("CORRUPT refuses every write; reads and lowering the alarm go on") {
 TEST_CASE("Counts of keys are recorded after so many changes, and before these are removed") {
     constexpr int kPutsInTxn = 128;
     const auto changes_to_store = static_cast<int>(mvcc::KeyCountsOptions().changes_to_store);
-    MemEngine engine;
-    Fixture store(&engine);
+    const auto memory = std::make_shared<MemEngine>();
+    MemEngine& engine = *memory;
+    Fixture store(memory);
     const auto recorded_at = [&engine] {
         const auto record = engine.get(ColumnFamily::kMeta, schema::kMetaCounts).value();
         return record ? mvcc::KeyTally(1).decode(*record).value() : 0;
@@ -333,8 +408,9 @@ TEST_CASE("Counts of keys are recorded after so many changes, and before these a
 }
 
 TEST_CASE("A directory without a record of counts, and whose changes are gone, is counted") {
-    MemEngine engine;
-    Fixture store(&engine);
+    const auto memory = std::make_shared<MemEngine>();
+    MemEngine& engine = *memory;
+    Fixture store(memory);
     store.put("a", "1");
     store.put("b", "1");
     store.del(delete_of("a"));
@@ -353,10 +429,10 @@ TEST_CASE("A directory without a record of counts, and whose changes are gone, i
 }
 
 TEST_CASE("A directory of another format is refused") {
-    MemEngine engine;
+    const auto engine = std::make_shared<MemEngine>();
     WriteBatch batch;
-    batch.put(ColumnFamily::kMeta, "format", std::string("\0\0\0\x02", 4));
-    REQUIRE(engine.write(batch).has_value());
+    batch.put(ColumnFamily::kMeta, "format", std::string("\0\0\0\x03", 4));
+    REQUIRE(engine->write(batch).has_value());
     const auto opened = StateMachine::open(engine, {kSelf, kBoot});
     REQUIRE_FALSE(opened.has_value());
     CHECK(opened.error().code == Errc::kUnsupportedVersion);

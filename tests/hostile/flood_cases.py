@@ -32,13 +32,17 @@ def flood(name: str, frames: Callable[[int], bytes], expect: str, reading: bool 
             connection.send(b"".join(map(frames, range(FLOOD))), reading, seconds=5.0)
             connection.send(h2.frame(h2.PING, 0, 0, b"the last"), reading, seconds=1.0)
             connection.read_until(lambda: connection.goaway() is not None or
-                                  any(one.payload == b"the last" for one in connection.frames), 5.0)
+                                  heard_the_last(connection), 5.0)
             if connection.goaway() is None and not connection.closed:
-                return "endured"
+                return "endured" if heard_the_last(connection) else "no answer to the last PING"
             connection.wait_closed()
             return "; ".join(connection.ending())
 
     return Case(name, act, expect, 8, AS_ETCD + "|endured")
+
+
+def heard_the_last(connection: h2.Connection) -> bool:
+    return any(one.kind == h2.PING and one.payload == b"the last" for one in connection.frames)
 
 
 def stream_of(number: int) -> int:
@@ -137,13 +141,17 @@ def unfinished_messages(subject: Subject) -> str:
 
 
 def fill_unread(subject: Subject) -> None:
+    if subject.has_unread:
+        return
+    subject.has_unread = True
     with subject.connect() as connection:
         connection.send(h2.call(PUT_PATH, h2.put(b"unread", bytes(UNREAD_VALUE))))
         assert connection.outcome() == "grpc 0"
 
 
 def zero_window(subject: Subject) -> str:
-    """Asks for 16 × 200 × 256 KiB and gives no window to send it in."""
+    """Asks for 16 × 200 × 256 KiB and gives no window to send it in. That the answers were there
+    shows in one that is let through at the end."""
     fill_unread(subject)
     hello = h2.PREFACE + h2.settings((h2.INITIAL_WINDOW_SIZE, 0))
     connections = [subject.connect(hello) for _ in range(16)]
@@ -151,14 +159,26 @@ def zero_window(subject: Subject) -> str:
     for connection in connections:
         connection.send(asked)
     time.sleep(1.0)
-    got = sum(connection.count(h2.DATA) for connection in connections)
     for connection in connections:
-        connection.socket.close()
-    return f"{got} DATA frames"
+        connection.receive()
+    got = sum(connection.count(h2.DATA) for connection in connections)
+    outcomes = {let_through(connection) for connection in connections}
+    return f"{got} DATA frames, then {', '.join(sorted(outcomes))}"
+
+
+def let_through(connection: h2.Connection) -> str:
+    """What becomes of the first of the answers that waited."""
+    room = h2.u32(2 * UNREAD_VALUE)
+    connection.send(h2.frame(h2.WINDOW_UPDATE, 0, 1, room) +
+                    h2.frame(h2.WINDOW_UPDATE, 0, 0, room))
+    outcome = connection.outcome()
+    whole = len(connection.body_of(1)) > UNREAD_VALUE
+    connection.socket.close()
+    return f"{'a whole answer' if whole else 'no answer'}, {outcome}"
 
 
 def unread_socket(subject: Subject) -> str:
-    """A window without end, and nobody reads the socket."""
+    """A window without end, and nobody reads the socket. What waits in it is an answer."""
     fill_unread(subject)
     hello = h2.PREFACE + h2.settings((h2.INITIAL_WINDOW_SIZE, 0x7FFFFFFF)) + h2.frame(
         h2.WINDOW_UPDATE, 0, 0, h2.u32(0x7FFF0000 - 65535))
@@ -167,9 +187,12 @@ def unread_socket(subject: Subject) -> str:
     for connection in connections:
         connection.send(asked, reading=False, seconds=2.0)
     time.sleep(1.0)
+    answered = 0
     for connection in connections:
+        connection.read_until(lambda one=connection: one.count(h2.DATA) > 0)
+        answered += connection.count(h2.DATA) > 0
         connection.socket.close()
-    return "nothing"
+    return f"{answered} of {len(connections)} answered"
 
 
 def one_byte_windows(subject: Subject) -> str:
@@ -181,7 +204,9 @@ def one_byte_windows(subject: Subject) -> str:
         connection.send(h2.call(RANGE_PATH, h2.field(1, b"unread")))
         connection.send(b"".join(h2.frame(h2.WINDOW_UPDATE, 0, 1, h2.u32(1)) for _ in range(FLOOD)))
         connection.read_until(lambda: connection.count(h2.DATA) >= FLOOD, 3.0)
-        return "; ".join(connection.ending()) or "endured"
+        got = len(connection.body_of(1))
+        share = "nothing" if got == 0 else "a part" if got <= FLOOD else "more than asked for"
+        return "; ".join([share, *connection.ending()])
 
 
 MEMORY_CASES = [
@@ -191,9 +216,10 @@ MEMORY_CASES = [
     Case("600 MB of unfinished messages", unfinished_messages,
          "some ended with ResourceExhausted", 320, ".*", alone=True),
     # For each of 16 connections 4 MiB of unread answers, and 16 reads under way.
-    Case("zero window", zero_window, "0 DATA frames", 192, alone=True),
-    Case("unread socket", unread_socket, "nothing", 192, alone=True),
-    Case("windows of one byte", one_byte_windows, "endured|" + CALM_OR_CLOSED),
+    Case("zero window", zero_window, "0 DATA frames, then a whole answer, grpc 0", 192,
+         alone=True),
+    Case("unread socket", unread_socket, "16 of 16 answered", 192, alone=True),
+    Case("windows of one byte", one_byte_windows, "a part; " + CALM_OR_CLOSED),
 ]
 
 

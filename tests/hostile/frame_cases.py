@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import h2
 from h2 import END_HEADERS, END_STREAM
 from subject import PUT_PATH, SANITIZED, Case, Subject, one_put
 
-SEED = 20_261_126
+SEED = int(os.environ.get("CAIRN_SEED", "20261126"))
 GARBAGE_CONNECTIONS = 400 if SANITIZED else 2000
 PUT = h2.put(b"k", b"v")
 OPEN_CALL = h2.headers_frame(h2.request())

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import flood_cases
 import h2
 from call_cases import BODY_CASES, HEAD_CASES
-from frame_cases import FRAME_CASES, GARBAGE_CASES, HPACK_CASES, PREFACE_CASES
+from frame_cases import FRAME_CASES, GARBAGE_CASES, HPACK_CASES, PREFACE_CASES, SEED
 from nodes import Cluster, Node, wait_until
 from peer_cases import Peers
 from subject import HEADING, PUT_SECONDS_MAX, Case, Row, Subject
@@ -124,12 +124,33 @@ def kill(subject: Subject) -> str:
     return "killed"
 
 
+def on_a_stopped_server(case: Case) -> Case:
+    """A server that stands still gives none of the answers that the case is about."""
+
+    def act(subject: Subject) -> str:
+        flood_cases.fill_unread(subject)
+        subject.node.process.send_signal(signal.SIGSTOP)
+        try:
+            return case.act(subject)
+        finally:
+            subject.node.process.send_signal(signal.SIGCONT)
+
+    return dataclasses.replace(case, name=f"control: {case.name}, stopped", act=act)
+
+
+def client_case(name: str) -> Case:
+    return next(case for case in CLIENT_CASES if case.name == name)
+
+
 CONTROLS = [
     (Case("control: another answer", lambda _: "this", "that"), "expected 'that'"),
     (Case("control: sockets kept", keep_connections, "kept"), "5 sockets are still open"),
     (dataclasses.replace(flood_cases.MEMORY_CASES[1], name="control: memory grown", growth_mib=16),
      "memory grew by"),
     (Case("control: nobody served", stop_for_a_while, "stopped"), "a put took|a put without"),
+    *((on_a_stopped_server(client_case(name)), "expected")
+      for name in ("frames of an unknown kind", "zero window", "unread socket",
+                   "windows of one byte")),
     (Case("control: the server killed", kill, "killed"), "the server ended"),
 ]
 
@@ -158,6 +179,7 @@ def main() -> int:
         ORDERLY.add(-signal.SIGTERM)
         cases = [dataclasses.replace(case, expect=case.etcd or case.expect, growth_mib=1 << 20)
                  for case in cases]
+    print(f"CAIRN_SEED={SEED}")
     print(HEADING)
     rows = against_clients(cases)
     if not options.etcd:

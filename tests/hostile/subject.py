@@ -90,6 +90,7 @@ class Subject:
         self.node = node
         self.port = node.client_port
         self.pid = node.process.pid
+        self.has_unread = False  # the large value that nobody reads
         self.client = HonestClient(self.port)
         self.client.report()
 

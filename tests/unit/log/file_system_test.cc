@@ -12,6 +12,7 @@
 
 #include "catch.h"
 
+#include "seed.h"
 #include "storage/posix_fs.h"
 #include "temp_dir.h"
 #include "tests/power_cut/power_cut_fs.h"
@@ -258,8 +259,9 @@ TEST_CASE("a crash tears a write between sectors", "[fs][sim]") {
 }
 
 TEST_CASE("a random crash leaves each sector in one of its versions", "[fs][sim]") {
-    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
-        INFO("seed " << seed);
+    const auto [first, last] = seeds_up_to(50);
+    for (std::uint64_t seed = first; seed <= last; ++seed) {
+        INFO("CAIRN_SEED=" << seed);
         SimFs files;
         Prng prng(seed);
         files.put_file("/f", std::string(1024, '0'));

@@ -6,6 +6,7 @@
 #include "catch.h"
 
 #include "log_harness.h"
+#include "seed.h"
 #include "storage/wal_format.h"
 
 namespace cairn::storage {
@@ -284,8 +285,9 @@ TEST_CASE("whatever a segment holds, opening ends with a log or an error", "[log
     auto files = disk_with(three_steps());
     const std::string good = files->content(kFirstSegment).value();
     const raft::Recovered whole = model_of(three_steps());
-    for (std::uint64_t seed = 1; seed <= 400; ++seed) {
-        INFO("seed " << seed);
+    const auto [first, last] = seeds_up_to(400);
+    for (std::uint64_t seed = first; seed <= last; ++seed) {
+        INFO("CAIRN_SEED=" << seed);
         Prng prng(seed);
         std::string content = good;
         const std::uint64_t damages = prng.between(1, 6);

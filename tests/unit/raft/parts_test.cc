@@ -8,6 +8,7 @@
 #include "raft/read_queue.h"
 #include "raft/tracker.h"
 #include "raft/writes.h"
+#include "seed.h"
 #include "unit/raft/fixture.h"
 
 namespace cairn::raft::testing {
@@ -102,7 +103,9 @@ TEST_CASE("inflights are bounded in count and in bytes", "[raft][inflights]") {
 }
 
 TEST_CASE("inflights count as a plain list does", "[raft][inflights][random]") {
-    Prng prng(4711);
+    const std::uint64_t seed = seed_or(4711);
+    INFO("CAIRN_SEED=" << seed);
+    Prng prng(seed);
     Inflights window(37, 5000);
     std::deque<std::pair<std::uint64_t, std::uint64_t>> twin;
     std::uint64_t last = 0;
@@ -145,7 +148,9 @@ TEST_CASE("the log answers for its terms down to the floor", "[raft][log]") {
 }
 
 TEST_CASE("the search for a common prefix finds what a scan finds", "[raft][log][random]") {
-    Prng prng(99);
+    const std::uint64_t seed = seed_or(99);
+    INFO("CAIRN_SEED=" << seed);
+    Prng prng(seed);
     for (int round = 0; round < 300; ++round) {
         std::vector<Entry> entries;
         std::uint64_t term = 1;
@@ -403,7 +408,9 @@ TEST_CASE("a forwarded proposal is new once in a term", "[raft][forward]") {
 }
 
 TEST_CASE("the window never says new twice", "[raft][forward][random]") {
-    Prng prng(31);
+    const std::uint64_t seed = seed_or(31);
+    INFO("CAIRN_SEED=" << seed);
+    Prng prng(seed);
     ForwardWindow window;
     std::vector<ProposalId> taken;
     std::uint64_t base = 1;

@@ -56,6 +56,7 @@ def check_file(source: Source) -> Iterable[Finding]:
         yield from layers.check_layers(source)
         yield from layers.check_include_order(source)
         yield from bans.check_bans(source)
+        yield from bans.check_macros(source)
         yield from bans.check_coroutines(source)
         yield from sizes.check_braces(source)
         yield from sizes.check_header_form(source)

@@ -64,6 +64,20 @@ BANS = (
         "a test waits for a condition, not for a time", ("tests/",), ("tests/process/",)),
 )
 
+# The closed list of what the shipped code may define, each where it stands; the reason is why no
+# function can do it.
+_MACROS = {
+    "CAIRN_ASSERT": ("base/assert.h", "says the condition and its place"),
+    "CAIRN_DCHECK": ("base/assert.h", "its condition costs nothing where it is off"),
+    "CAIRN_UNREACHABLE": ("base/assert.h", "says its place"),
+    "CAIRN_TRY": ("base/result.h", "returns from its caller"),
+    "CAIRN_CO_TRY": ("base/result.h", "returns from its caller"),
+    "CAIRN_MUTANT": ("base/mutant.h", "leaves nothing of its name in a shipped program"),
+    "XXH_STATIC_LINKING_ONLY": ("storage/wal_format.cc", "a switch of the library's header"),
+}
+_DEFINE = re.compile(r"^\s*#\s*define\s+(?P<name>\w+)", re.MULTILINE)
+_MUTANT = re.compile(r"\bCAIRN_MUTANTS?\b")
+
 _USING_NAMESPACE = re.compile(r"\busing\s+namespace\b")
 _TODO = re.compile(r"\bTODO\b(?!\((?:ADR-\d{4}|issue-\d+|#\d+)\))")
 _FIXME = re.compile(r"\bFIXME\b|\bXXX\b")
@@ -88,6 +102,21 @@ def check_bans(source: Source) -> Iterable[Finding]:
     if source.is_header:
         for match in _USING_NAMESPACE.finditer(source.code):
             yield source.finding(source.line_of(match.start()), "using-namespace", "in a header")
+
+
+def check_macros(source: Source) -> Iterable[Finding]:
+    """Macros are a closed list; mutants stay out of headers, which objects of both kinds have."""
+    if not source.path.startswith(_SHIPPED):
+        return
+    for match in _DEFINE.finditer(source.code):
+        name = match.group("name")
+        if _MACROS.get(name, ("",))[0] != source.path:
+            yield source.finding(source.line_of(match.start("name")), "macro",
+                                 f"{name}: not in the closed list of macros")
+    if source.is_header and source.path != "base/mutant.h":
+        for match in _MUTANT.finditer(source.code):
+            yield source.finding(source.line_of(match.start()), "mutant-in-header",
+                                 "a mutant stands in a .cc file")
 
 
 def check_words(source: Source) -> Iterable[Finding]:

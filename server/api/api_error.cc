@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 namespace cairn::server::api {
 
@@ -70,12 +71,17 @@ ApiError api_error(Errc code) {
             return {kInvalidArgument, "etcdserver: duplicate key given in txn request"};
         case Errc::kInvalidSortOption: return {kInvalidArgument, "etcdserver: invalid sort option"};
         case Errc::kCompacted:
-            return {kOutOfRange, "etcdserver: mvcc: required revision has been compacted"};
+            return {kOutOfRange, CAIRN_MUTANT(api_compacted_text)
+                                     ? "mvcc: required revision has been compacted"
+                                     : "etcdserver: mvcc: required revision has been compacted"};
         case Errc::kFutureRev:
             return {kOutOfRange, "etcdserver: mvcc: required revision is a future revision"};
         case Errc::kNoSpaceQuota:
             return {kResourceExhausted, "etcdserver: mvcc: database space exceeded"};
-        case Errc::kRequestTooLarge: return {kInvalidArgument, "etcdserver: request is too large"};
+        case Errc::kRequestTooLarge:
+            return {
+                CAIRN_MUTANT(api_too_large_is_exhausted) ? kResourceExhausted : kInvalidArgument,
+                "etcdserver: request is too large"};
         case Errc::kInvalidClientApiVersion:
             return {kInvalidArgument, "etcdserver: invalid client api version"};
         // Lease.
@@ -158,7 +164,7 @@ ApiError api_error(Errc code) {
 wire::GrpcStatus to_status(const Error& error) {
     const ApiError wire_form = api_error(error.code);
     std::string message(wire_form.text);
-    if (wire_form.with_detail) {
+    if (wire_form.with_detail && !CAIRN_MUTANT(api_error_without_detail)) {
         message += error.detail;
     }
     return {wire_form.code, std::move(message)};

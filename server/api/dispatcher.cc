@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "server/api/api_error.h"
 #include "server/api/cluster_api.h"
 #include "server/api/health_api.h"
@@ -95,7 +96,10 @@ Reply Dispatcher::format(const ProposalOutcome& outcome, Term term) const {
             return format_error(*applied->error);
         }
         return {.status = {},
-                .body = with_header({identity_, applied->revision, term}, applied->body.view())};
+                .body = with_header(
+                    {identity_, applied->revision - (CAIRN_MUTANT(api_header_before_write) ? 1 : 0),
+                     term},
+                    applied->body.view())};
     }
     if (const auto* not_applied = std::get_if<NotApplied>(&outcome)) {
         return format_error(not_applied->reason);

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "base/mutant.h"
+
 namespace cairn::server::api {
 
 namespace {
@@ -39,7 +41,7 @@ class HeaderWriter {
             return;
         }
         bytes_[size_++] = tag;
-        for (; value >= 0x80; value >>= 7U) {
+        for (; value >= 0x80 + (CAIRN_MUTANT(api_varint_bound) ? 1U : 0U); value >>= 7U) {
             bytes_[size_++] = static_cast<char>((value & 0x7fU) | 0x80U);
         }
         bytes_[size_++] = static_cast<char>(value);

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/mutant.h"
 #include "server/api/write_set.h"
 
 namespace cairn::server::api {
@@ -46,11 +47,11 @@ Result<void> validate_operation(const RequestOp& operation, std::size_t ops_max)
 Result<void> validate_txn_operations(const TxnRequest& request, std::size_t ops_max) {
     const auto used = static_cast<std::size_t>(
         std::max({request.compare_size(), request.success_size(), request.failure_size()}));
-    if (used > ops_max) {
+    if (used > ops_max || (CAIRN_MUTANT(api_txn_of_max_ops_refused) && used == ops_max)) {
         return Errc::kTooManyOps;
     }
     for (const auto& compare : request.compare()) {
-        if (compare.key().empty()) {
+        if (compare.key().empty() && !CAIRN_MUTANT(api_guard_without_key_passes)) {
             return Errc::kEmptyKey;
         }
     }
@@ -70,7 +71,8 @@ Result<WriteSet> collect_writes(const Operations& operations);
 Result<void> add_nested_writes(const TxnRequest& nested, WriteSet& writes) {
     CAIRN_TRY(WriteSet success, collect_writes(nested.success()));
     CAIRN_TRY(WriteSet failure, collect_writes(nested.failure()));
-    if (writes.collides_with_puts_of(success) || writes.collides_with_puts_of(failure)) {
+    if (writes.collides_with_puts_of(success) ||
+        (writes.collides_with_puts_of(failure) && !CAIRN_MUTANT(api_failure_branch_unchecked))) {
         return Errc::kDuplicateKey;
     }
     writes.merge(std::move(success));
@@ -134,7 +136,7 @@ Result<void> validate_put(const etcdserverpb::PutRequest& request) {
     if (request.ignore_value() && !request.value().empty()) {
         return Errc::kValueProvided;
     }
-    if (request.ignore_lease() && request.lease() != 0) {
+    if (request.ignore_lease() && request.lease() != 0 && !CAIRN_MUTANT(api_ignored_lease_passes)) {
         return Errc::kLeaseProvided;
     }
     return ok();
@@ -168,7 +170,8 @@ Result<void> validate_alarm(const etcdserverpb::AlarmRequest& request) {
 
 Result<void> validate_request_size(std::size_t request_bytes, const RequestLimits& limits) {
     const std::size_t entry_bytes =
-        kEntryHeaderBytes + kEntryTagBytes + varint_bytes(request_bytes) + request_bytes;
+        (CAIRN_MUTANT(api_size_without_entry) ? 0 : kEntryHeaderBytes + kEntryTagBytes) +
+        varint_bytes(request_bytes) + request_bytes;
     if (entry_bytes > limits.request_bytes_max) {
         return Errc::kRequestTooLarge;
     }
@@ -176,7 +179,8 @@ Result<void> validate_request_size(std::size_t request_bytes, const RequestLimit
 }
 
 bool is_read_only(const TxnRequest& request) {
-    return all_are_ranges(request.success()) && all_are_ranges(request.failure());
+    return all_are_ranges(request.success()) &&
+           (CAIRN_MUTANT(api_read_only_by_success) || all_are_ranges(request.failure()));
 }
 
 bool may_answer_long(const TxnRequest& request) {

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "base/mutant.h"
+
 namespace cairn::server::api {
 
 namespace {
@@ -61,7 +63,9 @@ bool DeleteSet::contains(ByteView key) const {
     }
     const auto next = intervals_.upper_bound(key);
     return next != intervals_.begin() &&
-           std::prev(next)->second > IntervalEnd{.open = false, .key = key};
+           (std::prev(next)->second > IntervalEnd{.open = false, .key = key} ||
+            (CAIRN_MUTANT(api_deleted_end_inclusive) &&
+             std::prev(next)->second == IntervalEnd{.open = false, .key = key}));
 }
 
 bool DeleteSet::contains_any(const std::set<ByteView>& keys) const {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/mutant.h"
 #include "storage/mvcc/key_counts.h"
 #include "storage/mvcc/key_scan.h"
 #include "storage/mvcc/wire.h"
@@ -140,8 +141,8 @@ class RangeRun {
         }
         CAIRN_TRY(const std::int64_t found,
                   bounds_.counts->count(reader_, rest, revision(), guard_));
-        count_ += found;
-        more_ = found > 0 && !request_.count_only();
+        count_ += CAIRN_MUTANT(kv_count_cut_by_limit) ? 0 : found;
+        more_ = found > (CAIRN_MUTANT(kv_more_lost_by_one) ? 1 : 0) && !request_.count_only();
         return ok();
     }
 
@@ -208,7 +209,9 @@ class RangeRun {
         std::sort_heap(picked_.begin(), picked_.end(), order());
         for (Picked& picked : picked_) {
             CAIRN_TRY(append({picked.key, picked.create, picked.mod, picked.version, picked.lease,
-                              request_.keys_only() ? ByteView() : ByteView(picked.value)}));
+                              request_.keys_only() && !CAIRN_MUTANT(kv_sorted_keys_keep_values)
+                                  ? ByteView()
+                                  : ByteView(picked.value)}));
             shrink(picked.text_bytes());
             // By swap: an assigned empty string may keep its memory.
             std::string().swap(picked.key);

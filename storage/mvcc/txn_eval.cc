@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "storage/mvcc/key_scan.h"
 #include "storage/mvcc/wire.h"
 
@@ -68,7 +69,7 @@ Result<bool> evaluate(KeyScan scan, const Compare& guard) {
     if (any) {
         return true;
     }
-    if (guard.target() == Compare::VALUE) {
+    if (guard.target() == Compare::VALUE && !CAIRN_MUTANT(kv_missing_key_has_empty_value)) {
         return false;  // a missing key has no value, not even an unequal one
     }
     CAIRN_TRY(const int result, compare_target(guard, LiveKey{}, scan));
@@ -183,7 +184,10 @@ class TxnRun {
         std::string fields;
         if (op.has_request_range()) {
             CAIRN_TRY(run_range(reader_, now(), op.request_range(), fields, read_guard_));
-            return append_response(body, kOpRange, now().revision, fields);
+            return append_response(
+                body, kOpRange,
+                CAIRN_MUTANT(kv_range_in_txn_dated_back) ? bounds_.revision : now().revision,
+                fields);
         }
         if (op.has_request_put()) {
             CAIRN_ASSERT(txn_ != nullptr);
@@ -198,7 +202,8 @@ class TxnRun {
         if (op.has_request_txn()) {
             CAIRN_TRY(execute(op.request_txn(), fields));
             // etcd: a nested TxnResponse has a header, and nothing in it.
-            return append_response(body, kOpTxn, 0, fields);
+            return append_response(
+                body, kOpTxn, CAIRN_MUTANT(kv_nested_header_filled) ? now().revision : 0, fields);
         }
         wire::append_message(body, kTxnResponses, {});
         return ok();

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/mutant.h"
 #include "storage/mvcc/key_scan.h"
 #include "storage/mvcc/wire.h"
 #include "storage/schema.h"
@@ -71,7 +72,8 @@ Result<void> WriteTxn::put(const etcdserverpb::PutRequest& request, std::string&
     kv.lease = request.ignore_lease() ? previous.kv.lease : 0;
     kv.mod_revision = next_revision().main;
     kv.create_revision = existed ? previous.kv.create_revision : kv.mod_revision;
-    kv.version = previous.kv.version + 1;
+    kv.version = CAIRN_MUTANT(kv_version_kept) && request.ignore_value() ? previous.kv.version
+                                                                         : previous.kv.version + 1;
     write_put(std::move(kv), std::move(previous));
     return ok();
 }
@@ -146,7 +148,9 @@ Result<void> WriteTxn::delete_range(const etcdserverpb::DeleteRangeRequest& requ
         }
         doomed.push_back(std::move(previous));
     }
-    wire::append_int(body, kDeleteCount, static_cast<std::int64_t>(doomed.size()));
+    wire::append_int(
+        body, kDeleteCount,
+        static_cast<std::int64_t>(CAIRN_MUTANT(kv_delete_counts_one) ? 1 : doomed.size()));
     for (Previous& previous : doomed) {
         if (request.prev_kv()) {
             append_kv(body, kDeletePrevKvs, previous.kv);

@@ -1,8 +1,10 @@
 // cairn_diff_test: the same requests to a real etcd and to a lone cairnd. Usage:
-//   cairn_diff_test --server=CAIRND --etcd=FOLDER_COMMAND --errors=FILE [--steps=N] [--seed=N]
+//   cairn_diff_test --server=CAIRND --mutants=CAIRND --etcd=FOLDER_COMMAND --errors=FILE
+//   [--steps=N]
+//       [--seed=N] [--mutant=NAME] [--shrink-mutants=yes]
 // FOLDER_COMMAND prints the folder that holds etcd (scripts/fetch-etcd --cached); when it fails the
 // test is skipped. Fails on a difference, on a row of the coverage table that was never hit, and
-// when a planted difference is not found.
+// when a mutant of the second cairnd is not found.
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -11,8 +13,8 @@
 
 #include "diff/cases.h"
 #include "diff/coverage.h"
+#include "diff/hunt.h"
 #include "diff/judge.h"
-#include "diff/plants.h"
 #include "diff/random_steps.h"
 #include "diff/shrink.h"
 
@@ -25,15 +27,15 @@ constexpr int kSkipped = 77;
 // Of the scripted cases, which go on after one; about, since a case is run to its end.
 constexpr std::size_t kDifferencesMax = 100;
 constexpr auto kShrinkTime = 120s;
-// Enough for the planted differences; the rest of a long run is not kept.
-constexpr std::size_t kRecordedMax = 30'000;
-// For the shrinking of a planted difference. A range whose limit of up to five cuts it needs six
-// keys, and a spare.
-constexpr std::uint64_t kShrinkSeed = 1;
+// A range whose limit of up to five cuts it needs six keys, and a spare.
 constexpr std::size_t kShrunkStepsMax = 8;
+constexpr std::string_view kAlwaysShrunk = "kv_count_cut_by_limit";
 
 struct Options {
     std::string server;
+    std::string mutants;          // the same with mutants
+    std::string mutant;           // of them, tried alone; empty: all of the test
+    bool shrink_mutants = false;  // each; else one
     std::string etcd_command;
     std::string error_table;
     std::uint64_t steps = 2'000;
@@ -57,9 +59,8 @@ class Suite {
     void compare_stores(std::vector<Step>& script);
     void fail_on_difference();
     void check_coverage();
-    void check_plant(const PlantedFault& fault);
-    void check_plants();
-    void check_shrinking();
+    void check_mutants(const std::vector<std::string>& names);
+    static void check_shrinking(const Programs& programs, Difference found);
 
     Options options_;
     Programs programs_;
@@ -68,17 +69,19 @@ class Suite {
     Coverage coverage_;
     std::uint64_t granted_ = 0;  // steps that did not end with an error
     std::vector<Step> all_;      // since the servers were made
-    std::vector<Exchange> record_;
     std::vector<Difference> found_;
 };
 
 void Suite::run() {
+    if (!options_.mutant.empty()) {
+        check_mutants({options_.mutant});
+        return;
+    }
     run_cases();
     run_random();
     fmt::print("{}{}", coverage_.table(), judge_.report());
     check_coverage();
-    check_plants();
-    check_shrinking();
+    check_mutants(mutants_of(options_.mutants));
 }
 
 void Suite::run_step(const Step& step, std::vector<Step>& script) {
@@ -92,10 +95,6 @@ void Suite::run_step(const Step& step, std::vector<Step>& script) {
     granted_ += exchange.etcd.response != nullptr ? 1U : 0U;
     if (auto text = judge_.difference(exchange)) {
         found_.push_back({.script = script, .last = std::move(exchange), .text = std::move(*text)});
-        return;
-    }
-    if (step.call != Call::kRestart && record_.size() < kRecordedMax) {
-        record_.push_back(std::move(exchange));
     }
 }
 
@@ -154,15 +153,15 @@ void Suite::fail_on_difference() {
     }
     Difference& first = found_.front();
     fmt::print("making the first one's script of {} steps short\n", first.script.size());
-    auto again = replay(programs_, {}, first.script);
+    auto again = replay(programs_, first.script);
     if (!again.has_value()) {
         first.script = all_;
-        again = replay(programs_, {}, all_);
+        again = replay(programs_, all_);
     }
     if (!again.has_value()) {
         throw process::Failure{"not seen again on fresh servers: " + first.describe()};
     }
-    throw process::Failure{shrink(programs_, {}, std::move(*again), kShrinkTime).describe()};
+    throw process::Failure{shrink(programs_, std::move(*again), kShrinkTime).describe()};
 }
 
 void Suite::check_coverage() {
@@ -178,59 +177,40 @@ void Suite::check_coverage() {
     }
 }
 
-bool is_altered(const Answer& before, const Answer& after) {
-    return before.code != after.code || before.text != after.text ||
-           before.envelope != after.envelope ||
-           (before.response != nullptr &&
-            before.response->SerializeAsString() != after.response->SerializeAsString());
-}
-
-// On the record: the servers' answers would be the same again.
-void Suite::check_plant(const PlantedFault& fault) {
-    std::size_t altered = 0;
-    std::size_t found = 0;
-    for (const auto& exchange : record_) {
-        Exchange faulty = exchange.copy();
-        fault.plant(faulty.step, faulty.cairn);
-        if (!is_altered(exchange.cairn, faulty.cairn)) {
+void Suite::check_mutants(const std::vector<std::string>& names) {
+    Programs programs = programs_;
+    programs.cairnd = options_.mutants;
+    if (const auto found = hunt(programs)) {
+        throw process::Failure{"a difference with no mutant on: " + found->describe()};
+    }
+    std::string missed;
+    for (const auto& name : names) {
+        programs.mutant = name;
+        auto found = hunt(programs);
+        if (!found.has_value()) {
+            missed += "\n  " + name;
             continue;
         }
-        ++altered;
-        if (judge_.difference(faulty).has_value()) {
-            ++found;
-        } else {
-            fmt::print("not noticed: {}\n  instead of {}\n  {}\n", describe(exchange.step),
-                       describe(exchange.cairn), describe(faulty.cairn));
+        fmt::print("found: {}: {}\n{}", name, describe(found->script.back()), found->text);
+        if (options_.shrink_mutants || name == kAlwaysShrunk) {
+            check_shrinking(programs, std::move(*found));
         }
     }
-    fmt::print("{:7} of {} found: planted: {}\n", found, altered, fault.name);
-    if (altered == 0 || found < altered) {
-        throw process::Failure{std::string("a planted difference is not found: ") + fault.name};
+    if (!missed.empty()) {
+        throw process::Failure{"mutants not found:" + missed};
     }
 }
 
-void Suite::check_plants() {
-    for (const auto& fault : planted_faults()) {
-        check_plant(fault);
+void Suite::check_shrinking(const Programs& programs, Difference found) {
+    const auto before = found.script.size();
+    auto again = replay(programs, found.script);
+    if (!again.has_value()) {
+        throw process::Failure{"not seen again on fresh servers: " + found.describe()};
     }
-}
-
-void Suite::check_shrinking() {
-    const auto& fault = planted_faults().front();
-    RandomSteps random(kShrinkSeed);
-    std::vector<Step> script;
-    for (std::uint64_t i = 0; i < 300; ++i) {
-        script.push_back(random.next());
-    }
-    auto found = replay(programs_, fault.plant, script);
-    if (!found.has_value()) {
-        throw process::Failure{std::string("not found among random steps: ") + fault.name};
-    }
-    const auto before = found->script.size();
-    const auto shrunk = shrink(programs_, fault.plant, std::move(*found), kShrinkTime);
-    fmt::print("a planted difference shrinks from {} steps: {}", before, shrunk.describe());
+    const auto shrunk = shrink(programs, std::move(*again), kShrinkTime);
+    fmt::print("it shrinks from {} steps: {}", before, shrunk.describe());
     if (shrunk.script.size() > kShrunkStepsMax) {
-        throw process::Failure{"a script of a planted difference stays long"};
+        throw process::Failure{"the script of a mutant stays long: " + programs.mutant};
     }
 }
 
@@ -256,6 +236,12 @@ std::optional<Options> parse_options(const std::vector<std::string_view>& argume
         const auto value = argument.substr(equals + 1);
         if (name == "--server") {
             options.server = value;
+        } else if (name == "--mutants") {
+            options.mutants = value;
+        } else if (name == "--mutant") {
+            options.mutant = value;
+        } else if (name == "--shrink-mutants") {
+            options.shrink_mutants = value == "yes";
         } else if (name == "--etcd") {
             options.etcd_command = value;
         } else if (name == "--errors") {
@@ -267,8 +253,8 @@ std::optional<Options> parse_options(const std::vector<std::string_view>& argume
             return std::nullopt;
         }
     }
-    const bool complete =
-        !options.server.empty() && !options.etcd_command.empty() && !options.error_table.empty();
+    const bool complete = !options.server.empty() && !options.mutants.empty() &&
+                          !options.etcd_command.empty() && !options.error_table.empty();
     return complete ? std::optional(options) : std::nullopt;
 }
 
@@ -297,8 +283,8 @@ int main(int argc, char** argv) {
     const auto options = parse_options({argv + 1, argv + argc});
     if (!options.has_value()) {
         fmt::print(stderr,
-                   "usage: {} --server=CAIRND --etcd=FOLDER_COMMAND --errors=FILE [--steps=N] "
-                   "[--seed=N]\n",
+                   "usage: {} --server=CAIRND --mutants=CAIRND --etcd=FOLDER_COMMAND "
+                   "--errors=FILE [--steps=N] [--seed=N] [--mutant=NAME] [--shrink-mutants=yes]\n",
                    argv[0]);
         return 2;
     }

@@ -71,7 +71,8 @@ bool cut_text(Exchange& exchange, std::string_view prefix, std::string_view inst
 
 bool cut_decode_error(Exchange& exchange) {
     constexpr std::string_view kPrefix = "grpc: error unmarshalling request: ";
-    return cut_text(exchange, kPrefix, kPrefix);
+    // Not the prefix alone: a text without any particulars is another one.
+    return cut_text(exchange, kPrefix, "grpc: error unmarshalling request: ...");
 }
 
 bool cut_decompression_error(Exchange& exchange) {

@@ -30,9 +30,12 @@ Exchange Exchange::copy() const {
 }
 
 // Both know etcd's flags. Fast ticks make a lone member lead at once.
-Pair::Server::Server(const std::string& program)
+Pair::Server::Server(const std::string& program, const std::string& mutant)
     : cluster(1, program, {"--heartbeat-interval=10", "--election-timeout=100"}),
       channel(cluster.endpoints().front()) {
+    if (!mutant.empty()) {
+        cluster.use(program, {{"CAIRN_MUTANT", mutant}});
+    }
     start();
     wait_until_serving();  // the next one finds the ports taken
 }
@@ -75,8 +78,8 @@ Answer Pair::Server::finish(const Step& step) {
     return answer;
 }
 
-Pair::Pair(const Programs& programs, Plant plant)
-    : etcd_(programs.etcd), cairn_(programs.cairnd), plant_(std::move(plant)) {}
+Pair::Pair(const Programs& programs)
+    : etcd_(programs.etcd), cairn_(programs.cairnd, programs.mutant) {}
 
 void Pair::restart() {
     for (Server* server : {&etcd_, &cairn_}) {
@@ -104,9 +107,6 @@ Exchange Pair::run(const Step& step) {
     follow(step, bytes, exchange.etcd);
     if (const auto request = request_for_candidates(*resolved, exchange.etcd)) {
         exchange.candidates = etcd_.call(step_of(*request)).response;
-    }
-    if (plant_) {
-        plant_(step, exchange.cairn);
     }
     return exchange;
 }

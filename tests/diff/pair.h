@@ -2,7 +2,6 @@
 // Owned by the test's main thread. Must never outlive the test: see ProcessCluster.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +16,7 @@ namespace cairn::diff {
 struct Programs {
     std::string etcd;
     std::string cairnd;
+    std::string mutant{};  // switched on in cairnd, which has it then; empty: none
 };
 
 struct Exchange {
@@ -29,19 +29,16 @@ struct Exchange {
     [[nodiscard]] Exchange copy() const;
 };
 
-// A fault as a test plants it: alters what cairn answered to this request.
-using Plant = std::function<void(const Step& step, Answer& cairn)>;
-
 class Pair {
   public:
-    explicit Pair(const Programs& programs, Plant plant = {});
+    explicit Pair(const Programs& programs);
 
     // Throws process::Failure when one of them ends.
     Exchange run(const Step& step);
 
   private:
     struct Server {
-        explicit Server(const std::string& program);
+        explicit Server(const std::string& program, const std::string& mutant = {});
         void start();
         void wait_until_serving();
         Answer call(const Step& step);
@@ -58,7 +55,6 @@ class Pair {
 
     Server etcd_;
     Server cairn_;
-    Plant plant_;
     Revisions revisions_;
 };
 

@@ -17,8 +17,8 @@ using Script = std::vector<Step>;
 // those of the run.
 class Shrinker {
   public:
-    Shrinker(const Programs& programs, Plant plant, Difference found, Clock::time_point end)
-        : programs_(programs), plant_(std::move(plant)), best_(std::move(found)), end_(end) {}
+    Shrinker(const Programs& programs, Difference found, Clock::time_point end)
+        : programs_(programs), best_(std::move(found)), end_(end) {}
 
     Difference run() {
         drop_steps();
@@ -31,7 +31,7 @@ class Shrinker {
     [[nodiscard]] bool is_over() const { return Clock::now() > end_; }
 
     bool accept(const Script& script) {
-        auto found = replay(programs_, plant_, script);
+        auto found = replay(programs_, script);
         if (!found.has_value()) {
             return false;
         }
@@ -126,7 +126,6 @@ class Shrinker {
     }
 
     const Programs& programs_;
-    Plant plant_;
     Difference best_;
     Clock::time_point end_;
 };
@@ -142,9 +141,8 @@ std::string Difference::describe() const {
                              diff::describe(last.cairn), text);
 }
 
-std::optional<Difference> replay(const Programs& programs, const Plant& plant,
-                                 const std::vector<Step>& script) {
-    Pair pair(programs, plant);
+std::optional<Difference> replay(const Programs& programs, const std::vector<Step>& script) {
+    Pair pair(programs);
     Judge judge;
     for (std::size_t i = 0; i < script.size(); ++i) {
         if (judge.is_withheld(script[i])) {
@@ -161,9 +159,8 @@ std::optional<Difference> replay(const Programs& programs, const Plant& plant,
     return std::nullopt;
 }
 
-Difference shrink(const Programs& programs, const Plant& plant, Difference found,
-                  std::chrono::seconds time) {
-    return Shrinker(programs, plant, std::move(found), Clock::now() + time).run();
+Difference shrink(const Programs& programs, Difference found, std::chrono::seconds time) {
+    return Shrinker(programs, std::move(found), Clock::now() + time).run();
 }
 
 }  // namespace cairn::diff

@@ -23,11 +23,9 @@ struct Difference {
 };
 
 // The first difference on fresh servers; nothing when there is none.
-std::optional<Difference> replay(const Programs& programs, const Plant& plant,
-                                 const std::vector<Step>& script);
+std::optional<Difference> replay(const Programs& programs, const std::vector<Step>& script);
 
 // The shortest script found in that time, begun with `found`'s.
-Difference shrink(const Programs& programs, const Plant& plant, Difference found,
-                  std::chrono::seconds time);
+Difference shrink(const Programs& programs, Difference found, std::chrono::seconds time);
 
 }  // namespace cairn::diff

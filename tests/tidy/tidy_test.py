@@ -168,6 +168,17 @@ class Bans(unittest.TestCase):
         outcome = HEADER + "using R = boost::outcome_v2::x;\n"
         self.assertEqual(rules("base/result.h", outcome), set())
 
+    def test_macros(self) -> None:
+        define = "#define CAIRN_MINE(x) x\n"
+        self.assertEqual(rules("raft/x.cc", define), {"macro"})
+        self.assertEqual(rules("tests/sim/x.cc", define), set())
+        known = "#define CAIRN_MUTANT(name) false\n"
+        self.assertEqual(rules("base/mutant.h", HEADER + known), set())
+        self.assertEqual(rules("raft/x.cc", known), {"macro"})
+        self.assertEqual(rules("raft/x.cc", "bool f() { return CAIRN_MUTANT(a); }\n"), set())
+        inline = "inline bool f() { return CAIRN_MUTANT(a); }\n"
+        self.assertEqual(rules("raft/x.h", HEADER + inline), {"mutant-in-header"})
+
     def test_using_namespace_in_header(self) -> None:
         self.assertEqual(rules("raft/x.h", HEADER + "using namespace std;\n"), {"using-namespace"})
         self.assertEqual(rules("raft/x.cc", "using namespace std::literals;\n"), set())

@@ -1,0 +1,22 @@
+// Hunt: whether the suite would notice a fault. The suspect is cairnd_mutants with one of its
+// mutants switched on (base/mutant.h), asked until its first answer that differs from etcd's.
+// Used by the test's main thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "diff/pair.h"
+#include "diff/shrink.h"
+
+namespace cairn::diff {
+
+// The mutants that this cairnd has.
+std::vector<std::string> mutants_of(const std::string& cairnd);
+
+// The first difference on fresh servers: among seeded random steps, else among the scripted cases,
+// short ones first.
+std::optional<Difference> hunt(const Programs& programs);
+
+}  // namespace cairn::diff

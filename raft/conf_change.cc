@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 namespace cairn::raft {
 
@@ -54,7 +55,9 @@ Result<void> add_voter(ConfState& conf, NodeId node) {
     if (!insert_sorted(conf.voters, node)) {
         return senseless("the member is a voter already");
     }
-    erase_sorted(conf.learners, node);
+    if (!CAIRN_MUTANT(promoted_stays_learner)) {
+        erase_sorted(conf.learners, node);
+    }
     return ok();
 }
 
@@ -73,7 +76,7 @@ Result<void> remove_member(ConfState& conf, NodeId node) {
     if (!erase_sorted(conf.voters, node)) {
         return senseless("the member is not in");
     }
-    if (conf.voters.empty()) {
+    if (conf.voters.empty() && !CAIRN_MUTANT(last_voter_removed)) {
         return senseless("it would remove the last voter");
     }
     return ok();

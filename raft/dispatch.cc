@@ -2,6 +2,7 @@
 #include <array>
 #include <cstddef>
 
+#include "base/mutant.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -86,8 +87,13 @@ void Core::on_receive(Message& message) {
 // asked for that. A request from the leader shows that it has stopped leading.
 bool Core::in_lease(const Message& message) const {
     const auto* vote = std::get_if<Vote>(&message.body);
-    return config_.check_quorum && at_.leader && at_.leader != message.from &&
-           at_.election_elapsed < config_.election_ticks && !(vote != nullptr && vote->transfer);
+    if (CAIRN_MUTANT(anybody_deposes_the_leader)) {
+        return false;
+    }
+    return config_.check_quorum && (at_.leader || CAIRN_MUTANT(fresh_member_refuses)) &&
+           (at_.leader != message.from || CAIRN_MUTANT(former_leader_refused)) &&
+           at_.election_elapsed < config_.election_ticks &&
+           !(vote != nullptr && vote->transfer && !CAIRN_MUTANT(transfer_stopped_by_lease));
 }
 
 Core::Verdict Core::gate_higher_term(const Message& message) {
@@ -128,7 +134,11 @@ Core::Verdict Core::gate_higher_term(const Message& message) {
 // from being heard (reliability rows 8 and 19).
 Core::Verdict Core::gate_lower_term(Message& message) {
     switch (message.kind()) {
-        case MessageKind::kPreVote: send(message.from, PreVoteReply{.granted = false}); break;
+        case MessageKind::kPreVote:
+            if (!CAIRN_MUTANT(prevote_refused_in_silence)) {
+                send(message.from, PreVoteReply{.granted = false});
+            }
+            break;
         case MessageKind::kVote: send(message.from, VoteReply{.granted = false}); break;
         case MessageKind::kAppend:
         case MessageKind::kHeartbeat:
@@ -143,12 +153,19 @@ Core::Verdict Core::gate_lower_term(Message& message) {
         case MessageKind::kReadIndexReply:
             // What they say stays true whatever the term.
             return Verdict::kHandle;
+        case MessageKind::kAppendReply:
+            if (CAIRN_MUTANT(ack_of_an_older_term)) {
+                return Verdict::kHandle;
+            }
+            break;
         case MessageKind::kPreVoteReply:
         case MessageKind::kVoteReply:
-        case MessageKind::kAppendReply:
         case MessageKind::kHeartbeatReply:
         case MessageKind::kTimeoutNow:
         case MessageKind::kForwardProposals: break;
+    }
+    if (CAIRN_MUTANT(stale_heartbeat_heard) && message.kind() == MessageKind::kHeartbeat) {
+        at_.election_elapsed = 0;
     }
     return Verdict::kIgnore;
 }

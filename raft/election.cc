@@ -1,4 +1,5 @@
 // Time, pre-votes, votes and roles (Raft paper §5.2, §5.4.1; dissertation §4.2.3, §6.2, §9.6).
+#include "base/mutant.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -53,7 +54,7 @@ void Core::on_campaign() {
 }
 
 bool Core::may_campaign() const {
-    if (!is_electable() || installing_) {
+    if (!is_electable() || (installing_ && !CAIRN_MUTANT(campaign_while_installing))) {
         return false;
     }
     // While the disk has not taken the last term yet another election could not be won either;
@@ -62,7 +63,8 @@ bool Core::may_campaign() const {
         return false;
     }
     // A joint configuration that could still be lost here must not be campaigned with (row 16).
-    return log_.conf().voters_outgoing.empty() || log_.conf_index() <= log_.marks().stable;
+    return CAIRN_MUTANT(campaign_with_unstable_joint) || log_.conf().voters_outgoing.empty() ||
+           log_.conf_index() <= log_.marks().stable;
 }
 
 void Core::hup() {
@@ -104,6 +106,9 @@ void Core::start_vote(Campaigning how) {
     trace(TraceKind::kBecame, static_cast<std::uint16_t>(at_.role));
     // Its own vote counts like any other: once it is durable. It comes back from Persisted.
     send(config_.id, VoteReply{.granted = true});
+    if (CAIRN_MUTANT(own_vote_before_durable)) {
+        tracker_.record_vote(config_.id, true);
+    }
     const Vote request{.last = log_.last_id(), .transfer = how == Campaigning::kTransfer};
     for (const Progress& member : tracker_.all()) {
         if (member.id() != config_.id && tracker_.is_voter(member.id())) {
@@ -130,10 +135,12 @@ void Core::finish_vote() {
 
 // Raft paper §5.4.1: the log whose last entry has the later term, then the longer one. EntryId
 // compares in this order.
-bool Core::is_up_to_date(EntryId last) const { return last >= log_.last_id(); }
+bool Core::is_up_to_date(EntryId last) const {
+    return CAIRN_MUTANT(vote_by_log_length) ? last.index >= log_.last() : last >= log_.last_id();
+}
 
 bool Core::may_vote_for(NodeId candidate) const {
-    return at_.vote == candidate || (!at_.vote && !at_.leader);
+    return at_.vote == candidate || CAIRN_MUTANT(vote_twice) || (!at_.vote && !at_.leader);
 }
 
 // A member votes whatever its own configuration says of it: that may be older than the
@@ -157,8 +164,9 @@ void Core::on_pre_vote_reply(Message& message) {
 }
 
 void Core::on_vote(Message& message) {
-    const bool granted =
-        may_vote_for(message.from) && is_up_to_date(std::get<Vote>(message.body).last);
+    const bool granted = may_vote_for(message.from) &&
+                         is_up_to_date(std::get<Vote>(message.body).last) &&
+                         !(CAIRN_MUTANT(learner_refuses_to_vote) && !tracker_.is_voter(config_.id));
     if (granted) {
         if (at_.role == Role::kPreCandidate) {
             become_follower(at_.term, {});
@@ -196,7 +204,8 @@ void Core::become_leader() {
     leading_.appends_due = true;
     tracker_.reset(log_.last());
     if (Progress* own = tracker_.find(config_.id)) {
-        own->set_own_match(log_.marks().stable);
+        own->set_own_match(CAIRN_MUTANT(noop_counted_early) ? log_.last() + 1
+                                                            : log_.marks().stable);
     }
     reads_.reset();
     window_.reset();
@@ -248,8 +257,10 @@ void Core::set_leader(NodeId leader) {
 
 void Core::reset_election_timer() {
     at_.election_elapsed = 0;
-    at_.election_timeout =
-        config_.election_ticks + static_cast<std::uint32_t>(prng_.below(config_.election_ticks));
+    at_.election_timeout = config_.election_ticks +
+                           (CAIRN_MUTANT(same_timeouts)
+                                ? 0U
+                                : static_cast<std::uint32_t>(prng_.below(config_.election_ticks)));
 }
 
 }  // namespace cairn::raft

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 namespace cairn::raft {
 
@@ -34,7 +35,7 @@ void Inflights::add(Index last, std::uint64_t bytes) {
 
 void Inflights::free_up_to(Index match) {
     while (count_ > 0 && ring_[head_].last <= match) {
-        bytes_ -= ring_[head_].bytes;
+        bytes_ -= CAIRN_MUTANT(inflight_bytes_leak) ? 0 : ring_[head_].bytes;
         head_ = static_cast<std::uint32_t>((head_ + 1) % ring_.size());
         --count_;
     }

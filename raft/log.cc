@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mutant.h"
 #include "raft/conf_change.h"
 
 namespace cairn::raft {
@@ -114,13 +115,14 @@ void Log::truncate(Index from) {
     CAIRN_ASSERT(from > marks_.commit && from <= last());
     for (Index index = from; index <= last(); ++index) {
         bytes_ -= at(index).cost_bytes();
-        uncommitted_bytes_ -= at(index).cost_bytes();
+        uncommitted_bytes_ -= CAIRN_MUTANT(uncommitted_bytes_leak) ? 0 : at(index).cost_bytes();
     }
     ring_.drop_back(static_cast<std::size_t>(last() - from + 1));
-    while (confs_.back().index >= from) {
+    while (confs_.back().index >= from && !CAIRN_MUTANT(truncated_conf_stays)) {
         confs_.pop_back();
     }
-    marks_.stable = std::min(marks_.stable, from - 1);
+    marks_.stable =
+        std::min(marks_.stable, CAIRN_MUTANT(truncated_stays_stable) ? marks_.stable : from - 1);
     marks_.unsaved_from = std::min(marks_.unsaved_from, from);
 }
 
@@ -175,7 +177,8 @@ void Log::commit_to(Index index) {
 }
 
 bool Log::has_committed(std::uint64_t bytes_max) const {
-    const Index ready = std::min(marks_.commit, marks_.stable);
+    const Index ready = std::min(CAIRN_MUTANT(applied_before_committed) ? last() : marks_.commit,
+                                 CAIRN_MUTANT(applied_before_durable) ? last() : marks_.stable);
     if (marks_.handed_out >= ready) {
         return false;
     }

@@ -2,6 +2,7 @@
 // wherever voters change (Raft dissertation §4).
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "raft/conf_change.h"
 #include "raft/core.h"
 
@@ -36,7 +37,7 @@ void Core::after_conf_change() {
     if (Progress* own = tracker_.find(config_.id)) {
         own->set_own_match(log_.marks().stable);
     }
-    if (transfer_ && !tracker_.is_voter(transfer_->to)) {
+    if (transfer_ && !tracker_.is_voter(transfer_->to) && !CAIRN_MUTANT(transfer_to_who_left)) {
         end_transfer(Errc::kBadLeaderTransferee);
     }
 }
@@ -51,7 +52,7 @@ std::optional<Errc> Core::admit_conf(const Bytes& payload) const {
         return Errc::kMalformed;
     }
     if (log_.conf_index() > log_.marks().commit || !log_.conf().voters_outgoing.empty() ||
-        !committed_in_own_term()) {
+        (!committed_in_own_term() && !CAIRN_MUTANT(change_before_own_commit))) {
         return Errc::kTooManyRequests;
     }
     if (apply_conf_change(log_.conf(), change.value()).has_error()) {
@@ -62,10 +63,10 @@ std::optional<Errc> Core::admit_conf(const Bytes& payload) const {
 
 // To be called when commit has moved on a leader.
 void Core::maybe_leave_joint() {
-    if (log_.conf_index() > log_.marks().commit) {
+    if (log_.conf_index() > log_.marks().commit && !CAIRN_MUTANT(joint_left_uncommitted)) {
         return;
     }
-    if (log_.conf().auto_leave) {
+    if (log_.conf().auto_leave && !CAIRN_MUTANT(joint_for_ever)) {
         append_own(
             EntryKind::kConfig,
             encode_conf_change({.kind = ConfChangeKind::kLeaveJoint, .node = {}, .context = {}}));
@@ -77,7 +78,8 @@ void Core::maybe_leave_joint() {
 // Also one that its newest configuration leaves out, as long as that may not be committed: the
 // others may need just its log to go on (dissertation §4.2.2).
 bool Core::is_electable() const {
-    if (tracker_.is_voter(config_.id)) {
+    if (tracker_.is_voter(config_.id) ||
+        (CAIRN_MUTANT(learner_campaigns) && tracker_.find(config_.id) != nullptr)) {
         return true;
     }
     if (log_.conf_index() <= log_.marks().commit || tracker_.find(config_.id) != nullptr) {
@@ -95,7 +97,8 @@ bool Core::is_electable() const {
 // when the Appends that tell the others have left.
 void Core::maybe_retire() {
     if (at_.role != Role::kLeader || tracker_.find(config_.id) != nullptr ||
-        log_.conf_index() > log_.marks().commit) {
+        (log_.conf_index() > log_.marks().commit && !CAIRN_MUTANT(retired_too_early)) ||
+        CAIRN_MUTANT(removed_leader_stays)) {
         return;
     }
     if (const NodeId heir = best_follower()) {

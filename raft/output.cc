@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mutant.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -32,12 +33,18 @@ std::optional<PersistSeq> Core::rests_on(const Message& message) const {
             break;
         case MessageKind::kVote: return writes_.batch_of_vote(at_.term, at_.vote);
         case MessageKind::kVoteReply:
+            if (CAIRN_MUTANT(vote_sent_before_durable)) {
+                return std::nullopt;
+            }
             if (std::get<VoteReply>(message.body).granted) {
                 return writes_.batch_of_vote(at_.term, at_.vote);
             }
             break;
         case MessageKind::kAppendReply: {
             const auto& reply = std::get<AppendReply>(message.body);
+            if (CAIRN_MUTANT(ack_before_durable)) {
+                return std::nullopt;
+            }
             if (reply.success && reply.match > log_.marks().stable) {
                 // Batches are durable in order, and the term came no later than its entries.
                 return std::max(writes_.batch_of_index(reply.match),
@@ -88,7 +95,8 @@ void Core::on_persisted(PersistSeq seq) {
     }
     Progress* own = tracker_.find(config_.id);
     if (at_.role == Role::kLeader && own != nullptr) {
-        own->set_own_match(log_.marks().stable);
+        own->set_own_match(CAIRN_MUTANT(leader_counts_unwritten) ? log_.last()
+                                                                 : log_.marks().stable);
         maybe_commit();
     }
 }
@@ -96,7 +104,8 @@ void Core::on_persisted(PersistSeq seq) {
 void Core::on_applied(Index index) { log_.applied_to(index); }
 
 bool Core::may_hand_out() const {
-    return !installing_ && log_.has_committed(config_.apply_bytes_max);
+    return (!installing_ || CAIRN_MUTANT(apply_while_installing)) &&
+           log_.has_committed(config_.apply_bytes_max);
 }
 
 bool Core::has_batch() const {
@@ -119,7 +128,8 @@ void Core::build_batch() {
     }
     if (std::exchange(compaction_.due, false)) {
         batch.floor = log_.floor();
-        batch.restart = std::exchange(compaction_.restart, false);
+        batch.restart =
+            std::exchange(compaction_.restart, false) && !CAIRN_MUTANT(old_log_below_snapshot);
     }
     batch.seq = writes_.start(
         now, batch.entries.empty() ? std::nullopt : std::optional<Index>(log_.last()));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 namespace cairn::raft {
 
@@ -62,6 +63,9 @@ bool Progress::acked(Index match) {
 }
 
 bool Progress::refused(Index rejected, Index resume) {
+    if (CAIRN_MUTANT(refusal_lowers_match)) {
+        match_ = std::min(match_, resume);
+    }
     if (rejected <= match_ || state_ == ProgressState::kSnapshot) {
         return false;
     }
@@ -73,10 +77,11 @@ bool Progress::refused(Index rejected, Index resume) {
         become_probe(match_ + 1);
         return true;
     }
-    if (rejected + 1 != next_) {
+    if (rejected + 1 != next_ && !CAIRN_MUTANT(any_refusal_moves_probe)) {
         return false;
     }
-    become_probe(std::max(match_ + 1, std::min(rejected, resume + 1)));
+    become_probe(std::max(CAIRN_MUTANT(next_below_match) ? Index{1} : match_ + 1,
+                          std::min(rejected, resume + 1)));
     return true;
 }
 
@@ -90,7 +95,7 @@ void Progress::become_snapshot(Index kept_from) {
 }
 
 void Progress::snapshot_sent(std::optional<Index> last) {
-    if (state_ != ProgressState::kSnapshot) {
+    if (state_ != ProgressState::kSnapshot || (CAIRN_MUTANT(lost_snapshot_forgotten) && !last)) {
         return;
     }
     catching_up_ = last.has_value();

@@ -1,6 +1,7 @@
 // Proposals: taken by a leader, handed on by a follower that knows one.
 #include <utility>
 
+#include "base/mutant.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -11,7 +12,7 @@ void Core::refuse_proposal(const ProposalId& id, Errc reason) {
 }
 
 std::optional<Errc> Core::admit(EntryKind kind, const Bytes& payload) const {
-    if (transfer_) {
+    if (transfer_ && !CAIRN_MUTANT(proposals_during_transfer)) {
         // Dissertation §3.10: or the transferee could never catch up.
         return Errc::kLeaderChanged;
     }
@@ -73,7 +74,8 @@ void Core::on_forward_proposals(Message& message) {
             continue;
         }
         std::optional<Errc> reason;
-        switch (window_.take(forward.id)) {
+        switch (CAIRN_MUTANT(forward_taken_twice) ? ForwardWindow::Verdict::kNew
+                                                  : window_.take(forward.id)) {
             case ForwardWindow::Verdict::kOld: ignore(message); continue;
             case ForwardWindow::Verdict::kFull: reason = Errc::kTooManyRequests; break;
             case ForwardWindow::Verdict::kNew: reason = admit(forward.kind, forward.payload); break;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 namespace cairn::raft {
 
@@ -13,8 +14,12 @@ std::uint64_t majority_value(std::span<std::uint64_t> values) {
         return std::numeric_limits<std::uint64_t>::max();
     }
     // Sorted from the largest, the element at (majority - 1) is reached by a majority.
-    const auto place = static_cast<std::ptrdiff_t>(majority_of(values.size()) - 1);
-    std::nth_element(values.begin(), values.begin() + place, values.end(), std::greater<>{});
+    const auto place = static_cast<std::ptrdiff_t>(CAIRN_MUTANT(half_is_a_majority)
+                                                       ? (values.size() - 1) / 2
+                                                       : majority_of(values.size()) - 1);
+    if (!CAIRN_MUTANT(quorum_of_unsorted)) {
+        std::nth_element(values.begin(), values.begin() + place, values.end(), std::greater<>{});
+    }
     return values[static_cast<std::size_t>(place)];
 }
 
@@ -31,6 +36,9 @@ VoteResult majority_vote(std::size_t voter_count, std::size_t granted, std::size
 }
 
 VoteResult joint_vote(VoteResult incoming, VoteResult outgoing) {
+    if (CAIRN_MUTANT(outgoing_votes_ignored)) {
+        return incoming;
+    }
     if (incoming == VoteResult::kLost || outgoing == VoteResult::kLost) {
         return VoteResult::kLost;
     }

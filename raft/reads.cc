@@ -1,4 +1,5 @@
 // Linearizable reads without a log entry (dissertation §6.4).
+#include "base/mutant.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -38,7 +39,9 @@ void Core::on_read_index_reply(Message& message) {
 }
 
 // A new leader does not know what is committed until an entry of its own term is (row 125).
-bool Core::committed_in_own_term() const { return log_.term_at(log_.marks().commit) == at_.term; }
+bool Core::committed_in_own_term() const {
+    return CAIRN_MUTANT(read_before_own_commit) || log_.term_at(log_.marks().commit) == at_.term;
+}
 
 // All reads of this turn share one round, begun after they came in: an answer to it proves that
 // this member still led then. Alone, a leader needs nobody's answer.
@@ -46,8 +49,9 @@ void Core::flush_reads() {
     if (!reads_.has_unassigned() || !committed_in_own_term()) {
         return;
     }
-    reads_.begin_round(log_.marks().commit);
-    if (tracker_.self_decides()) {
+    reads_.begin_round(CAIRN_MUTANT(read_at_applied_index) ? log_.marks().applied
+                                                           : log_.marks().commit);
+    if (tracker_.self_decides() || CAIRN_MUTANT(read_without_quorum)) {
         grant_confirmed_reads();
     } else {
         leading_.heartbeat_due = true;
@@ -58,7 +62,10 @@ void Core::grant_confirmed_reads() {
     if (reads_.empty()) {
         return;
     }
-    reads_.take_confirmed(tracker_.confirmed_round(reads_.round()), scratch_.reads);
+    reads_.take_confirmed(CAIRN_MUTANT(read_without_quorum)
+                              ? reads_.round()
+                              : tracker_.confirmed_round(reads_.round()),
+                          scratch_.reads);
     for (const PendingRead& read : scratch_.reads) {
         grant_read(read);
     }

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/mutant.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -39,7 +40,8 @@ void Core::on_append(Message& message) {
         return;
     }
     // Below the floor everything is committed, so it is the same everywhere (row 48).
-    if (append.prev.index >= log_.floor().last.index && !log_.holds(append.prev)) {
+    if ((append.prev.index >= log_.floor().last.index || CAIRN_MUTANT(purged_prev_is_conflict)) &&
+        !log_.holds(append.prev)) {
         trace(TraceKind::kAppendRejected, 0, message.from, append.prev.index);
         send(message.from, AppendReply{.success = false,
                                        .match = {},
@@ -54,8 +56,8 @@ void Core::on_append(Message& message) {
         out_.halt = std::move(taken).error();
         return;
     }
-    commit_to(std::min(append.commit, end));
-    acknowledge(message.from, end);
+    commit_to(std::min(append.commit, CAIRN_MUTANT(commit_beyond_the_append) ? log_.last() : end));
+    acknowledge(message.from, CAIRN_MUTANT(ack_of_the_whole_log) ? log_.last() : end);
 }
 
 // Fails, without a change, when the entries cannot be taken: they contradict what is committed, so
@@ -67,6 +69,12 @@ Result<void> Core::append_after_match(Append& append) {
             return entry.id.index >= log_.floor().last.index && !log_.holds(entry.id);
         });
     if (first_new == append.entries.end()) {
+        if (const Index end = append.prev.index + append.entries.size();
+            CAIRN_MUTANT(stale_append_truncates) && end >= log_.marks().commit &&
+            end < log_.last()) {
+            log_.truncate(end + 1);
+            writes_.truncated(end + 1);
+        }
         return ok();
     }
     const std::span<Entry> fresh(first_new, append.entries.end());
@@ -162,8 +170,10 @@ void Core::on_heartbeat_reply(Message& message) {
         return;
     }
     progress->heard();
-    progress->confirmed(reply.read_round);
-    if (progress->match() < log_.last() && progress->take_nudge()) {
+    progress->confirmed(CAIRN_MUTANT(old_answer_confirms_reads) ? reads_.round()
+                                                                : reply.read_round);
+    if (progress->match() < log_.last() && !CAIRN_MUTANT(lost_append_never_noticed) &&
+        progress->take_nudge()) {
         // Appends or their answers may have been lost: an Append, even empty, finds out (row 44).
         // Not at each answer, for each round of reads has one.
         progress->nudge();
@@ -177,7 +187,8 @@ void Core::on_heartbeat_reply(Message& message) {
 // those before it are committed with it.
 void Core::maybe_commit() {
     const Index agreed = tracker_.committed();
-    if (agreed > log_.marks().commit && log_.term_at(agreed) == at_.term) {
+    if (agreed > log_.marks().commit &&
+        (log_.term_at(agreed) == at_.term || CAIRN_MUTANT(commit_of_an_older_term))) {
         commit_to(agreed);
         leading_.appends_due = true;
         maybe_leave_joint();
@@ -231,11 +242,12 @@ void Core::flush_appends() {
 void Core::send_append(Progress& progress) {
     const Index prev = progress.next() - 1;
     const std::optional<Term> prev_term = log_.term_at(prev);
-    if (!prev_term) {
+    if (!prev_term && !CAIRN_MUTANT(append_below_the_floor)) {
         want_snapshot(progress);
         return;
     }
-    Append append{.prev = {*prev_term, prev}, .commit = log_.marks().commit, .entries = {}};
+    Append append{
+        .prev = {prev_term.value_or(Term{}), prev}, .commit = log_.marks().commit, .entries = {}};
     std::uint64_t bytes = 0;
     if (progress.may_carry_entries()) {
         bytes = log_.copy_from(prev + 1, config_.append_bytes_max, append.entries);
@@ -248,7 +260,9 @@ void Core::send_append(Progress& progress) {
 void Core::on_peer_unreachable(NodeId node) {
     Progress* progress = tracker_.find(node);
     if (at_.role == Role::kLeader && progress != nullptr && node != config_.id) {
-        progress->unreachable();
+        if (!CAIRN_MUTANT(unreachable_stays_streaming)) {
+            progress->unreachable();
+        }
     }
 }
 

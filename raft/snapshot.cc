@@ -2,12 +2,17 @@
 // own way; the core says who needs one, and what an arrived one does to the log.
 #include <utility>
 
+#include "base/mutant.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
 
 // What is applied here now is the least that a snapshot built from now on contains.
 void Core::want_snapshot(Progress& progress) {
+    if (CAIRN_MUTANT(purged_follower_abandoned)) {
+        progress.sent(progress.next() - 1, 0, {});
+        return;
+    }
     progress.become_snapshot(log_.marks().applied);
     out_.snapshots_wanted.push_back(progress.id());
     trace(TraceKind::kSnapshotWanted, 0, progress.id());
@@ -37,10 +42,13 @@ void Core::on_install_snapshot(Message& message) {
     // What is committed here is the same everywhere; and where the entry itself is in the log, all
     // before it is too, and what stands behind it may be good (Raft paper figure 13, rule 6).
     const Index last = snapshot.last.index;
-    if (last <= log_.marks().commit || log_.holds(snapshot.last)) {
+    if (last <= log_.marks().commit ||
+        (log_.holds(snapshot.last) && !CAIRN_MUTANT(snapshot_drops_good_suffix))) {
         trace(TraceKind::kSnapshotRefused, 0, message.from, last);
         commit_to(last);
-        acknowledge(message.from, std::max(last, log_.marks().commit));
+        if (!CAIRN_MUTANT(snapshot_refused_in_silence)) {
+            acknowledge(message.from, std::max(last, log_.marks().commit));
+        }
         return;
     }
     installing_ = true;
@@ -59,6 +67,9 @@ void Core::on_snapshot_installed(SnapshotInstalled& installed) {
     CAIRN_ASSERT(installing_ && installed.snapshot.last.index > log_.marks().commit);
     installing_ = false;
     const Index last = installed.snapshot.last.index;
+    if (CAIRN_MUTANT(snapshot_conf_forgotten)) {
+        installed.snapshot.conf = log_.conf();
+    }
     log_.restart(std::move(installed.snapshot));
     writes_.truncated(Index{1});
     compaction_ = {.wanted = last, .cluster_floor = last, .restart = true, .due = true};

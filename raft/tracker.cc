@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "base/mutant.h"
+
 namespace cairn::raft {
 
 namespace {
@@ -96,7 +98,9 @@ std::uint64_t Tracker::agreed(const ValueOf& value_of) const {
         for (const std::size_t at : *half) {
             scratch_.push_back(value_of(members_[at]));
         }
-        least = std::min(least, majority_value(scratch_));
+        least = CAIRN_MUTANT(outgoing_matches_ignored) && half == &outgoing_
+                    ? least
+                    : std::min(least, majority_value(scratch_));
     }
     // Without any voter nobody has agreed on anything.
     return incoming_.empty() && outgoing_.empty() ? 0 : least;

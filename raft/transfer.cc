@@ -1,6 +1,7 @@
 // Handing leadership over (dissertation §3.10).
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -57,7 +58,8 @@ void Core::maybe_ask_transferee(const Progress& progress) {
 
 // Dissertation §3.10: an election timeout is long enough, then proposals are taken again.
 void Core::tick_transfer() {
-    if (transfer_ && ++transfer_->elapsed >= config_.election_ticks) {
+    if (transfer_ && ++transfer_->elapsed >= config_.election_ticks &&
+        !CAIRN_MUTANT(transfer_without_end)) {
         end_transfer(Errc::kTimeoutLeaderTransfer);
     }
 }

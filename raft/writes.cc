@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 namespace cairn::raft {
 
@@ -19,14 +20,16 @@ PersistSeq Writes::start(const HardState& hard_state, std::optional<Index> last)
 
 void Writes::truncated(Index from) {
     for (std::size_t i = head_; i < batches_.size(); ++i) {
-        batches_[i].last = std::min(batches_[i].last, from - 1);
+        batches_[i].last = std::min(
+            batches_[i].last, CAIRN_MUTANT(older_write_acks_newer) ? batches_[i].last : from - 1);
     }
 }
 
 Writes::Done Writes::persisted(PersistSeq seq) {
     CAIRN_ASSERT(seq < next_seq_);
     Done done;
-    while (head_ < batches_.size() && batches_[head_].seq <= seq) {
+    while (head_ < batches_.size() &&
+           (batches_[head_].seq <= seq || CAIRN_MUTANT(one_write_done_is_all_done))) {
         const Batch& batch = batches_[head_];
         durable_ = batch.hard_state;
         durable_seq_ = batch.seq;

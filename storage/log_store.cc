@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "storage/wal_format.h"
 #include "storage/wal_reader.h"
 #include "storage/wal_writer.h"
@@ -17,7 +18,8 @@ namespace {
 constexpr std::uint64_t kPackBytesMax = 8U * 1024U * 1024U;
 
 bool says_nothing(const raft::PersistBatch& batch) {
-    return !batch.floor && !batch.hard_state && batch.entries.empty();
+    return !batch.floor && (!batch.hard_state || CAIRN_MUTANT(vote_alone_not_written)) &&
+           batch.entries.empty();
 }
 
 // What the core promises (raft/persist.h): an index out of place is a bug, not an input.
@@ -99,7 +101,7 @@ class LogStore::Impl {
     // The first error is the last thing this log does: later calls get it again, and touch nothing.
     template <class Action>
     Result<void> once_failed(Action action) {
-        if (failure_) {
+        if (failure_ && !CAIRN_MUTANT(log_goes_on_after_error)) {
             return *failure_;
         }
         Result<void> result = action();
@@ -111,6 +113,9 @@ class LogStore::Impl {
 
     Result<void> do_append(std::span<const raft::PersistBatch> batches) {
         check_contiguous(batches, state_);
+        if (CAIRN_MUTANT(released_before_floor) && !batches.empty() && batches.back().floor) {
+            CAIRN_TRY(writer_.release(batches.back().floor->last.index));
+        }
         ++appends_;
         buffer_.clear();
         std::size_t packed_from = 0;

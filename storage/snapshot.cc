@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "proto/cairn/snapshot.pb.h"
 #include "storage/coding.h"
 #include "storage/conf_codec.h"
@@ -165,7 +166,7 @@ Result<void> verify_snapshot(FileSystem& files, const std::string& dir,
         const std::string path = dir + "/" + expected.name;
         CAIRN_TRY(auto file, files.open(path, OpenMode::kRead));
         CAIRN_TRY(const std::uint64_t size, file->size());
-        if (size != expected.bytes) {
+        if (size != expected.bytes && !CAIRN_MUTANT(short_snapshot_file)) {
             return corrupt(path,
                            fmt::format("{} bytes long, {} in the manifest", size, expected.bytes));
         }
@@ -230,7 +231,8 @@ std::uint64_t SnapshotWriter::bytes_written() const {
 Result<void> SnapshotWriter::prepare_dir() {
     CAIRN_TRY(files_->make_dirs(dir_));
     const auto found = read_manifest(*files_, dir_);
-    if (found.has_value() && found.value() == manifest_) {
+    if (found.has_value() &&
+        (found.value() == manifest_ || CAIRN_MUTANT(pieces_of_two_snapshots))) {
         return ok();
     }
     CAIRN_TRY(files_->remove_all(dir_));
@@ -259,7 +261,9 @@ Result<void> SnapshotWriter::find_place() {
     if (size > manifest_.files[place_.file].bytes) {
         return restart_file();
     }
-    CAIRN_TRY(sum_, sum_of(*current_, path_of(place_.file), size));
+    if (!CAIRN_MUTANT(resumed_sum_forgotten)) {
+        CAIRN_TRY(sum_, sum_of(*current_, path_of(place_.file), size));
+    }
     const bool complete = size == manifest_.files[place_.file].bytes;
     if (complete && sum_.value() != manifest_.files[place_.file].checksum) {
         return restart_file();
@@ -295,12 +299,15 @@ Result<void> SnapshotWriter::write(ByteView piece) {
 // Closes the current file when it is complete, and empty ones behind it.
 Result<void> SnapshotWriter::finish_files() {
     while (!whole() && place_.offset == manifest_.files[place_.file].bytes) {
-        if (sum_.value() != manifest_.files[place_.file].checksum) {
+        if (sum_.value() != manifest_.files[place_.file].checksum &&
+            !CAIRN_MUTANT(bad_snapshot_accepted)) {
             const std::string path = path_of(place_.file);
             CAIRN_TRY(restart_file());
             return corrupt(path, "checksum does not match the manifest's");
         }
-        CAIRN_TRY(current_->sync());
+        if (!CAIRN_MUTANT(snapshot_not_synced)) {
+            CAIRN_TRY(current_->sync());
+        }
         CAIRN_TRY(files_->sync_dir(dir_));
         place_ = {place_.file + 1, 0};
         CAIRN_TRY(open_current());

@@ -8,6 +8,7 @@
 #include <google/protobuf/io/coded_stream.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "proto/cairn/command.pb.h"
 #include "proto/etcd/rpc_kv.pb.h"
 #include "raft/conf_change.h"
@@ -108,7 +109,7 @@ class ApplyRun {
             CAIRN_TRY(apply_command(entry.payload, CommandPlace::kCommandEntry));
         } else if (entry.kind == raft::EntryKind::kConfig) {
             CAIRN_TRY(apply_config(entry.payload));
-        } else if (entry.kind != raft::EntryKind::kNoop) {
+        } else if (entry.kind != raft::EntryKind::kNoop && !CAIRN_MUTANT(unknown_entry_skipped)) {
             return Error(
                 Errc::kUnsupportedVersion,
                 "entry of unknown kind " + std::to_string(static_cast<unsigned>(entry.kind)));
@@ -119,14 +120,16 @@ class ApplyRun {
 
     // The batch to write; afterwards marks() and take_output() hold.
     const WriteBatch& finish(const Marks& before) {
-        put_meta(overlay_, schema::kMetaApplied, schema::encode_applied(marks_.applied));
+        put_meta(overlay_, schema::kMetaApplied,
+                 schema::encode_applied(CAIRN_MUTANT(applied_index_lags) ? before.applied
+                                                                         : marks_.applied));
         if (marks_.conf != before.conf) {
             put_meta(overlay_, schema::kMetaConf, encode_conf(*marks_.conf));
         }
         if (marks_.revision != before.revision) {
             put_meta(overlay_, schema::kMetaRevision, schema::encode_i64(marks_.revision));
         }
-        if (marks_.compacted != before.compacted) {
+        if (marks_.compacted != before.compacted && !CAIRN_MUTANT(compaction_forgotten)) {
             put_meta(overlay_, schema::kMetaCompacted, schema::encode_i64(marks_.compacted));
         }
         output_.applied = marks_.applied;
@@ -169,13 +172,16 @@ class ApplyRun {
             if (is_final(done.error().code)) {
                 return done.error();
             }
-            overlay_.rollback(savepoint);
+            if (!CAIRN_MUTANT(failed_txn_half_done)) {
+                overlay_.rollback(savepoint);
+            }
             result.error = done.error().code;
             result.wait_collected = 0;
             body.clear();
         }
         result.revision = marks_.revision;
-        if (command.id.member == options_.member && command.id.boot == options_.boot) {
+        if (command.id.member == options_.member &&
+            (command.id.boot == options_.boot || CAIRN_MUTANT(answer_of_another_boot))) {
             result.body = Bytes::copy_of(body);
             output_.results.push_back(std::move(result));
         }
@@ -243,7 +249,10 @@ class ApplyRun {
             return Errc::kMessageTooLarge;
         }
         if (auto events = txn.take_events()) {
-            marks_.revision = events->revision;
+            marks_.revision =
+                CAIRN_MUTANT(revision_by_event)
+                    ? marks_.revision + static_cast<std::int64_t>(events->events.size())
+                    : events->revision;
             output_.events.push_back(std::move(events));
         }
         return ok();
@@ -261,6 +270,9 @@ class ApplyRun {
     Result<void> execute_delete_range(ByteView bytes, mvcc::WriteTxn& txn, std::string& body) {
         CAIRN_TRY(const auto request, parse<etcdserverpb::DeleteRangeRequest>(bytes));
         CAIRN_TRY(refuse_when_corrupt());
+        if (marks_.nospace && CAIRN_MUTANT(nospace_stops_deletes)) {
+            return Errc::kNoSpaceQuota;
+        }
         return txn.delete_range(request, body);
     }
 

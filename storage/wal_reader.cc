@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 namespace cairn::storage::wal {
 namespace {
@@ -167,7 +168,8 @@ Result<bool> LogReader::take_batch() {
     }
     // The oldest segment says where the numbers and the chain begin.
     const bool opens_log = !started_ && offset_ == 0;
-    if (!opens_log && (header->number != end_.next_number || header->chain != end_.chain)) {
+    if (!opens_log && !CAIRN_MUTANT(stale_batch_believed) &&
+        (header->number != end_.next_number || header->chain != end_.chain)) {
         return false;
     }
     if (header->version != kVersion) {
@@ -177,7 +179,8 @@ Result<bool> LogReader::take_batch() {
     }
     const std::uint64_t bytes = padded_bytes(header->payload_bytes);
     CAIRN_TRY(const ByteView batch, view(offset_, bytes));
-    if (batch.size() < bytes || !body_intact(*header, batch.substr(kHeaderBytes))) {
+    if (batch.size() < bytes || (!CAIRN_MUTANT(log_without_checksums) &&
+                                 !body_intact(*header, batch.substr(kHeaderBytes)))) {
         return false;
     }
     end_.newest_batch = batch;
@@ -233,13 +236,16 @@ Result<void> LogReader::take_segment_state(ByteView payload) {
 // The order of raft/persist.h: floor, then hard state, then entries.
 Result<void> LogReader::apply(raft::PersistBatch batch) {
     if (batch.floor) {
-        if (batch.restart) {
+        if (batch.restart && !CAIRN_MUTANT(restart_flag_ignored)) {
             drop_entries(batch.floor->last);
         }
         CAIRN_TRY(apply_floor(*batch.floor));
     }
     if (batch.hard_state) {
         state_.hard_state = *batch.hard_state;
+        if (CAIRN_MUTANT(vote_lost_at_restart)) {
+            state_.hard_state.vote = {};
+        }
     }
     if (!batch.entries.empty()) {
         CAIRN_TRY(apply_entries(std::move(batch.entries)));
@@ -285,7 +291,8 @@ Result<void> LogReader::apply_entries(std::vector<raft::Entry> entries) {
         entries_.clear();
         first_ = begin;
     } else {
-        entries_.resize(static_cast<std::size_t>(begin - first_));
+        entries_.resize(static_cast<std::size_t>(begin - first_) -
+                        (CAIRN_MUTANT(overwritten_one_too_many) && begin > first_ + 1 ? 1 : 0));
         previous = entries_.back().id.term;
     }
     for (Segment& segment : end_.segments) {
@@ -321,7 +328,8 @@ Result<TailScan> LogReader::scan_tail() {
             scan.stale = true;
             continue;
         }
-        const bool later = header->number > end_.next_number;
+        const bool later = header->number > end_.next_number ||
+                           (CAIRN_MUTANT(tear_taken_for_rot) && header->number == end_.next_number);
         const bool forked = header->number == end_.next_number && header->chain != end_.chain;
         if ((later || forked) && !scan.proof_offset) {
             scan.proof_offset = at;
@@ -331,7 +339,7 @@ Result<TailScan> LogReader::scan_tail() {
 }
 
 Result<void> LogReader::check_no_proof(const TailScan& scan, bool headless) const {
-    if (!scan.proof_offset) {
+    if (!scan.proof_offset || CAIRN_MUTANT(rot_taken_for_tear)) {
         return ok();
     }
     // The batch that fails may have been the last one of the segment before.
@@ -359,6 +367,9 @@ Result<ReadLog> LogReader::finish() {
         return corrupt(0, fmt::format("entries below {} are in no segment", first_.value));
     }
     const auto below = std::min<std::uint64_t>(floor + 1 - first_, entries_.size());
+    if (CAIRN_MUTANT(recovery_stops_early) && entries_.size() > below) {
+        entries_.pop_back();
+    }
     entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(below));
     if (!entries_.empty() && entries_.front().id.term < state_.floor.last.term) {
         state_.last.index = floor;

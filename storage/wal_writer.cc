@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mutant.h"
+
 namespace cairn::storage::wal {
 namespace {
 
@@ -22,6 +24,9 @@ std::string Writer::spare_path(std::uint64_t id) const { return dir_ + "/" + spa
 
 Result<void> Writer::sync_file() {
     ++syncs_;
+    if (CAIRN_MUTANT(sync_retried) && file_->sync().has_value()) {
+        return ok();
+    }
     return file_->sync();
 }
 
@@ -50,7 +55,9 @@ Result<void> Writer::rewrite_newest() {
     // All batches before the newest were synced before it was written. The newest may not be: after
     // a failed sync the page cache can show it, marked clean, though the disk does not have it.
     // Only writing it again helps. The bytes are the same, so a crash here takes nothing away.
-    CAIRN_TRY(file_->write_at(end_.offset - end_.newest_batch.size(), end_.newest_batch));
+    if (!CAIRN_MUTANT(page_cache_believed)) {
+        CAIRN_TRY(file_->write_at(end_.offset - end_.newest_batch.size(), end_.newest_batch));
+    }
     if (segment.bytes < options_.segment_bytes) {
         CAIRN_TRY(file_->preallocate(options_.segment_bytes));
         segment.bytes = options_.segment_bytes;
@@ -88,7 +95,9 @@ Result<void> Writer::write_here(BatchKind kind, BatchBuffer& buffer) {
                        .chain = end_.chain};
     buffer.finish(header, end_.offset);
     CAIRN_TRY(file_->write_at(end_.offset, buffer.view()));
-    CAIRN_TRY(sync_file());
+    if (!CAIRN_MUTANT(log_not_synced)) {
+        CAIRN_TRY(sync_file());
+    }
     end_.offset += buffer.view().size();
     end_.next_number = header.number + 1;
     end_.chain = header.header_sum;
@@ -117,7 +126,9 @@ Result<void> Writer::begin_segment(const SegmentState& state, std::uint64_t firs
     }
     const std::uint64_t id = end_.segments.empty() ? 1 : end_.segments.back().id + 1;
     CAIRN_TRY(files_.rename(spare_path(spare), segment_path(id)));
-    CAIRN_TRY(files_.sync_dir(dir_));
+    if (!CAIRN_MUTANT(segment_name_not_synced)) {
+        CAIRN_TRY(files_.sync_dir(dir_));
+    }
     CAIRN_TRY(file_, files_.open(segment_path(id), OpenMode::kReadWrite));
     end_.segments.push_back({id, bytes, state.last.index});
     end_.offset = 0;
@@ -132,7 +143,8 @@ Result<void> Writer::prepare() {
     }
     const std::uint64_t step = std::clamp(due - growing_bytes_, kSpareStepMin, kSpareStepMax);
     Result<void> grown = grow_spare(std::min(growing_bytes_ + step, options_.segment_bytes));
-    if (grown.has_error() && grown.error().code == Errc::kNoSpace) {
+    if (grown.has_error() && grown.error().code == Errc::kNoSpace &&
+        !CAIRN_MUTANT(full_disk_stops_early)) {
         // The segment in use has room of its own: the disk is full only for the next one, and may
         // not be by then.
         return drop_growing();
@@ -178,7 +190,9 @@ Result<std::uint64_t> Writer::make_spare(std::uint64_t bytes) {
 
 void Writer::truncated(Index last) {
     for (Segment& segment : end_.segments) {
-        segment.start_last = std::min(segment.start_last, last);
+        segment.start_last =
+            std::min(segment.start_last,
+                     CAIRN_MUTANT(segment_start_not_lowered) ? segment.start_last : last);
     }
 }
 
@@ -193,7 +207,9 @@ Result<void> Writer::release(Index floor) {
             CAIRN_TRY(files_.remove(segment_path(oldest.id)));
         }
         // One at a time, so that a crash cannot leave an older segment with a hole behind it.
-        CAIRN_TRY(files_.sync_dir(dir_));
+        if (!CAIRN_MUTANT(segments_removed_at_once)) {
+            CAIRN_TRY(files_.sync_dir(dir_));
+        }
         end_.segments.pop_front();
     }
     return ok();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "raft/conf_change.h"
 #include "storage/command.h"
 
@@ -158,7 +159,8 @@ void Proposals::on_applied(storage::ApplyOutput& output) {
 }
 
 void Proposals::on_result(storage::ApplyResult& result) {
-    if (result.id.member != member_ || result.id.boot != boot_ ||
+    if (result.id.member != member_ ||
+        (result.id.boot != boot_ && !CAIRN_MUTANT(answer_of_another_boot)) ||
         !waiters_.contains(result.id.sequence)) {
         return;  // its waiter gave up before
     }
@@ -186,7 +188,7 @@ void Proposals::end_superseded(Term applied_term) {
         if (waiter.state == State::kDone) {
             continue;
         }
-        if (waiter.term >= applied_term) {
+        if (waiter.term >= applied_term + (CAIRN_MUTANT(given_up_in_its_own_term) ? 1 : 0)) {
             break;
         }
         end(waiter, ProposalOutcome{NotApplied{Errc::kLeaderChanged}});
@@ -226,6 +228,10 @@ void Proposals::end_expired(Errc reason) {
     if (waiter.state == State::kQueued) {
         end(waiter, ProposalOutcome{NotApplied{reason}});
     } else if (waiter.state == State::kProposed) {
+        if (CAIRN_MUTANT(timeout_says_not_applied)) {
+            end(waiter, ProposalOutcome{NotApplied{reason}});
+            return drop_done();
+        }
         end(waiter, ProposalOutcome{Unknown{reason}});
     }
     drop_done();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "base/prng.h"
 
 namespace cairn::server {
@@ -38,7 +39,8 @@ void Reads::maybe_ask(raft::Raft& raft) {
     }
     const bool fresh = asked_end_ < waiters_.end_number();
     const bool other_leader = asked_.leader != raft.leader() || asked_.term != raft.term();
-    const bool overdue = calls_.now_ticks() - asked_.ticks >= limits_.retry_ticks;
+    const bool overdue = calls_.now_ticks() - asked_.ticks >= limits_.retry_ticks &&
+                         !CAIRN_MUTANT(lost_read_not_asked_again);
     if (!fresh && !other_leader && !overdue) {
         return;
     }
@@ -61,7 +63,8 @@ void Reads::on_grant(const raft::ReadGrant& grant) {
     if (!rounds_.contains(grant.request)) {
         return;  // all its reads are answered or over
     }
-    const std::uint64_t end = rounds_.at(grant.request).end;
+    const std::uint64_t end =
+        CAIRN_MUTANT(grant_for_later_reads) ? asked_end_ : rounds_.at(grant.request).end;
     for (std::uint64_t number = granted_end_; number < end; ++number) {
         waiters_.at(number).index = grant.index;
     }
@@ -78,7 +81,8 @@ void Reads::drop_answered_rounds() {
 
 void Reads::on_applied(Index applied) {
     applied_ = applied;
-    while (waiters_.begin_number() < granted_end_ && waiters_.front().index <= applied) {
+    while (waiters_.begin_number() < granted_end_ &&
+           (waiters_.front().index <= applied || CAIRN_MUTANT(read_before_applied))) {
         calls_.close(waiters_.front().call, ReadGranted{.applied = applied});
         waiters_.pop();
     }

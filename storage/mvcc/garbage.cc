@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/mutant.h"
 #include "storage/coding.h"
 #include "storage/schema.h"
 
@@ -71,13 +72,14 @@ Result<void> Collector::collect(const EngineReader& reader, Revision at, const R
                                 WriteBatch& batch) const {
     if (change.replaced.main != 0) {
         const bool went_before = at.main == state_.done && change.replaced.main != state_.done;
-        const bool stays = change.replaced.main == state_.target;
+        const bool stays =
+            change.replaced.main == state_.target && !CAIRN_MUTANT(version_at_compaction_lost);
         if (!went_before && !stays) {
             batch.single_delete(ColumnFamily::kHistory,
                                 schema::history_key(change.key, change.replaced));
         }
     }
-    if (at.main >= state_.target) {
+    if (at.main >= state_.target + (CAIRN_MUTANT(delete_at_compaction_lost) ? 1 : 0)) {
         return ok();
     }
     batch.single_delete(ColumnFamily::kRevlog, schema::revlog_key(at));
@@ -90,7 +92,7 @@ Result<void> Collector::collect(const EngineReader& reader, Revision at, const R
         return ok();
     }
     CAIRN_TRY(const KeyRecord record, decode_key_record(*stub));
-    if (record.newest.tombstone && record.mod == at) {
+    if (record.newest.tombstone && (record.mod == at || CAIRN_MUTANT(newer_tombstone_dropped))) {
         batch.remove(ColumnFamily::kKeys, std::string(change.key));
     }
     return ok();

@@ -27,28 +27,54 @@ void SafetyChecker::on_bootstrap(const raft::PersistBatch& batch) {
         log.append(entry);
         committed_.push_back(Committed{.prefix = log.at(entry.id.index).prefix,
                                        .entry_term = entry.id.term,
-                                       .in_term = entry.id.term});
+                                       .in_term = entry.id.term,
+                                       .conf = log.conf(),
+                                       .active = log.conf()});
     }
+}
+
+// A snapshot's batch replaces the log by what is committed up to there.
+void SafetyChecker::apply_batch(ShadowLog& log, const raft::PersistBatch& batch) const {
+    if (batch.restart) {
+        const std::size_t count = batch.floor->last.index.value + 1;
+        CAIRN_ASSERT(count <= committed_.size());
+        std::vector<ShadowLog::Slot> slots;
+        slots.reserve(count);
+        for (std::size_t at = 0; at < count; ++at) {
+            slots.push_back({.term = committed_[at].entry_term, .prefix = committed_[at].prefix});
+        }
+        log.restart(std::move(slots), committed_[count - 1].conf);
+    }
+    log.apply(batch);
 }
 
 // The log found must be the durable one with some first part of what was being written (D2): what
 // was reported as durable is there, and nothing that was never asked for.
-void SafetyChecker::on_start(NodeIndex node, const raft::Recovered& recovered, Index applied) {
-    Node& it = nodes_[node];
+std::optional<ShadowLog> SafetyChecker::match(NodeIndex node,
+                                              const raft::Recovered& recovered) const {
+    const Node& it = nodes_[node];
     ShadowLog expected = it.durable;
-    ShadowLog found;
-    bool matched = false;
+    std::optional<ShadowLog> found;
     for (std::size_t written = 0; written <= it.in_flight.size(); ++written) {
         if (written > 0) {
-            expected.apply(it.in_flight[written - 1]);
+            apply_batch(expected, it.in_flight[written - 1]);
         }
         ShadowLog candidate = expected;
         if (candidate.replace(recovered) && candidate.same_as(expected)) {
-            matched = true;
             found = expected;
         }
     }
-    if (!matched) {
+    return found;
+}
+
+bool SafetyChecker::finds(NodeIndex node, const raft::Recovered& recovered) const {
+    return match(node, recovered).has_value();
+}
+
+void SafetyChecker::on_start(NodeIndex node, const raft::Recovered& recovered, Index applied) {
+    Node& it = nodes_[node];
+    std::optional<ShadowLog> found = match(node, recovered);
+    if (!found) {
         const raft::HardState& was = it.durable.hard_state();
         fail(
             "D2", node,
@@ -60,20 +86,40 @@ void SafetyChecker::on_start(NodeIndex node, const raft::Recovered& recovered, I
                         it.durable.last().value, it.durable.floor().value, it.in_flight.size()));
         return;
     }
-    it.durable = found;
-    it.wanted = std::move(found);
+    it.durable = *found;
+    it.wanted = std::move(*found);
     it.in_flight.clear();
     it.applied = applied;
     it.facts = NodeFacts{};
+    it.turn_conf = it.durable.conf();
     it.up = true;
     check_vote(node, it.durable.hard_state());
+}
+
+void SafetyChecker::check_damage(NodeIndex node, const raft::Recovered& recovered) {
+    const Index last = recovered.floor.last.index + recovered.entries.size();
+    if (last < nodes_[node].before_last) {
+        fail("D5", node,
+             fmt::format("damage cut the log off at {} without a word, {} was durable "
+                         "before the newest write",
+                         last.value, nodes_[node].before_last.value));
+    }
 }
 
 void SafetyChecker::on_crash(NodeIndex node) { nodes_[node].up = false; }
 
 void SafetyChecker::on_persist_wanted(NodeIndex node, const raft::PersistBatch& batch) {
     Node& it = nodes_[node];
-    if (!batch.entries.empty()) {
+    if (batch.floor &&
+        (batch.floor->last.index > committed() ||
+         batch.floor->last.term != committed_[batch.floor->last.index.value].entry_term ||
+         batch.floor->conf != conf_at(batch.floor->last.index))) {
+        return fail("S1", node,
+                    fmt::format("the floor {}/{} is not what is committed there, or not with its "
+                                "configuration",
+                                batch.floor->last.term.value, batch.floor->last.index.value));
+    }
+    if (!batch.entries.empty() && !batch.restart) {
         const Index first = batch.entries.front().id.index;
         if (first > it.wanted.last() + 1 || first.value == 0) {
             return fail("G1", node, fmt::format("a gap before index {}", first.value));
@@ -87,8 +133,11 @@ void SafetyChecker::on_persist_wanted(NodeIndex node, const raft::PersistBatch& 
             }
         }
     }
-    it.wanted.apply(batch);
+    apply_batch(it.wanted, batch);
     it.in_flight.push_back(batch);
+    if (it.wanted.senseless()) {
+        return fail("M1", node, "a change of the configuration that makes no sense is in its log");
+    }
     check_new_entries(node, batch);
 }
 
@@ -119,9 +168,17 @@ void SafetyChecker::check_new_entries(NodeIndex node, const raft::PersistBatch& 
 
 void SafetyChecker::on_persisted(NodeIndex node, std::size_t count) {
     Node& it = nodes_[node];
+    // A write may cut off, too: then less than what stood before it is right.
+    it.before_last = it.durable.last();
+    for (std::size_t at = 0; at < count; ++at) {
+        const auto& entries = it.in_flight[at].entries;
+        if (!entries.empty()) {
+            it.before_last = std::min(it.before_last, entries.front().id.index - 1);
+        }
+    }
     for (; count > 0; --count) {
         const raft::HardState before = it.durable.hard_state();
-        it.durable.apply(it.in_flight.front());
+        apply_batch(it.durable, it.in_flight.front());
         it.in_flight.pop_front();
         const raft::HardState& after = it.durable.hard_state();
         if (after.term < before.term) {
@@ -171,7 +228,7 @@ void SafetyChecker::on_send(NodeIndex node, const raft::Message& message) {
     if (reply == nullptr || !reply->success) {
         return;
     }
-    if (reply->match > it.durable.last()) {
+    if (reply->match > std::max(it.durable.last(), it.installed)) {
         return fail("G3", node,
                     fmt::format("acknowledges {}, durable up to {}", reply->match.value,
                                 it.durable.last().value));
@@ -180,7 +237,7 @@ void SafetyChecker::on_send(NodeIndex node, const raft::Message& message) {
     const bool leads =
         leader.up && leader.facts.role == raft::Role::kLeader && leader.facts.term == message.term;
     if (leads && (!leader.wanted.has(reply->match) ||
-                  leader.wanted.at(reply->match).prefix != it.durable.at(reply->match).prefix)) {
+                  !holds(it, reply->match, leader.wanted.at(reply->match).prefix))) {
         fail("G3", node,
              fmt::format("acknowledges {} where its log is not the leader's", reply->match.value));
     }
@@ -205,9 +262,13 @@ void SafetyChecker::on_turn(NodeIndex node, const NodeFacts& facts) {
         it.led = facts.term;
         check_new_leader(node, facts.term);
     }
+    if (facts.role == raft::Role::kLeader) {
+        check_one_change(node, facts.commit);
+    }
     if (facts.commit > before.commit) {
         check_commit(node, facts);
     }
+    it.turn_conf = it.wanted.conf();
 }
 
 void SafetyChecker::check_new_leader(NodeIndex node, Term term) {
@@ -215,6 +276,16 @@ void SafetyChecker::check_new_leader(NodeIndex node, Term term) {
     if (!fresh && place->second != node) {
         return fail("E1", node,
                     fmt::format("leads term {} as node {} did", term.value, place->second));
+    }
+    // E3. One that a change not known to be committed leaves out may lead on (dissertation §4.2.2).
+    const ShadowLog& own = nodes_[node].wanted;
+    const auto votes = [&](const raft::ConfState& conf) {
+        const NodeId id = id_of(node);
+        return std::binary_search(conf.voters.begin(), conf.voters.end(), id) ||
+               std::binary_search(conf.voters_outgoing.begin(), conf.voters_outgoing.end(), id);
+    };
+    if (!votes(*own.conf()) && !votes(*own.conf_at(nodes_[node].facts.commit))) {
+        return fail("E3", node, fmt::format("leads term {} without a vote of its own", term.value));
     }
     // Committed in an earlier term, or in this one when it leads again after a crash.
     const auto end =
@@ -228,13 +299,46 @@ void SafetyChecker::check_new_leader(NodeIndex node, Term term) {
     }
 }
 
-bool SafetyChecker::durable_on_quorum(const ShadowLog& log, Index index) const {
-    const std::uint64_t prefix = log.at(index).prefix;
-    const auto copies = static_cast<std::size_t>(
-        std::count_if(nodes_.begin(), nodes_.end(), [&](const Node& other) {
-            return other.durable.has(index) && other.durable.at(index).prefix == prefix;
-        }));
-    return copies > nodes_.size() / 2;
+// M1: the next change comes when the one before is committed; what changes voters is joint first,
+// with the old voters beside the new ones.
+void SafetyChecker::check_one_change(NodeIndex node, Index commit) {
+    const ShadowLog& log = nodes_[node].wanted;
+    if (log.conf_changes_above(commit) > 1) {
+        return fail("M1", node,
+                    fmt::format("two changes of the configuration above commit {}", commit.value));
+    }
+    if (log.conf_changes_above(commit) == 0) {
+        return;
+    }
+    const raft::ConfState& before = *log.conf_at(commit);
+    const raft::ConfState& after = *log.conf();
+    const bool leaves = !before.voters_outgoing.empty();
+    const bool right =
+        leaves ? after.voters_outgoing.empty() && after.voters == before.voters
+               : after.voters == before.voters || after.voters_outgoing == before.voters;
+    if (!right) {
+        fail("M1", node, "voters change without a joint configuration");
+    }
+}
+
+bool SafetyChecker::holds(const Node& node, Index index, std::uint64_t prefix) const {
+    if (node.durable.has(index)) {
+        return node.durable.at(index).prefix == prefix;
+    }
+    return index <= node.installed && committed_[index.value].prefix == prefix;
+}
+
+// On a majority of each half of a joint configuration.
+bool SafetyChecker::durable_on_quorum(const raft::ConfState& conf, Index index,
+                                      std::uint64_t prefix) const {
+    const auto majority = [&](const std::vector<NodeId>& voters) {
+        const auto copies = std::count_if(voters.begin(), voters.end(), [&](NodeId voter) {
+            return holds(nodes_[index_of(voter)], index, prefix);
+        });
+        return static_cast<std::size_t>(copies) > voters.size() / 2;
+    };
+    return majority(conf.voters) &&
+           (conf.voters_outgoing.empty() || majority(conf.voters_outgoing));
 }
 
 void SafetyChecker::check_commit(NodeIndex node, const NodeFacts& facts) {
@@ -252,14 +356,22 @@ void SafetyChecker::check_commit(NodeIndex node, const NodeFacts& facts) {
                     fmt::format("commits index {} of term {}, led {} last", facts.commit.value,
                                 it.wanted.at(facts.commit).term.value, it.led.value));
     }
-    if (!durable_on_quorum(it.wanted, facts.commit)) {
+    // A change that this turn has appended came after the count, or before it.
+    ConfPtr active = it.wanted.conf();
+    const std::uint64_t prefix = it.wanted.at(facts.commit).prefix;
+    if (!durable_on_quorum(*active, facts.commit, prefix) && it.turn_conf) {
+        active = it.turn_conf;
+    }
+    if (!durable_on_quorum(*active, facts.commit, prefix)) {
         return fail("C1", node,
                     fmt::format("commits index {}, not durable on a quorum", facts.commit.value));
     }
     for (Index index = committed() + 1; index <= facts.commit; ++index) {
         committed_.push_back(Committed{.prefix = it.wanted.at(index).prefix,
                                        .entry_term = it.wanted.at(index).term,
-                                       .in_term = it.led});
+                                       .in_term = it.led,
+                                       .conf = it.wanted.conf_at(index),
+                                       .active = active});
     }
 }
 
@@ -273,8 +385,7 @@ void SafetyChecker::on_leader_status(NodeIndex node, const raft::Status& status)
         if (follower.durable.hard_state().term > leader.facts.term) {
             continue;  // it may have cut off since what this leader of the past knew of it
         }
-        if (!follower.durable.has(peer.match) ||
-            follower.durable.at(peer.match).prefix != leader.wanted.at(peer.match).prefix) {
+        if (!holds(follower, peer.match, leader.wanted.at(peer.match).prefix)) {
             return fail("G3", node,
                         fmt::format("match {} of node {} is not durable there", peer.match.value,
                                     index_of(id)));
@@ -305,8 +416,35 @@ void SafetyChecker::on_apply(NodeIndex node, std::span<const raft::Entry> entrie
             continue;
         }
         applied_log_.push_back(entry);
+        applied_conf_ = committed_[index.value].conf;
+        if (entry.kind == raft::EntryKind::kConfig) {
+            for (const auto* ids : {&applied_conf_->voters, &applied_conf_->learners}) {
+                for (const NodeId id : *ids) {
+                    members_ever_.insert(index_of(id));
+                }
+            }
+        }
         on_first_apply_(entry);
     }
+}
+
+void SafetyChecker::on_installed(NodeIndex node, const raft::SnapshotMeta& snapshot) {
+    Node& it = nodes_[node];
+    const Index index = snapshot.last.index;
+    if (index > committed() || committed_[index.value].entry_term != snapshot.last.term ||
+        snapshot.conf != conf_at(index)) {
+        return fail("S1", node,
+                    fmt::format("installs a snapshot at {} that is not what is "
+                                "committed there",
+                                index.value));
+    }
+    if (index <= it.applied || index <= it.facts.commit) {
+        return fail(
+            "S1", node,
+            fmt::format("a snapshot at {} takes it back from {}", index.value, it.applied.value));
+    }
+    it.installed = index;
+    it.applied = index;
 }
 
 void SafetyChecker::on_digest(NodeIndex node, Index applied, std::uint64_t digest) {
@@ -328,14 +466,10 @@ void SafetyChecker::on_events(NodeIndex node, std::int64_t revision, std::uint64
 }
 
 void SafetyChecker::on_acknowledged(Index index) {
-    const auto copies = static_cast<std::size_t>(
-        std::count_if(nodes_.begin(), nodes_.end(), [&](const Node& other) {
-            return index <= committed() && other.durable.has(index) &&
-                   other.durable.at(index).prefix == committed_[index.value].prefix;
-        }));
-    if (copies <= nodes_.size() / 2) {
-        verdict_.fail("D1", fmt::format("index {} is acknowledged and on {} disks only",
-                                        index.value, copies));
+    if (index > committed() || !durable_on_quorum(*committed_[index.value].active, index,
+                                                  committed_[index.value].prefix)) {
+        verdict_.fail("D1", fmt::format("index {} is acknowledged and not on the disks of a quorum",
+                                        index.value));
     }
 }
 

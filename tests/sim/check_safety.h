@@ -9,6 +9,8 @@
 //   C2 a new leader has everything committed before      C3 all members apply the same
 //   C4 applied <= commit <= last, nothing committed is cut off
 //   D2 a restart finds what was durable                  D3 equal applied index, equal digest
+//   E3 only a member with a vote leads                   S1 a snapshot is the state at its index
+//   M1 one change of the configuration at a time, by joint quorums
 //   R3 a command takes effect at most once, and not at all when NotApplied was answered
 #pragma once
 
@@ -16,6 +18,8 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -50,6 +54,8 @@ class SafetyChecker {
     // A node has opened its log.
     void on_start(NodeIndex node, const raft::Recovered& recovered, Index applied);
     void on_crash(NodeIndex node);
+    // A node whose disk was damaged opens its log, and it is shorter: by its newest write at most.
+    void check_damage(NodeIndex node, const raft::Recovered& recovered);
 
     // The replica wants a batch written; `role` is the one it had before the turn.
     void on_persist_wanted(NodeIndex node, const raft::PersistBatch& batch);
@@ -60,6 +66,8 @@ class SafetyChecker {
     // A leader's picture of its followers.
     void on_leader_status(NodeIndex node, const raft::Status& status);
     void on_apply(NodeIndex node, std::span<const raft::Entry> entries);
+    // The snapshot is the node's state from now on, over any crash.
+    void on_installed(NodeIndex node, const raft::SnapshotMeta& snapshot);
     // A node's digest of its whole state at `applied`.
     void on_digest(NodeIndex node, Index applied, std::uint64_t digest);
     // A hash of what one revision changed.
@@ -70,7 +78,20 @@ class SafetyChecker {
     [[nodiscard]] Index committed() const { return Index{committed_.size() - 1}; }
     // Entries in the order of their index, from 1, as far as any node has applied.
     [[nodiscard]] const std::vector<raft::Entry>& applied_log() const { return applied_log_; }
-    [[nodiscard]] const ShadowLog& durable(NodeIndex node) const { return nodes_[node].durable; }
+    // The configuration as of the newest entry that any node has applied, and as of `index`, which
+    // must be committed.
+    [[nodiscard]] const raft::ConfState& applied_conf() const { return *applied_conf_; }
+    [[nodiscard]] const raft::ConfState& conf_at(Index index) const {
+        return *committed_[index.value].conf;
+    }
+    // Whether any node has applied a configuration with it.
+    [[nodiscard]] bool was_member(NodeIndex node) const { return members_ever_.contains(node); }
+    // The newest configuration that the node has in its log.
+    [[nodiscard]] const raft::ConfState& newest_conf(NodeIndex node) const {
+        return *nodes_[node].wanted.conf();
+    }
+    // Whether a restart with `recovered` finds what was durable.
+    [[nodiscard]] bool finds(NodeIndex node, const raft::Recovered& recovered) const;
     static NodeId id_of(NodeIndex node);
     static NodeIndex index_of(NodeId id);
 
@@ -78,24 +99,36 @@ class SafetyChecker {
     struct Node {
         bool up = false;
         NodeFacts facts{};
+        ConfPtr turn_conf{};  // in effect when its last turn ended
         Term led{};           // the newest term it led
         ShadowLog wanted{};   // with all batches asked for
         ShadowLog durable{};  // with those that are on disk
         std::deque<raft::PersistBatch> in_flight{};
         Index applied{};
+        Index before_last{};  // where the durable log ended before its newest write
+        Index installed{};    // up to where a snapshot is durable beside the log
         std::vector<std::pair<Term, NodeId>> votes{};  // durable, newest last
     };
     struct Committed {
         std::uint64_t prefix{};
         Term entry_term{};
-        Term in_term{};  // the leader's when it was first known to be committed
+        Term in_term{};    // the leader's when it was first known to be committed
+        ConfPtr conf{};    // in effect after the entry
+        ConfPtr active{};  // by which it was found to be committed
     };
 
     void check_new_entries(NodeIndex node, const raft::PersistBatch& batch);
     void check_vote(NodeIndex node, const raft::HardState& state);
     void check_commit(NodeIndex node, const NodeFacts& facts);
     void check_new_leader(NodeIndex node, Term term);
-    [[nodiscard]] bool durable_on_quorum(const ShadowLog& log, Index index) const;
+    void check_one_change(NodeIndex node, Index commit);
+    // The log a restart found, as far as it was written; none when it is another one.
+    [[nodiscard]] std::optional<ShadowLog> match(NodeIndex node,
+                                                 const raft::Recovered& recovered) const;
+    void apply_batch(ShadowLog& log, const raft::PersistBatch& batch) const;
+    [[nodiscard]] bool holds(const Node& node, Index index, std::uint64_t prefix) const;
+    [[nodiscard]] bool durable_on_quorum(const raft::ConfState& conf, Index index,
+                                         std::uint64_t prefix) const;
     void fail(const char* invariant, NodeIndex node, std::string detail);
 
     Verdict& verdict_;
@@ -106,6 +139,8 @@ class SafetyChecker {
     std::vector<std::vector<ShadowLog::Slot>> known_;
     std::vector<Committed> committed_ = std::vector<Committed>(1);  // by index
     std::vector<raft::Entry> applied_log_;
+    ConfPtr applied_conf_ = std::make_shared<const raft::ConfState>();
+    std::set<NodeIndex> members_ever_;
     std::map<Index, std::uint64_t> digests_;
     std::vector<std::uint64_t> events_;  // by revision; 0: not seen yet
 };

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -26,6 +28,7 @@ enum class NodeEventKind : std::uint8_t {
     kReadRun,    // arg: the call whose granted read runs
     kPeerLost,   // arg: the peer
     kRestart,
+    kInstall,  // the snapshot that arrived replaces the state
 };
 
 // For one life of one node: ignored when that life is over.
@@ -41,6 +44,13 @@ struct Delivery {
     raft::Message message{};
 };
 
+// A snapshot of the state machine on its way, with the image of its engine.
+struct Shipment {
+    raft::Message message{};  // an InstallSnapshot
+    std::shared_ptr<const std::string> image{};
+    std::uint32_t sender_life{};
+};
+
 enum class ClientEventKind : std::uint8_t { kThink, kArrive, kReply, kDeadline };
 struct ClientEvent {
     std::uint32_t client{};
@@ -53,7 +63,10 @@ struct NemesisEvent {
     std::uint64_t arg{};
 };
 
-using Action = std::variant<NodeEvent, Delivery, ClientEvent, NemesisEvent>;
+// The administrator looks after the members.
+struct AdminEvent {};
+
+using Action = std::variant<NodeEvent, Delivery, Shipment, ClientEvent, NemesisEvent, AdminEvent>;
 
 class EventQueue {
   public:

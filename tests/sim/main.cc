@@ -3,24 +3,31 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <optional>
 #include <string>
 
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "base/probe.h"
 #include "sim/options.h"
+#include "sim/report.h"
+#include "sim/shrink.h"
 #include "sim/world.h"
 
 namespace {
 
+using cairn::sim::Numbers;
 using cairn::sim::Options;
+using cairn::sim::Report;
 using cairn::sim::RunResult;
 using cairn::sim::Sabotage;
 
 constexpr const char* kUsage =
     "usage: cairn_sim [--seed N | --seeds A..B] [--check-unseed] [--unseed-every K] [--verbose]\n"
-    "                 [--sabotage NAME] [--stats] [--keep-going]\n"
+    "                 [--sabotage NAME] [--stats] [--keep-going] [--bars] [--probes]\n"
+    "                 [--events N] [--shrink] [--only-faults LIST] [--only-calls LIST]\n"
     "  --seed N          one run; the default is 1\n"
     "  --seeds A..B      the runs A to B, both included\n"
     "  --check-unseed    each seed twice; both runs must be equal\n"
@@ -30,6 +37,11 @@ constexpr const char* kUsage =
     "                    forget-vote, read-without-index, apply-twice, skip-apply,\n"
     "                    retry-unknown, lie-not-applied, inflate-match\n"
     "  --stats           one line for each run\n"
+    "  --probes          at the end: how often each probe of a rare branch was reached\n"
+    "  --bars            fail, too, when the median run is too small to be worth its name\n"
+    "  --events N        go on until so many events and N / 60 calls; the default is 30000\n"
+    "  --shrink          leave out of a failing run what it does not need to fail\n"
+    "  --only-faults LIST, --only-calls LIST   numbers like 3,5-9: a run made short by --shrink\n"
     "  --keep-going      go on after a failed seed; the exit code still tells\n";
 
 struct Arguments {
@@ -39,6 +51,12 @@ struct Arguments {
     bool verbose = false;
     bool stats = false;
     bool keep_going = false;
+    bool bars = false;
+    bool probes = false;
+    bool shrink = false;
+    std::optional<std::uint64_t> events{};
+    std::optional<Numbers> only_faults{};
+    std::optional<Numbers> only_calls{};
     Sabotage sabotage = Sabotage::kNone;
 };
 
@@ -54,6 +72,42 @@ std::optional<Sabotage> sabotage_of(const std::string& name) {
         }
     }
     return std::nullopt;
+}
+
+// Of numbers and spans of numbers, like 3,5-9; none when it is not one.
+std::optional<Numbers> parse_list(const std::string& text) {
+    Numbers numbers;
+    const char* at = text.c_str();
+    while (*at != '\0') {
+        char* end = nullptr;
+        const std::uint64_t first = std::strtoull(at, &end, 10);
+        std::uint64_t last = first;
+        if (*end == '-') {
+            last = std::strtoull(end + 1, &end, 10);
+        }
+        if (end == at || (*end != ',' && *end != '\0') || last < first) {
+            return std::nullopt;
+        }
+        for (std::uint64_t number = first; number <= last; ++number) {
+            numbers.insert(number);
+        }
+        at = *end == ',' ? end + 1 : end;
+    }
+    return numbers;
+}
+
+std::string print_list(const Numbers& numbers) {
+    std::string out;
+    for (auto it = numbers.begin(); it != numbers.end();) {
+        const std::uint64_t first = *it;
+        std::uint64_t last = first;
+        while (++it != numbers.end() && *it == last + 1) {
+            ++last;
+        }
+        out += fmt::format("{}{}", out.empty() ? "" : ",", first);
+        out += last > first ? fmt::format("-{}", last) : "";
+    }
+    return out;
 }
 
 bool take_value(Arguments& out, const std::string& flag, const std::string& value) {
@@ -74,6 +128,16 @@ bool take_value(Arguments& out, const std::string& flag, const std::string& valu
         out.unseed_every = std::strtoull(value.c_str(), &end, 10);
         return *end == '\0';
     }
+    if (flag == "--events") {
+        out.events = std::strtoull(value.c_str(), &end, 10);
+        return *end == '\0';
+    }
+    if (flag == "--only-faults") {
+        return (out.only_faults = parse_list(value)).has_value();
+    }
+    if (flag == "--only-calls") {
+        return (out.only_calls = parse_list(value)).has_value();
+    }
     if (flag == "--sabotage") {
         const auto sabotage = sabotage_of(value);
         out.sabotage = sabotage.value_or(Sabotage::kNone);
@@ -92,6 +156,12 @@ std::optional<Arguments> parse(int argc, char** argv) {
             out.stats = true;
         } else if (flag == "--keep-going") {
             out.keep_going = true;
+        } else if (flag == "--bars") {
+            out.bars = true;
+        } else if (flag == "--probes") {
+            out.probes = true;
+        } else if (flag == "--shrink") {
+            out.shrink = true;
         } else if (flag == "--check-unseed") {
             out.unseed_every = 1;
         } else if (at + 1 >= argc || !take_value(out, flag, argv[++at])) {
@@ -104,29 +174,72 @@ std::optional<Arguments> parse(int argc, char** argv) {
 void report(const Options& options, const RunResult& result) {
     fmt::print("FAILED seed {}: {}: {}\n{}trace {:016x} after {} events, {} us\n{}\n", options.seed,
                result.invariant, result.detail, options.describe(), result.trace_hash,
-               result.events, result.virtual_time, result.last_events);
+               result.counters.events(), result.virtual_time, result.last_events);
     std::fflush(stdout);
 }
 
-bool run_seed(const Arguments& arguments, std::uint64_t seed) {
-    current_seed = seed;
+Options options_of(const Arguments& arguments, std::uint64_t seed) {
+    constexpr std::uint64_t kEventsPerCall = 60;
     Options options = Options::draw(seed);
     options.sabotage = arguments.sabotage;
+    options.only_faults = arguments.only_faults;
+    options.only_calls = arguments.only_calls;
+    if (arguments.events) {
+        options.events_min = *arguments.events;
+        options.ops_min = *arguments.events / kEventsPerCall;
+    }
+    return options;
+}
+
+void shrink_seed(const Options& options, const RunResult& result) {
+    constexpr std::uint64_t kRunsMax = 1'000;
+    const cairn::sim::Shrunk shrunk = cairn::sim::shrink(options, result, kRunsMax);
+    fmt::print("after {} runs {} of {} faults and {} of {} calls are left:\n", shrunk.runs,
+               shrunk.result.strikes.size(), result.strikes.size(),
+               shrunk.options.only_calls ? shrunk.options.only_calls->size() : result.calls,
+               result.calls);
+    for (const cairn::sim::Strike& strike : shrunk.result.strikes) {
+        fmt::print("  {:>10} us  fault {}: {} {}\n", strike.time, strike.number, strike.what,
+                   strike.node);
+    }
+    fmt::print("{}: {}\nreplay: cairn_sim --seed {} --verbose", shrunk.result.invariant,
+               shrunk.result.detail, options.seed);
+    if (shrunk.options.only_faults) {
+        fmt::print(" --only-faults '{}'", print_list(*shrunk.options.only_faults));
+    }
+    if (shrunk.options.only_calls) {
+        fmt::print(" --only-calls '{}'", print_list(*shrunk.options.only_calls));
+    }
+    fmt::print("\n");
+}
+
+bool run_seed(const Arguments& arguments, std::uint64_t seed, Report& all) {
+    current_seed = seed;
+    const Options options = options_of(arguments, seed);
     if (arguments.verbose) {
         fmt::print("{}", options.describe());
     }
     const RunResult result = cairn::sim::run_world(options, arguments.verbose);
+    all.add(result);
     if (arguments.stats || arguments.verbose) {
-        fmt::print("seed {} trace {:016x} events {} ops {} done {} entries {} virtual ms {}\n",
-                   seed, result.trace_hash, result.events, result.ops, result.ops_done,
-                   result.entries, result.virtual_time / 1000);
+        fmt::print(
+            "seed {} trace {:016x} events {} ops {} done {} faults {} kinds {} entries {} virtual "
+            "ms {}\n",
+            seed, result.trace_hash, result.counters.events(), result.ops, result.ops_done,
+            result.counters.faults, result.counters.classes.count(), result.entries,
+            result.virtual_time / 1000);
+        std::fflush(stdout);
     }
     if (result.failed) {
         report(options, result);
+        if (arguments.shrink) {
+            shrink_seed(options, result);
+        }
         return false;
     }
     if (arguments.unseed_every > 0 && seed % arguments.unseed_every == 0) {
         const RunResult again = cairn::sim::run_world(options);
+        all.add(again);
         if (again.trace_hash != result.trace_hash || again.final_draw != result.final_draw) {
             fmt::print("FAILED seed {}: unseed: two runs differ: {:016x} and {:016x}\n", seed,
                        result.trace_hash, again.trace_hash);
@@ -134,6 +247,21 @@ bool run_seed(const Arguments& arguments, std::uint64_t seed) {
         }
     }
     return true;
+}
+
+// Returns the exit code.
+int finish(const Arguments& arguments, const Report& all, std::uint64_t failed, double seconds) {
+    fmt::print("{}{} seeds, {} failed\n", all.describe(seconds), all.runs(), failed);
+    if (arguments.probes) {
+        for (const cairn::Probe& probe : cairn::probes()) {
+            fmt::print("probe {} {}\n", probe.name, probe.count.load());
+        }
+    }
+    if (failed == 0 && arguments.bars && !all.is_good()) {
+        fmt::print("FAILED: the median run is too small\n");
+        return 1;
+    }
+    return failed == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -145,15 +273,17 @@ int main(int argc, char** argv) {
         return 2;
     }
     cairn::set_crash_hook(print_seed);
+    const std::clock_t begin = std::clock();
+    Report all;
     std::uint64_t failed = 0;
     for (std::uint64_t seed = arguments->first; seed <= arguments->last; ++seed) {
-        if (!run_seed(*arguments, seed)) {
+        if (!run_seed(*arguments, seed, all)) {
             ++failed;
             if (!arguments->keep_going) {
                 return 1;
             }
         }
     }
-    fmt::print("{} seeds, {} failed\n", arguments->last - arguments->first + 1, failed);
-    return failed == 0 ? 0 : 1;
+    const double took = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+    return finish(*arguments, all, failed, took);
 }

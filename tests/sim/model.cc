@@ -191,6 +191,10 @@ Model::Outcome Model::apply(command::CommandKind kind, ByteView request) {
         case command::TXN:
             out.body = txn(parse<etcdserverpb::TxnRequest>(request), next).SerializeAsString();
             break;
+        case command::MEMBER_ADD:
+        case command::MEMBER_REMOVE:
+        case command::MEMBER_UPDATE:
+        case command::MEMBER_PROMOTE: break;  // nothing to do with the keys
         case command::COMPACT: compact(parse<etcdserverpb::CompactionRequest>(request), out); break;
         default: CAIRN_UNREACHABLE();
     }

@@ -25,7 +25,7 @@ class Model {
         bool mutated = false;     // it made a revision
     };
 
-    // Executes PUT, DELETE_RANGE, TXN or COMPACT.
+    // Executes PUT, DELETE_RANGE, TXN or COMPACT; a change of the members does nothing here.
     Outcome apply(command::CommandKind kind, ByteView request);
     // What a read on a store that stands at `revision` and has never compacted must see.
     [[nodiscard]] etcdserverpb::RangeResponse range(const etcdserverpb::RangeRequest& request,

@@ -1,18 +1,24 @@
 #include "sim/nemesis.h"
 
+#include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 namespace cairn::sim {
 
-Nemesis::Nemesis(const WorldParts& world, Prng prng, Nodes& nodes)
+Nemesis::Nemesis(const WorldParts& world, Prng prng, Nodes& nodes, Workload& workload)
     : options_(world.options),
       prng_(prng),
+      dice_(prng),
       queue_(world.queue),
       net_(world.net),
+      safety_(world.safety),
+      counters_(world.counters),
       nodes_(nodes),
+      workload_(workload),
       verbose_(world.verbose) {}
 
 void Nemesis::start() {
@@ -32,34 +38,46 @@ void Nemesis::handle(const NemesisEvent& event) {
         }
         return;
     }
-    strike();
+    ++struck_;
+    if (!options_.only_faults || options_.only_faults->contains(struck_)) {
+        dice_ = prng_.split(fmt::format("strike/{}", struck_));
+        strike();
+    }
     start();
 }
 
-void Nemesis::say(const char* what, NodeIndex node) const {
+void Nemesis::note(FaultClass kind, const char* what, NodeIndex node) {
+    counters_.strike(kind);
+    strikes_.push_back(Strike{.number = struck_, .time = queue_.now(), .what = what, .node = node});
     if (verbose_) {
         fmt::print("{:>10} nemesis: {} {}\n", queue_.now(), what, node);
     }
 }
 
 NodeIndex Nemesis::victim() {
-    if (prng_.chance(options_.faults.aim_at_leader_permille, 1000)) {
+    if (dice_.chance(options_.faults.aim_at_leader_permille, 1000)) {
         for (NodeIndex node = 0; node < nodes_.size(); ++node) {
             if (nodes_[node]->up() && nodes_[node]->view().is_leader) {
                 return node;
             }
         }
     }
-    return static_cast<NodeIndex>(prng_.below(nodes_.size()));
+    const raft::ConfState& conf = safety_.applied_conf();
+    if (conf.voters.empty() || dice_.chance(1, 10)) {
+        return static_cast<NodeIndex>(dice_.below(nodes_.size()));
+    }
+    const std::size_t at = dice_.below(conf.voters.size() + conf.learners.size());
+    return SafetyChecker::index_of(
+        at < conf.voters.size() ? conf.voters[at] : conf.learners[at - conf.voters.size()]);
 }
 
 NodeIndex Nemesis::other_than(NodeIndex node) {
     const auto count = static_cast<NodeIndex>(nodes_.size());
-    return (node + 1 + static_cast<NodeIndex>(prng_.below(count - 1))) % count;
+    return (node + 1 + static_cast<NodeIndex>(dice_.below(count - 1))) % count;
 }
 
 Time Nemesis::duration() {
-    return draw_time(prng_, options_.tick_us / 10,
+    return draw_time(dice_, options_.tick_us / 10,
                      options_.faults.duration_mean_ticks * options_.tick_us);
 }
 
@@ -71,45 +89,57 @@ void Nemesis::undo_later(Undo undo) {
 void Nemesis::strike() {
     using Act = void (Nemesis::*)(NodeIndex);
     const FaultOptions& faults = options_.faults;
-    const std::array<std::pair<std::uint32_t, Act>, 10> acts = {{
+    const std::array<std::pair<std::uint32_t, Act>, 23> acts = {{
         {faults.crash, &Nemesis::crash},
         {faults.crash_at_effect, &Nemesis::crash_at_effect},
+        {faults.crash_all, &Nemesis::crash_all},
         {faults.crash_in_recovery, &Nemesis::crash_in_recovery},
+        {faults.crash_loop, &Nemesis::crash_loop},
         {faults.pause, &Nemesis::pause},
         {faults.isolate, &Nemesis::isolate},
+        {faults.split, &Nemesis::split},
         {faults.one_way, &Nemesis::one_way},
         {faults.cut_link, &Nemesis::cut_link},
         {faults.clog, &Nemesis::clog},
+        {faults.swizzle, &Nemesis::swizzle},
+        {faults.slow_link, &Nemesis::slow_link},
         {faults.slow_disk, &Nemesis::slow_disk},
+        {faults.hang_disk, &Nemesis::hang_disk},
+        {faults.disk_error, &Nemesis::disk_error},
+        {faults.disk_full, &Nemesis::disk_full},
+        {faults.rot, &Nemesis::rot},
+        {faults.misdirect, &Nemesis::misdirect},
+        {faults.clock_jump, &Nemesis::clock_jump},
+        {faults.clock_stop, &Nemesis::clock_stop},
         {faults.transfer, &Nemesis::transfer},
+        {faults.overload, &Nemesis::overload},
     }};
-    std::uint64_t draw = prng_.below(faults.sum());
+    std::uint64_t draw = dice_.below(faults.sum());
     for (const auto& [weight, act] : acts) {
         if (draw < weight) {
             return (this->*act)(victim());
         }
         draw -= weight;
     }
-    if (draw < faults.crash_all) {
-        return crash_all();
-    }
-    split();
 }
 
 void Nemesis::crash(NodeIndex node) {
     if (nodes_[node]->up()) {
-        say("crash", node);
-        nodes_[node]->crash(prng_.chance(1, 4) ? 1 : duration());
+        note(FaultClass::kCrash, "crash", node);
+        nodes_[node]->crash(dice_.chance(1, 4) ? 1 : duration());
     }
 }
 
 void Nemesis::crash_at_effect(NodeIndex node) {
-    say("crash at an effect of", node);
-    nodes_[node]->crash_at_effect(prng_.between(1, 30), prng_.chance(1, 4) ? 1 : duration());
+    if (!nodes_[node]->up()) {
+        return;
+    }
+    note(FaultClass::kCrash, "crash at an effect of", node);
+    nodes_[node]->crash_at_effect(dice_.between(1, 30), dice_.chance(1, 4) ? 1 : duration());
 }
 
-void Nemesis::crash_all() {
-    say("crash all", 0);
+void Nemesis::crash_all(NodeIndex /*node*/) {
+    note(FaultClass::kCrash, "crash all", 0);
     for (const auto& node : nodes_) {
         if (node->up()) {
             node->crash(duration());
@@ -119,13 +149,13 @@ void Nemesis::crash_all() {
 
 void Nemesis::crash_in_recovery(NodeIndex node) {
     if (nodes_[node]->up()) {
-        say("crash in recovery", node);
-        nodes_[node]->crash(duration() / 4, prng_.between(1, 40));
+        note(FaultClass::kCrash, "crash in recovery", node);
+        nodes_[node]->crash(duration() / 4, dice_.between(1, 40));
     }
 }
 
 void Nemesis::pause(NodeIndex node) {
-    say("pause", node);
+    note(FaultClass::kPause, "pause", node);
     nodes_[node]->set_paused_until(queue_.now() + duration());
 }
 
@@ -141,7 +171,7 @@ void Nemesis::cut_pairs(std::vector<std::pair<NodeIndex, NodeIndex>> pairs) {
 }
 
 void Nemesis::isolate(NodeIndex node) {
-    say("isolate", node);
+    note(FaultClass::kPartition, "isolate", node);
     std::vector<std::pair<NodeIndex, NodeIndex>> pairs;
     for (NodeIndex other = 0; other < nodes_.size(); ++other) {
         if (other != node) {
@@ -153,10 +183,10 @@ void Nemesis::isolate(NodeIndex node) {
 }
 
 // Two random sides, in both directions or in one.
-void Nemesis::split() {
-    const std::uint64_t sides = prng_.next();
-    const bool both = prng_.chance(3, 4);
-    say("split", static_cast<NodeIndex>(sides & 0x1fU));
+void Nemesis::split(NodeIndex /*node*/) {
+    const std::uint64_t sides = dice_.next();
+    const bool both = dice_.chance(3, 4);
+    note(FaultClass::kPartition, "split", static_cast<NodeIndex>(sides & 0x1fU));
     std::vector<std::pair<NodeIndex, NodeIndex>> pairs;
     for (NodeIndex from = 0; from < nodes_.size(); ++from) {
         for (NodeIndex to = 0; to < nodes_.size(); ++to) {
@@ -172,8 +202,8 @@ void Nemesis::split() {
 
 // It hears and is not heard, or the other way round.
 void Nemesis::one_way(NodeIndex node) {
-    const bool deaf = prng_.chance(1, 2);
-    say(deaf ? "deafen" : "mute", node);
+    const bool deaf = dice_.chance(1, 2);
+    note(FaultClass::kPartition, deaf ? "deafen" : "mute", node);
     std::vector<std::pair<NodeIndex, NodeIndex>> pairs;
     for (NodeIndex other = 0; other < nodes_.size(); ++other) {
         if (other != node) {
@@ -187,37 +217,146 @@ void Nemesis::cut_link(NodeIndex node) {
     if (nodes_.size() < 2) {
         return;
     }
-    say("cut one link of", node);
+    note(FaultClass::kPartition, "cut one link of", node);
     const NodeIndex other = other_than(node);
     std::vector<std::pair<NodeIndex, NodeIndex>> pairs = {{node, other}};
-    if (prng_.chance(2, 3)) {
+    if (dice_.chance(2, 3)) {
         pairs.emplace_back(other, node);
     }
     cut_pairs(std::move(pairs));
 }
 
 void Nemesis::clog(NodeIndex node) {
-    say("clog", node);
+    note(FaultClass::kClog, "clog", node);
     const Time until = queue_.now() + duration();
     for (NodeIndex other = 0; other < nodes_.size(); ++other) {
-        if (other != node && prng_.chance(2, 3)) {
+        if (other != node && dice_.chance(2, 3)) {
             net_.clog(node, other, until);
         }
-        if (other != node && prng_.chance(2, 3)) {
+        if (other != node && dice_.chance(2, 3)) {
             net_.clog(other, node, until);
         }
     }
 }
 
+// Links close one after the other and open in another order.
+void Nemesis::swizzle(NodeIndex /*node*/) {
+    note(FaultClass::kClog, "swizzle", 0);
+    for (NodeIndex node = 0; node < nodes_.size(); ++node) {
+        if (dice_.chance(1, 2)) {
+            continue;
+        }
+        const Time begin = dice_.below(duration() + 1);
+        undos_.emplace_back([this, node, until = queue_.now() + begin + duration()] {
+            for (NodeIndex other = 0; other < nodes_.size(); ++other) {
+                net_.clog(node, other, until);
+                net_.clog(other, node, until);
+            }
+        });
+        queue_.after(begin, NemesisEvent{.arg = undos_.size()});
+    }
+}
+
+void Nemesis::slow_link(NodeIndex node) {
+    if (nodes_.size() < 2) {
+        return;
+    }
+    note(FaultClass::kDelay, "slow link of", node);
+    const NodeIndex other = other_than(node);
+    const Time factor = dice_.between(3, 60);
+    const bool both = dice_.chance(1, 2);
+    net_.slow(node, other, factor);
+    net_.slow(other, node, both ? factor : 1);
+    undo_later([this, node, other] {
+        net_.slow(node, other, 1);
+        net_.slow(other, node, 1);
+    });
+}
+
+void Nemesis::crash_loop(NodeIndex node) {
+    if (nodes_[node]->up()) {
+        note(FaultClass::kCrashLoop, "crash again and again", node);
+        nodes_[node]->crash_again(static_cast<std::uint32_t>(dice_.between(2, 6)));
+        nodes_[node]->crash(1);
+    }
+}
+
+void Nemesis::hang_disk(NodeIndex node) {
+    note(FaultClass::kSlowDisk, "hanging disk", node);
+    nodes_[node]->hang_disk(queue_.now() + duration());
+}
+
+void Nemesis::disk_error(NodeIndex node) {
+    if (nodes_[node]->up()) {
+        note(FaultClass::kDiskError, "disk error", node);
+        nodes_[node]->fail_disk();
+    }
+}
+
+void Nemesis::disk_full(NodeIndex node) {
+    note(FaultClass::kDiskFull, "full disk", node);
+    nodes_[node]->limit_disk(dice_.below(20'000));
+    undo_later([this, node] { nodes_[node]->limit_disk(std::nullopt); });
+}
+
+// The atlas: in every configuration that anybody goes by, those whose data is whole stay a
+// majority. Not while the members change: what they become is not known then.
+bool Nemesis::may_damage(NodeIndex node) const {
+    if (options_.disk.unbounded) {
+        return true;
+    }
+    const auto majority = [&](const std::vector<NodeId>& voters) {
+        const auto whole = std::count_if(voters.begin(), voters.end(), [&](NodeId id) {
+            const NodeIndex at = SafetyChecker::index_of(id);
+            return at != node && !nodes_[at]->damaged();
+        });
+        return static_cast<std::size_t>(whole) > voters.size() / 2;
+    };
+    const raft::ConfState& conf = safety_.applied_conf();
+    const bool settled = std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& other) {
+        return !other->up() || !other->is_member() || safety_.newest_conf(other->index()) == conf;
+    });
+    return settled && !workload_.admin_waits() && conf.voters_outgoing.empty() &&
+           majority(conf.voters);
+}
+
+void Nemesis::damage(NodeIndex node, SimNode::Damage kind) {
+    if (!nodes_[node]->started() || !may_damage(node)) {
+        return;
+    }
+    const bool rots = kind == SimNode::Damage::kRot;
+    note(FaultClass::kRot, rots ? "rot" : "misdirected write", node);
+    nodes_[node]->damage(kind);
+}
+
+void Nemesis::rot(NodeIndex node) { damage(node, SimNode::Damage::kRot); }
+void Nemesis::misdirect(NodeIndex node) { damage(node, SimNode::Damage::kMisdirectedWrite); }
+
+void Nemesis::clock_jump(NodeIndex node) {
+    note(FaultClass::kClock, "clock jumps", node);
+    nodes_[node]->jump_clock(static_cast<std::uint32_t>(dice_.between(2, 60)));
+}
+
+void Nemesis::clock_stop(NodeIndex node) {
+    note(FaultClass::kClock, "clock stands", node);
+    nodes_[node]->stop_clock(queue_.now() + duration());
+}
+
+void Nemesis::overload(NodeIndex /*node*/) {
+    note(FaultClass::kOverload, "overload", 0);
+    workload_.overload(true);
+    undo_later([this] { workload_.overload(false); });
+}
+
 void Nemesis::slow_disk(NodeIndex node) {
-    say("slow disk", node);
-    nodes_[node]->set_disk_factor(prng_.between(5, 100));
+    note(FaultClass::kSlowDisk, "slow disk", node);
+    nodes_[node]->set_disk_factor(dice_.between(5, 100));
     undo_later([this, node] { nodes_[node]->set_disk_factor(1); });
 }
 
 void Nemesis::transfer(NodeIndex node) {
-    say("transfer leadership from", node);
-    const bool any = nodes_.size() < 2 || prng_.chance(1, 4);
+    note(FaultClass::kTransfer, "transfer leadership from", node);
+    const bool any = nodes_.size() < 2 || dice_.chance(1, 4);
     nodes_[node]->transfer(any ? NodeId{} : SafetyChecker::id_of(other_than(node)));
 }
 

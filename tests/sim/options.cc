@@ -16,7 +16,7 @@ constexpr std::array<const char*, kSabotageCount> kSabotageNames = {
 
 std::uint32_t draw_nodes(Prng& prng) {
     static constexpr std::array<std::uint32_t, 20> kNodes = {1, 2, 3, 3, 3, 3, 3, 3, 3, 3,
-                                                             3, 3, 3, 4, 5, 5, 5, 5, 5, 3};
+                                                             3, 3, 3, 4, 5, 5, 5, 5, 6, 7};
     return kNodes[prng.below(kNodes.size())];
 }
 
@@ -32,6 +32,7 @@ NetOptions draw_net(Prng prng, bool quiet) {
             prng.chance(1, 2) ? static_cast<std::uint32_t>(prng.below(200)) : 0;
         net.tail_permille = prng.chance(1, 2) ? static_cast<std::uint32_t>(prng.below(20)) : 0;
     }
+    net.ship_mean_us = Time{2'000} << prng.below(8);
     net.report_loss = prng.chance(1, 2);
     return net;
 }
@@ -47,8 +48,10 @@ DiskOptions draw_disk(Prng prng, bool quiet) {
         !quiet && prng.chance(1, 3) ? static_cast<std::uint32_t>(prng.below(20)) : 0;
     // Small segments: a run then sees many of them end, begin and go.
     disk.segment_bytes = std::uint64_t{16'384} << prng.below(4);
-    disk.flush_mean_ticks = prng.chance(1, 5) ? 0 : prng.between(5, 150);
+    disk.flush_mean_ticks = prng.chance(1, 20) ? 0 : prng.between(5, 150);
     disk.torn = prng.chance(3, 4);
+    disk.failed_sync_reads_new = prng.chance(1, 2);
+    disk.unbounded = prng.chance(1, 20);
     return disk;
 }
 
@@ -69,26 +72,54 @@ FaultOptions draw_faults(Prng prng) {
     faults.clog = weight();
     faults.slow_disk = weight();
     faults.transfer = weight();
+    faults.crash_loop = weight() / 2;
+    faults.swizzle = weight() / 2;
+    faults.slow_link = weight();
+    faults.hang_disk = weight() / 2;
+    faults.disk_error = weight() / 2;
+    faults.disk_full = weight() / 2;
+    faults.rot = weight() / 4;
+    faults.misdirect = weight() / 4;
+    faults.clock_jump = weight() / 2;
+    faults.clock_stop = weight() / 2;
+    faults.overload = weight() / 3;
     faults.gap_mean_ticks = prng.between(5, 60);
     faults.duration_mean_ticks = prng.between(5, 50);
     faults.aim_at_leader_permille = static_cast<std::uint32_t>(prng.below(800));
     return faults;
 }
 
-// One kind of fault only, so that its own consequences show undisturbed.
-FaultOptions only_one(FaultOptions faults, Prng prng) {
-    const std::array<std::uint32_t FaultOptions::*, 12> kinds = {
-        &FaultOptions::crash,     &FaultOptions::crash_at_effect,
-        &FaultOptions::crash_all, &FaultOptions::crash_in_recovery,
-        &FaultOptions::pause,     &FaultOptions::isolate,
-        &FaultOptions::split,     &FaultOptions::one_way,
-        &FaultOptions::cut_link,  &FaultOptions::clog,
-        &FaultOptions::slow_disk, &FaultOptions::transfer};
-    for (const auto kind : kinds) {
-        faults.*kind = 0;
-    }
-    faults.*kinds[prng.below(kinds.size())] = 1;
-    return faults;
+constexpr std::array kFaultKinds = {
+    &FaultOptions::crash,      &FaultOptions::crash_at_effect, &FaultOptions::crash_all,
+    &FaultOptions::pause,      &FaultOptions::isolate,         &FaultOptions::split,
+    &FaultOptions::one_way,    &FaultOptions::cut_link,        &FaultOptions::clog,
+    &FaultOptions::slow_disk,  &FaultOptions::transfer,        &FaultOptions::crash_in_recovery,
+    &FaultOptions::crash_loop, &FaultOptions::swizzle,         &FaultOptions::slow_link,
+    &FaultOptions::hang_disk,  &FaultOptions::disk_error,      &FaultOptions::disk_full,
+    &FaultOptions::rot,        &FaultOptions::misdirect,       &FaultOptions::clock_jump,
+    &FaultOptions::clock_stop, &FaultOptions::overload};
+
+constexpr std::array<const char*, kFaultKinds.size()> kFaultNames = {
+    "crash",      "at_effect", "all",        "pause",      "isolate",    "split",
+    "one_way",    "cut",       "clog",       "slow_disk",  "transfer",   "in_recovery",
+    "crash_loop", "swizzle",   "slow_link",  "hang_disk",  "disk_error", "disk_full",
+    "rot",        "misdirect", "clock_jump", "clock_stop", "overload"};
+
+AdminOptions draw_admin(Prng prng) {
+    const auto weight = [&]() {
+        return prng.chance(2, 3) ? static_cast<std::uint32_t>(prng.between(1, 10)) : 0;
+    };
+    AdminOptions admin;
+    admin.spares = static_cast<std::uint32_t>(prng.between(1, 6));
+    admin.members_max = static_cast<std::uint32_t>(prng.between(3, 7));
+    admin.add_learner = weight();
+    admin.add_voter = weight();
+    admin.promote = weight();
+    admin.remove = weight();
+    admin.remove_leader = weight() / 2;
+    admin.update = weight() / 3;
+    admin.gap_mean_ticks = prng.between(10, 120);
+    return admin;
 }
 
 LoadOptions draw_load(Prng prng) {
@@ -129,6 +160,14 @@ raft::Config draw_raft(Prng prng) {
     if (prng.chance(1, 6)) {
         config.apply_gap_max = prng.between(1, 20);
     }
+    // What is kept for the others: often so little that a member behind needs a snapshot.
+    if (prng.chance(2, 3)) {
+        config.log_bytes_max = prng.between(500, 60'000);
+        config.catch_up_bytes_max = prng.between(500, 120'000);
+    }
+    if (prng.chance(1, 4)) {
+        config.log_entries_max = prng.between(5, 500);
+    }
     return config;
 }
 
@@ -139,8 +178,11 @@ const char* sabotage_name(Sabotage sabotage) {
 }
 
 std::uint32_t FaultOptions::sum() const {
-    return crash + crash_at_effect + crash_all + crash_in_recovery + pause + isolate + split +
-           one_way + cut_link + clog + slow_disk + transfer;
+    std::uint32_t sum = 0;
+    for (const auto kind : kFaultKinds) {
+        sum += this->*kind;
+    }
+    return sum;
 }
 
 Options Options::draw(std::uint64_t seed) {
@@ -155,7 +197,7 @@ Options Options::draw(std::uint64_t seed) {
     options.request_timeout_ticks = prng.between(20, 60);
     options.read_retry_ticks = prng.between(2, 6);
     options.apply_bytes_max = prng.chance(1, 3) ? prng.between(1, 2'000) : 4U << 20U;
-    // One seed in ten is calm, one in ten has a single kind of fault.
+    // One seed in ten is calm, and in one of ten the nemesis knows three kinds of fault.
     const std::uint64_t mood = prng.below(10);
     const bool quiet = mood == 0;
     options.raft = draw_raft(root.split("raft"));
@@ -169,14 +211,24 @@ Options Options::draw(std::uint64_t seed) {
         options.faults = draw_faults(root.split("faults"));
     }
     if (mood == 1) {
-        options.faults = only_one(options.faults, root.split("only"));
+        Prng only = root.split("only");
+        for (const auto kind : kFaultKinds) {
+            options.faults.*kind = 0;
+        }
+        for (int kinds = 0; kinds < 3; ++kinds) {
+            options.faults.*kFaultKinds[only.below(kFaultKinds.size())] = 1;
+        }
+    }
+    if (!quiet && prng.chance(2, 3)) {
+        options.admin = draw_admin(root.split("admin"));
     }
     return options;
 }
 
 bool Options::calm() const {
-    return faults.sum() == 0 && net.drop_permille == 0 && net.tail_permille == 0 &&
-           net.delay_mean_us <= 1'000 && disk.write_mean_us <= 300 && disk.slow_permille == 0;
+    return faults.sum() == 0 && admin.sum() == 0 && net.drop_permille == 0 &&
+           net.tail_permille == 0 && net.delay_mean_us <= 1'000 && disk.write_mean_us <= 300 &&
+           disk.slow_permille == 0;
 }
 
 std::string Options::describe() const {
@@ -187,25 +239,31 @@ std::string Options::describe() const {
         read_retry_ticks, apply_bytes_max, sabotage_name(sabotage));
     out += fmt::format(
         "raft election {} heartbeat {} pre_vote {} check_quorum {} append_bytes {} inflight {}/{} "
-        "uncommitted {} apply_bytes {} apply_gap {}\n",
+        "uncommitted {} apply_bytes {} apply_gap {} log {} entries {} catch_up {}\n",
         raft.election_ticks, raft.heartbeat_ticks, raft.pre_vote, raft.check_quorum,
         raft.append_bytes_max, raft.inflight_count_max, raft.inflight_bytes_max,
-        raft.uncommitted_bytes_max, raft.apply_bytes_max, raft.apply_gap_max);
+        raft.uncommitted_bytes_max, raft.apply_bytes_max, raft.apply_gap_max, raft.log_bytes_max,
+        raft.log_entries_max, raft.catch_up_bytes_max);
     out += fmt::format(
-        "net delay {}+{} fifo {} drop {} dup {} tail {} report_loss {}\n"
-        "disk write {}+{} apply {}+{} slow {} segment {} flush_ticks {} torn {}\n",
+        "net delay {}+{} fifo {} drop {} dup {} tail {} report_loss {} ship {}\n"
+        "disk write {}+{} apply {}+{} slow {} segment {} flush_ticks {} torn {} reads_new {} "
+        "unbounded {}\n",
         net.delay_min_us, net.delay_mean_us, net.fifo, net.drop_permille, net.duplicate_permille,
-        net.tail_permille, net.report_loss, disk.write_min_us, disk.write_mean_us,
+        net.tail_permille, net.report_loss, net.ship_mean_us, disk.write_min_us, disk.write_mean_us,
         disk.apply_min_us, disk.apply_mean_us, disk.slow_permille, disk.segment_bytes,
-        disk.flush_mean_ticks, disk.torn);
+        disk.flush_mean_ticks, disk.torn, disk.failed_sync_reads_new, disk.unbounded);
+    out += "faults";
+    for (std::size_t at = 0; at < kFaultKinds.size(); ++at) {
+        if (faults.*kFaultKinds[at] > 0) {
+            out += fmt::format(" {} {}", kFaultNames[at], faults.*kFaultKinds[at]);
+        }
+    }
     out += fmt::format(
-        "faults crash {} at_effect {} all {} in_recovery {} pause {} isolate {} split {} one_way "
-        "{} "
-        "cut {} clog {} slow_disk {} transfer {} gap {} duration {} at_leader {}\n",
-        faults.crash, faults.crash_at_effect, faults.crash_all, faults.crash_in_recovery,
-        faults.pause, faults.isolate, faults.split, faults.one_way, faults.cut_link, faults.clog,
-        faults.slow_disk, faults.transfer, faults.gap_mean_ticks, faults.duration_mean_ticks,
-        faults.aim_at_leader_permille);
+        " gap {} duration {} at_leader {}\nadmin spares {} max {} learner {} voter {} promote {} "
+        "remove {} remove_leader {} update {} gap {}\n",
+        faults.gap_mean_ticks, faults.duration_mean_ticks, faults.aim_at_leader_permille,
+        admin.spares, admin.members_max, admin.add_learner, admin.add_voter, admin.promote,
+        admin.remove, admin.remove_leader, admin.update, admin.gap_mean_ticks);
     out += fmt::format(
         "load clients {} keys {} think {} deadline {} reply_loss {} value {} put {} del {} cas {} "
         "txn {} lin {} ser {} compact {}\n",

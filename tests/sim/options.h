@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "raft/config.h"
@@ -35,6 +37,7 @@ struct NetOptions {
     std::uint32_t drop_permille = 0;
     std::uint32_t duplicate_permille = 0;
     std::uint32_t tail_permille = 0;  // messages that take 50 times as long
+    Time ship_mean_us = 20'000;       // of a snapshot
     bool report_loss = false;         // a lost message is told to the sender as PeerLost
 };
 
@@ -47,6 +50,10 @@ struct DiskOptions {
     std::uint64_t segment_bytes = 0;
     std::uint64_t flush_mean_ticks = 0;  // 0: the engine never flushes
     bool torn = false;  // a crash may tear what was not synced, else loses all of it
+    bool failed_sync_reads_new = false;  // what a failed sync leaves to be read
+    // Rot may hit more copies than the cluster can lose: it may then end up without a quorum, and
+    // safety is all that is claimed.
+    bool unbounded = false;
 };
 
 // Weights of the nemesis' faults; 0: the kind does not happen in this run.
@@ -63,11 +70,39 @@ struct FaultOptions {
     std::uint32_t clog = 0;
     std::uint32_t slow_disk = 0;
     std::uint32_t transfer = 0;
+    std::uint32_t crash_loop = 0;
+    std::uint32_t swizzle = 0;  // links clog one after the other and open in another order
+    std::uint32_t slow_link = 0;
+    std::uint32_t hang_disk = 0;  // a write takes as long as the fault
+    std::uint32_t disk_error = 0;
+    std::uint32_t disk_full = 0;
+    std::uint32_t rot = 0;         // a bit of the log flips
+    std::uint32_t misdirect = 0;   // a block of the log is written over another one
+    std::uint32_t clock_jump = 0;  // many ticks at once
+    std::uint32_t clock_stop = 0;
+    std::uint32_t overload = 0;
     std::uint64_t gap_mean_ticks = 20;       // between two faults
     std::uint64_t duration_mean_ticks = 15;  // of one
     std::uint32_t aim_at_leader_permille = 300;
 
     [[nodiscard]] std::uint32_t sum() const;
+};
+
+// What the administrator does; all weights 0: the members stay as they are.
+struct AdminOptions {
+    std::uint32_t spares = 0;  // nodes that may become members
+    std::uint32_t members_max = 7;
+    std::uint32_t add_learner = 0;
+    std::uint32_t add_voter = 0;
+    std::uint32_t promote = 0;
+    std::uint32_t remove = 0;
+    std::uint32_t remove_leader = 0;
+    std::uint32_t update = 0;
+    std::uint64_t gap_mean_ticks = 40;
+
+    [[nodiscard]] std::uint32_t sum() const {
+        return add_learner + add_voter + promote + remove + remove_leader + update;
+    }
 };
 
 struct LoadOptions {
@@ -102,9 +137,19 @@ struct Options {
     DiskOptions disk{};
     FaultOptions faults{};
     LoadOptions load{};
+    AdminOptions admin{};
     Sabotage sabotage = Sabotage::kNone;
+    // The faults go on until so much has happened, at most so many times as long as fault_ticks.
+    std::uint64_t events_min = 30'000;
+    std::uint64_t ops_min = 500;
+    // For a run that is being made shorter: of the nemesis' strikes, and of the clients' and the
+    // administrator's calls, only these (by number, from 1) happen.
+    std::optional<std::set<std::uint64_t>> only_faults{};
+    std::optional<std::set<std::uint64_t>> only_calls{};
 
     static Options draw(std::uint64_t seed);
+    // Nodes of the run: the first members, and those that may join.
+    [[nodiscard]] std::uint32_t slots() const { return nodes + admin.spares; }
     // Nothing goes wrong in this run: no election but the first, no failed call.
     [[nodiscard]] bool calm() const;
     // Several lines, all fields.

@@ -4,6 +4,7 @@
 
 #include "sim/basics.h"
 #include "sim/check_safety.h"
+#include "sim/counters.h"
 #include "sim/event_queue.h"
 #include "sim/options.h"
 #include "sim/sim_net.h"
@@ -17,6 +18,7 @@ struct WorldParts {
     SafetyChecker& safety;
     Verdict& verdict;
     TraceHash& trace;
+    Counters& counters;
     bool verbose = false;
 };
 

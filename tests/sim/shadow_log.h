@@ -4,10 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/assert.h"
 #include "base/ids.h"
+#include "raft/conf_change.h"
 #include "raft/persist.h"
 #include "raft/types.h"
 #include "sim/basics.h"
@@ -26,6 +29,8 @@ inline std::uint64_t extend_prefix(std::uint64_t before, const raft::Entry& entr
     return hash.value();
 }
 
+using ConfPtr = std::shared_ptr<const raft::ConfState>;
+
 class ShadowLog {
   public:
     struct Slot {
@@ -41,6 +46,26 @@ class ShadowLog {
     }
     [[nodiscard]] const raft::HardState& hard_state() const { return hard_state_; }
     [[nodiscard]] Index floor() const { return floor_; }
+    // The configuration in effect: that of the newest entry that made one.
+    [[nodiscard]] const ConfPtr& conf() const { return confs_.back().conf; }
+    // The same as of `index`, which must not lie below the newest snapshot that replaced the log.
+    [[nodiscard]] const ConfPtr& conf_at(Index index) const {
+        std::size_t at = confs_.size() - 1;
+        while (at > 0 && confs_[at].index > index) {
+            --at;
+        }
+        return confs_[at].conf;
+    }
+    // How many changes stand above `index`.
+    [[nodiscard]] std::size_t conf_changes_above(Index index) const {
+        std::size_t count = 0;
+        while (count < confs_.size() && confs_[confs_.size() - 1 - count].index > index) {
+            ++count;
+        }
+        return count;
+    }
+    // A configuration entry that makes no sense was appended.
+    [[nodiscard]] bool senseless() const { return senseless_; }
 
     // Same hard state, same entries, same floor.
     [[nodiscard]] bool same_as(const ShadowLog& other) const {
@@ -60,7 +85,7 @@ class ShadowLog {
         }
         const Index first = batch.entries.front().id.index;
         CAIRN_ASSERT(first.value >= 1 && first <= last() + 1);
-        slots_.resize(first.value);
+        truncate(first);
         for (const raft::Entry& entry : batch.entries) {
             append(entry);
         }
@@ -68,6 +93,25 @@ class ShadowLog {
     void append(const raft::Entry& entry) {
         slots_.push_back(
             Slot{.term = entry.id.term, .prefix = extend_prefix(slots_.back().prefix, entry)});
+        if (entry.kind != raft::EntryKind::kConfig) {
+            return;
+        }
+        const auto change = raft::decode_conf_change(entry.payload);
+        auto next = change ? raft::apply_conf_change(*conf(), change.value())
+                           : Result<raft::ConfState>(change.error());
+        if (!next) {
+            senseless_ = true;
+            return;
+        }
+        confs_.push_back(
+            ConfAt{.index = entry.id.index,
+                   .conf = std::make_shared<const raft::ConfState>(std::move(next).value())});
+    }
+    // Becomes what a snapshot says: `slots` from the place before the first entry on.
+    void restart(std::vector<Slot> slots, ConfPtr conf) {
+        slots_ = std::move(slots);
+        floor_ = last();
+        confs_ = {ConfAt{.index = floor_, .conf = std::move(conf)}};
     }
     // Replaces what is above the floor by what a restart found. False when the floor is above
     // everything known here.
@@ -78,7 +122,7 @@ class ShadowLog {
         }
         floor_ = floor;
         hard_state_ = found.hard_state;
-        slots_.resize(floor.value + 1);
+        truncate(floor + 1);
         for (const raft::Entry& entry : found.entries) {
             if (entry.id.index != last() + 1) {
                 return false;
@@ -89,9 +133,24 @@ class ShadowLog {
     }
 
   private:
+    struct ConfAt {
+        Index index{};
+        ConfPtr conf{};
+    };
+    // Drops everything from `first` on.
+    void truncate(Index first) {
+        slots_.resize(first.value);
+        while (confs_.size() > 1 && confs_.back().index >= first) {
+            confs_.pop_back();
+        }
+    }
+
     raft::HardState hard_state_{};
     Index floor_{};
     std::vector<Slot> slots_ = std::vector<Slot>(1);  // slots_[0] is the place before the first
+    std::vector<ConfAt> confs_ = {
+        ConfAt{.index = {}, .conf = std::make_shared<const raft::ConfState>()}};
+    bool senseless_ = false;
 };
 
 }  // namespace cairn::sim

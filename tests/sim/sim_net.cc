@@ -15,29 +15,42 @@ Time draw_time(Prng& prng, Time min, Time mean) {
     return min + halvings * half_life + (half_life > 0 ? prng.below(half_life) : 0);
 }
 
-SimNet::SimNet(const Options& options, Prng prng, EventQueue& queue)
+SimNet::SimNet(const Options& options, Prng prng, EventQueue& queue, Counters& counters)
     : options_(options.net),
       prng_(prng),
       queue_(queue),
-      nodes_(options.nodes),
-      links_(std::size_t{options.nodes} * options.nodes) {}
+      counters_(counters),
+      nodes_(options.slots()),
+      links_(std::size_t{nodes_} * nodes_) {}
 
 Time SimNet::draw_delay() {
     const Time delay = draw_time(prng_, options_.delay_min_us, options_.delay_mean_us);
-    return prng_.chance(options_.tail_permille, 1000) ? delay * 50 : delay;
+    if (!prng_.chance(options_.tail_permille, 1000)) {
+        return delay;
+    }
+    counters_.saw(FaultClass::kDelay);
+    return delay * 50;
 }
 
 void SimNet::send(NodeIndex from, NodeIndex to, raft::Message message) {
     Link& path = link(from, to);
-    if (path.cuts > 0 || prng_.chance(options_.drop_permille, 1000)) {
+    const bool lost = prng_.chance(options_.drop_permille, 1000);
+    if (path.cuts > 0 || lost) {
+        ++counters_.messages;
+        if (lost) {
+            counters_.saw(FaultClass::kLoss);
+        }
         if (options_.report_loss && prng_.chance(1, 4)) {
             losses_.push_back(Loss{.at = from, .peer = to});
         }
         return;
     }
     const bool twice = prng_.chance(options_.duplicate_permille, 1000);
+    if (twice) {
+        counters_.saw(FaultClass::kRepeat);
+    }
     for (int copy = twice ? 0 : 1; copy < 2; ++copy) {
-        Time arrival = std::max(queue_.now() + draw_delay(), path.clogged_until);
+        Time arrival = std::max(queue_.now() + draw_delay() * path.factor, path.clogged_until);
         if (options_.fifo) {
             arrival = std::max(arrival, path.last_arrival + 1);
             path.last_arrival = arrival;
@@ -53,6 +66,7 @@ void SimNet::heal() {
     options_.delay_mean_us = std::min<Time>(options_.delay_mean_us, 1'000);
     for (Link& path : links_) {
         path.cuts = 0;
+        path.factor = 1;
         path.clogged_until = 0;
         path.last_arrival = std::min(path.last_arrival, queue_.now());
     }

@@ -9,6 +9,7 @@
 #include "base/prng.h"
 #include "raft/message.h"
 #include "sim/basics.h"
+#include "sim/counters.h"
 #include "sim/event_queue.h"
 #include "sim/options.h"
 
@@ -16,7 +17,7 @@ namespace cairn::sim {
 
 class SimNet {
   public:
-    SimNet(const Options& options, Prng prng, EventQueue& queue);
+    SimNet(const Options& options, Prng prng, EventQueue& queue, Counters& counters);
 
     // Schedules the message's arrivals: none, one or two.
     void send(NodeIndex from, NodeIndex to, raft::Message message);
@@ -25,6 +26,9 @@ class SimNet {
     void cut(NodeIndex from, NodeIndex to, bool on) { link(from, to).cuts += on ? 1 : -1; }
     // Nothing arrives on this direction before `until`; then everything does.
     void clog(NodeIndex from, NodeIndex to, Time until) { link(from, to).clogged_until = until; }
+    [[nodiscard]] bool is_cut(NodeIndex from, NodeIndex to) { return link(from, to).cuts > 0; }
+    // Everything takes `factor` times as long on this direction; 1 again: as before.
+    void slow(NodeIndex from, NodeIndex to, Time factor) { link(from, to).factor = factor; }
     // No loss, no repeats, no long delays from now on; all cuts and clogs end.
     void heal();
 
@@ -41,6 +45,7 @@ class SimNet {
         std::int32_t cuts = 0;
         Time clogged_until = 0;
         Time last_arrival = 0;
+        Time factor = 1;
     };
     Link& link(NodeIndex from, NodeIndex to) { return links_[from * nodes_ + to]; }
     Time draw_delay();
@@ -48,6 +53,7 @@ class SimNet {
     NetOptions options_;
     Prng prng_;
     EventQueue& queue_;
+    Counters& counters_;
     std::uint32_t nodes_;
     std::vector<Link> links_;
     std::vector<Loss> losses_;

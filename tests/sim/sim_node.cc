@@ -13,7 +13,6 @@
 namespace cairn::sim {
 namespace {
 
-constexpr const char* kLogDir = "wal";
 // The slowest write; what is in flight when the faults end then ends soon, too.
 constexpr Time kWriteMaxUs = 500'000;
 
@@ -27,7 +26,9 @@ SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients,
       prng_(prng),
       tick_us_(world.options.tick_us),
       disk_(world.options.disk),
-      engine_(std::make_shared<storage::MemEngine>()) {
+      engine_(std::make_shared<storage::MemEngine>(&files_)) {
+    files_.set_failed_sync(disk_.failed_sync_reads_new ? storage::SimFailedSync::kReadsNew
+                                                       : storage::SimFailedSync::kReadsOld);
     if (world_.options.uneven_ticks) {
         tick_us_ += prng_.below(tick_us_ / 3);
     }
@@ -44,163 +45,6 @@ SimNode::~SimNode() {
 
 void SimNode::after(Time delay, NodeEventKind kind, std::uint64_t arg) {
     world_.queue.after(delay, NodeEvent{.node = index_, .life = life_, .kind = kind, .arg = arg});
-}
-
-// ---- life and death
-
-bool SimNode::open_storage(raft::Recovered& recovered) {
-    storage::FileSystem& files = sabotaged_files_ ? *sabotaged_files_ : files_;
-    auto opened = storage::LogStore::open(
-        files, kLogDir,
-        storage::LogOptions{.segment_bytes = disk_.segment_bytes,
-                            .recycle_max = static_cast<std::uint32_t>(life_ % 3)});
-    if (!opened) {
-        if (!files_.halted()) {
-            world_.verdict.fail("D5", fmt::format("node {}: the log does not open: {}", index_,
-                                                  to_string(opened.error())));
-        }
-        return false;
-    }
-    log_ = std::move(opened.value().log);
-    recovered = std::move(opened.value().recovered);
-    return true;
-}
-
-// The first start: the members' entries become durable before the core sees them.
-bool SimNode::bootstrap(raft::Recovered& recovered) {
-    std::vector<raft::BootstrapMember> members;
-    for (NodeIndex node = 0; node < world_.options.nodes; ++node) {
-        members.push_back(raft::BootstrapMember{.id = SafetyChecker::id_of(node), .context = {}});
-    }
-    const raft::PersistBatch batch = raft::bootstrap_batch(std::move(members));
-    if (world_.safety.committed() == Index{}) {
-        world_.safety.on_bootstrap(batch);
-    }
-    world_.safety.on_persist_wanted(index_, batch);
-    if (const auto written = log_->append(std::span(&batch, 1)); !written) {
-        if (!files_.halted()) {
-            world_.verdict.fail("D5", "bootstrap: " + to_string(written.error()));
-        }
-        return false;
-    }
-    world_.safety.on_persisted(index_, 1);
-    recovered.hard_state = batch.hard_state.value_or(raft::HardState{});
-    recovered.entries = batch.entries;
-    return true;
-}
-
-void SimNode::start(std::uint64_t crash_after) {
-    if (up() || world_.verdict.failed()) {
-        return;
-    }
-    files_.crash_at(crash_after > 0 ? files_.ops() + crash_after : 0);
-    const std::uint64_t boot = prng_.next() | 1U;
-    raft::Recovered recovered;
-    bool ready = open_storage(recovered);
-    if (ready) {
-        auto state = storage::StateMachine::open(
-            engine_, storage::StateMachineOptions{.member = id_, .boot = boot});
-        if (!state) {
-            return world_.verdict.fail("D2", "state: " + to_string(state.error()));
-        }
-        state_ = std::move(state).value();
-        world_.safety.on_start(index_, recovered, state_->applied_state().applied.index);
-        if (recovered == raft::Recovered{}) {
-            ready = bootstrap(recovered);
-        }
-    }
-    if (world_.verdict.failed()) {
-        return;
-    }
-    if (!ready || files_.halted()) {
-        return crash(world_.options.tick_us * prng_.between(1, 5));
-    }
-    files_.crash_at(0);
-    if (sabotaged(Sabotage::kForgetVote)) {
-        recovered.hard_state.vote = NodeId{};
-    }
-    server::ReplicaConfig config{.raft = world_.options.raft,
-                                 .boot = boot,
-                                 .request_timeout_ticks = world_.options.request_timeout_ticks,
-                                 .read_retry_ticks = world_.options.read_retry_ticks,
-                                 .apply_bytes_max = world_.options.apply_bytes_max};
-    config.raft.id = id_;
-    config.raft.seed = prng_.next();
-    auto replica = server::Replica::restore(config, std::move(recovered), state_->applied_state());
-    if (!replica) {
-        return world_.verdict.fail(
-            "D2", fmt::format("node {}: restore: {}", index_, to_string(replica.error())));
-    }
-    replica_ = std::move(replica).value();
-    check_digest();
-    after(prng_.below(tick_us_) + 1, NodeEventKind::kTick);
-    if (disk_.flush_mean_ticks > 0) {
-        after(draw_time(prng_, tick_us_, disk_.flush_mean_ticks * tick_us_), NodeEventKind::kFlush);
-    }
-    maybe_collect();
-    turn();
-}
-
-// A write is in flight: in most crashes some first part of its file operations still happens.
-void SimNode::write_during_crash() {
-    if (log_ == nullptr || writing_ == 0 || files_.halted() || prng_.chance(1, 4)) {
-        return;
-    }
-    files_.crash_at(files_.ops() + prng_.between(1, 8));
-    const auto result = log_->append(std::span(writes_).first(writing_));
-    world_.trace.mix(result ? 1 : 2);
-}
-
-void SimNode::crash(Time down, std::uint64_t crash_after) {
-    write_during_crash();
-    const bool was_up = up();
-    replica_.reset();
-    state_.reset();
-    log_.reset();
-    engine_ = engine_->after_crash();
-    using storage::SimDirLoss;
-    using storage::SimWriteLoss;
-    storage::SimCrash how{.writes = SimWriteLoss::kAll, .dirs = SimDirLoss::kAll};
-    if (disk_.torn) {
-        static constexpr std::array<SimWriteLoss, 4> kWrites = {
-            SimWriteLoss::kAll, SimWriteLoss::kNone, SimWriteLoss::kSubset, SimWriteLoss::kSubset};
-        static constexpr std::array<SimDirLoss, 4> kDirs = {
-            SimDirLoss::kAll, SimDirLoss::kNone, SimDirLoss::kPrefix, SimDirLoss::kSubset};
-        how.writes = kWrites[prng_.below(kWrites.size())];
-        how.dirs = kDirs[prng_.below(kDirs.size())];
-    }
-    files_.crash(prng_, how);
-    world_.safety.on_crash(index_);
-    ++life_;
-    effects_.clear();
-    writes_.clear();
-    applying_.clear();
-    applied_.reset();
-    calls_.clear();
-    writing_ = 0;
-    open_calls_ = 0;
-    crash_countdown_ = 0;
-    turn_scheduled_ = apply_scheduled_ = collect_scheduled_ = seal_wanted_ = false;
-    if (world_.verbose && was_up) {
-        fmt::print("{:>10} node {} crashes\n", world_.queue.now(), index_);
-    }
-    if (was_up) {
-        clients_.on_node_down(index_);
-    }
-    after(down, NodeEventKind::kRestart, crash_after);
-}
-
-void SimNode::heal() {
-    constexpr Time kQuickUs = 2'000;
-    crash_countdown_ = 0;
-    disk_factor_ = 1;
-    paused_until_ = 0;
-    disk_.slow_permille = 0;
-    disk_.write_mean_us = std::min(disk_.write_mean_us, kQuickUs);
-    disk_.apply_mean_us = std::min(disk_.apply_mean_us, kQuickUs);
-    if (!up()) {
-        start();
-    }
 }
 
 // ---- events
@@ -240,6 +84,7 @@ void SimNode::handle(const NodeEvent& event) {
         case NodeEventKind::kPeerLost:
             return step(
                 server::PeerLost{.node = SafetyChecker::id_of(static_cast<NodeIndex>(event.arg))});
+        case NodeEventKind::kInstall: return on_install();
         case NodeEventKind::kRestart: return;
     }
 }
@@ -251,13 +96,30 @@ void SimNode::receive(raft::Message message) {
 }
 
 void SimNode::on_tick() {
-    after(tick_us_, NodeEventKind::kTick);
-    // The seal of an idle log (storage/log_store.h).
+    after(
+        std::max(tick_us_, clock_stands_until_ - std::min(clock_stands_until_, world_.queue.now())),
+        NodeEventKind::kTick);
+    // The seal of an idle log, and the next segment's zeros (storage/log_store.h).
     if (seal_wanted_ && writing_ == 0 && prng_.chance(1, 3)) {
         seal_wanted_ = false;
         if (const auto sealed = log_->seal(); !sealed) {
-            return world_.verdict.fail("D5", "seal: " + to_string(sealed.error()));
+            return fail_storage("seal", sealed.error());
         }
+    }
+    if (writing_ == 0 && prng_.chance(1, 20)) {
+        if (const auto prepared = log_->prepare(); !prepared) {
+            return fail_storage("prepare", prepared.error());
+        }
+    }
+    step(server::Tick{});
+}
+
+void SimNode::jump_clock(std::uint32_t ticks) {
+    if (!up() || paused_until_ > world_.queue.now()) {
+        return;
+    }
+    for (; ticks > 1; --ticks) {
+        replica_->step(server::Tick{});
     }
     step(server::Tick{});
 }
@@ -267,6 +129,7 @@ void SimNode::on_flush() {
     if (const auto flushed = engine_->flush(); !flushed) {
         return world_.verdict.fail("D2", "flush: " + to_string(flushed.error()));
     }
+    ++world_.counters.disk;
     check_digest();
     const auto applied = state_->flushed_applied();
     if (!applied) {
@@ -284,7 +147,7 @@ void SimNode::maybe_collect() {
 
 void SimNode::on_collect() {
     collect_scheduled_ = false;
-    const auto collected = state_->collect_garbage(prng_.between(1, 30));
+    const auto collected = state_->collect_garbage(prng_.between(1, healed_ ? 500 : 30));
     if (!collected) {
         return world_.verdict.fail("D2", "garbage: " + to_string(collected.error()));
     }
@@ -296,6 +159,7 @@ void SimNode::on_collect() {
 
 void SimNode::turn() {
     replica_->take_effects(effects_);
+    take_arrival();
     execute();
 }
 
@@ -316,8 +180,7 @@ bool SimNode::effect_allowed() {
 
 void SimNode::execute() {
     if (effects_.halt) {
-        return world_.verdict.fail("halt",
-                                   fmt::format("node {}: {}", index_, to_string(*effects_.halt)));
+        return halt();
     }
     if (effects_.persist) {
         if (sabotaged(Sabotage::kDropHardState)) {
@@ -342,6 +205,11 @@ void SimNode::execute() {
         applying_.swap(effects_.apply);
         apply_scheduled_ = true;
         after(draw_time(prng_, disk_.apply_min_us, disk_.apply_mean_us), NodeEventKind::kApplyRun);
+    }
+    for (const NodeId to : effects_.snapshots_wanted) {
+        if (life == life_ && effect_allowed()) {
+            ship(to);
+        }
     }
     if (life == life_) {
         answer();
@@ -419,6 +287,9 @@ void SimNode::on_completion(const server::Completion& completion) {
     }
     --open_calls_;
     const std::uint64_t op = calls_[at].op;
+    if (op == 0) {
+        return;  // a transfer's
+    }
     world_.trace.mix(op * 8 + completion.result.index());
     if (const auto* outcome = std::get_if<server::ProposalOutcome>(&completion.result)) {
         const auto* unknown = std::get_if<server::Unknown>(outcome);
@@ -450,15 +321,19 @@ void SimNode::start_disk() {
     if (prng_.chance(disk_.slow_permille, 1000)) {
         delay *= 100;
     }
-    after(std::min(delay, kWriteMaxUs), NodeEventKind::kDiskDone);
+    delay = std::min(delay, kWriteMaxUs);
+    if (disk_hangs_until_ > world_.queue.now()) {
+        delay = std::max(delay, disk_hangs_until_ - world_.queue.now());
+    }
+    after(delay, NodeEventKind::kDiskDone);
 }
 
 void SimNode::on_disk_done() {
     const PersistSeq seq = writes_[writing_ - 1].seq;
     if (const auto written = log_->append(std::span(writes_).first(writing_)); !written) {
-        return world_.verdict.fail(
-            "D4", fmt::format("node {}: append: {}", index_, to_string(written.error())));
+        return fail_storage("append", written.error());
     }
+    ++world_.counters.disk;
     world_.safety.on_persisted(index_, writing_);
     writes_.erase(writes_.begin(), writes_.begin() + static_cast<std::ptrdiff_t>(writing_));
     writing_ = 0;

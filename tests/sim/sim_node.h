@@ -49,11 +49,23 @@ class SimNode {
     void handle(const NodeEvent& event);
     void receive(raft::Message message);
 
+    // A snapshot's files have arrived. False when they are of no use: the node is down, or they are
+    // damaged.
+    bool receive_snapshot(Shipment shipment);
+    // What became of the snapshot that this node sent in that life.
+    void on_shipped(std::uint32_t life, NodeId to, std::optional<Index> last);
+
     // From the disk as it is. With `crash_after`, the power goes again at that file operation.
     void start(std::uint64_t crash_after = 0);
     // Everything volatile is gone; what was being written is kept in part. Starts again after
     // `down`, and then start(crash_after).
     void crash(Time down, std::uint64_t crash_after = 0);
+    // The first start of a node that a running cluster has made a member.
+    void join();
+    // Down, for good.
+    void retire();
+    // Crashes soon after each of its next `count` starts.
+    void crash_again(std::uint32_t count) { crashes_to_come_ = count; }
     // The `count`-th effect from now on is not carried out: a crash comes before it.
     void crash_at_effect(std::uint64_t count, Time down) {
         crash_countdown_ = count;
@@ -62,6 +74,18 @@ class SimNode {
     // No more misfortune: no crash is due, nobody is paused, the disk is quick.
     void heal();
     void set_disk_factor(std::uint64_t factor) { disk_factor_ = factor; }
+    // No write of the log returns before.
+    void hang_disk(Time until) { disk_hangs_until_ = until; }
+    // A call of the disk fails soon; one that writes or syncs ends the process.
+    void fail_disk();
+    // So many bytes more than now, and then it is full; none: as many as one likes.
+    void limit_disk(std::optional<std::uint64_t> bytes_more);
+    // Synced bytes of the log become others. What is damaged shows at the next start at the latest.
+    enum class Damage : std::uint8_t { kRot, kMisdirectedWrite };
+    void damage(Damage kind);
+    // So many ticks at once; no ticks before.
+    void jump_clock(std::uint32_t ticks);
+    void stop_clock(Time until) { clock_stands_until_ = until; }
     void set_paused_until(Time until) { paused_until_ = until; }
     [[nodiscard]] Time paused_until() const { return paused_until_; }
 
@@ -71,7 +95,16 @@ class SimNode {
     void cancel(std::uint64_t op);
     void transfer(NodeId to);
 
+    [[nodiscard]] NodeIndex index() const { return index_; }
     [[nodiscard]] bool up() const { return replica_ != nullptr; }
+    [[nodiscard]] bool started() const { return started_; }
+    [[nodiscard]] bool retired() const { return retired_; }
+    // Its log was damaged, whether that has shown or not; and it cannot start any more for that.
+    [[nodiscard]] bool damaged() const { return damaged_; }
+    [[nodiscard]] bool lost() const { return lost_; }
+    // As of the newest applied configuration.
+    [[nodiscard]] bool is_member() const;
+    [[nodiscard]] bool is_voter() const;
     [[nodiscard]] std::uint32_t life() const { return life_; }
     [[nodiscard]] const server::NodeView& view() const { return replica_->view(); }
     // No write, apply or call under way.
@@ -87,6 +120,10 @@ class SimNode {
         std::uint64_t op{};
         bool answered = false;
         bool cancelled = false;  // an answer of the same turn may still come: nobody hears it
+    };
+    struct Arrival {
+        raft::SnapshotMeta snapshot{};
+        std::shared_ptr<const std::string> image{};
     };
 
     void step(server::Event event);
@@ -104,12 +141,26 @@ class SimNode {
     void on_flush();
     void on_collect();
     void on_tick();
+    void on_install();
+    void ship(NodeId to);
+    void take_arrival();
+    [[nodiscard]] std::shared_ptr<const std::string> make_image();
+    [[nodiscard]] std::shared_ptr<storage::MemEngine> load_image(const std::string& image);
     void run_read(std::uint64_t op);
     void after(Time delay, NodeEventKind kind, std::uint64_t arg = 0);
     void maybe_collect();
     void write_during_crash();
+    void clear_life();
+    void lose_power();
+    void fail_storage(const char* what, const Error& error);
+    void halt();
+    void lose(const std::string& why);
     [[nodiscard]] bool open_storage(raft::Recovered& recovered);
+    [[nodiscard]] bool open_state(const raft::Recovered& recovered);
     [[nodiscard]] bool bootstrap(raft::Recovered& recovered);
+    [[nodiscard]] bool finish_install(raft::Recovered& recovered);
+    [[nodiscard]] bool write_first(raft::PersistBatch batch, raft::Recovered& recovered);
+    void start_replica(raft::Recovered recovered);
     void sabotage_entries(std::vector<raft::Entry>& entries) const;
     [[nodiscard]] bool sabotaged(Sabotage kind) const { return world_.options.sabotage == kind; }
     void check_events(const storage::ApplyOutput& output);
@@ -132,6 +183,8 @@ class SimNode {
     std::unique_ptr<server::Replica> replica_;
 
     std::uint32_t life_ = 0;
+    std::uint64_t boot_ = 0;
+    std::optional<raft::SnapshotMeta> engine_began_;  // as this snapshot, over any crash
     server::Effects effects_;
     bool turn_scheduled_ = false;
     std::vector<raft::PersistBatch> writes_;  // asked for and not on disk, in order
@@ -141,6 +194,8 @@ class SimNode {
     bool apply_scheduled_ = false;
     bool collect_scheduled_ = false;
     bool seal_wanted_ = false;
+    std::vector<Arrival> arrivals_;  // not yet wanted, oldest first
+    std::optional<Arrival> installing_;
     std::vector<Call> calls_;  // by CallId - 1, of this life
     std::uint64_t open_calls_ = 0;
 
@@ -148,6 +203,16 @@ class SimNode {
     Time crash_down_ = 0;
     std::uint64_t disk_factor_ = 1;
     Time paused_until_ = 0;
+    Time disk_hangs_until_ = 0;
+    Time clock_stands_until_ = 0;
+    std::uint32_t crashes_to_come_ = 0;
+    bool healed_ = false;
+    bool started_ = false;
+    bool joins_ = false;
+    bool retired_ = false;
+    bool damaged_ = false;
+    bool lost_ = false;
+    bool trouble_ = false;  // the disk was made to fail or to be full
     std::uint64_t turns_ = 0;
     server::NodeView shown_;
 };

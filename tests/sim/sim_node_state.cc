@@ -147,14 +147,15 @@ void SimNode::transfer(NodeId to) {
 }
 
 bool SimNode::idle() const {
-    return writes_.empty() && !apply_scheduled_ && open_calls_ == 0 && !collect_scheduled_;
+    return writes_.empty() && !apply_scheduled_ && open_calls_ == 0 && !collect_scheduled_ &&
+           !installing_;
 }
 
 std::string SimNode::last_events() const {
-    static constexpr std::array kNames = {
-        "tick",      "receive",        "submit",   "submit-read", "cancel",
-        "persisted", "storage-failed", "applied",  "flushed",     "collected",
-        "peer-lost", "transfer",       "snapshot", "installed",   "shutdown"};
+    static constexpr std::array kNames = {"tick",     "receive",   "submit",         "submit-read",
+                                          "cancel",   "persisted", "storage-failed", "applied",
+                                          "flushed",  "collected", "peer-lost",      "transfer",
+                                          "snapshot", "installed", "shutdown"};
     static_assert(kNames.size() == std::variant_size_v<server::Event>);
     constexpr std::size_t kShown = 24;
     std::string out = status_line() + "\n";

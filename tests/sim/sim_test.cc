@@ -7,6 +7,7 @@
 #include "sim/check_linear.h"
 #include "sim/model.h"
 #include "sim/options.h"
+#include "sim/shrink.h"
 #include "sim/world.h"
 
 namespace cairn::sim {
@@ -142,6 +143,14 @@ TEST_CASE("A wrong answer to a write is found", "[sim][linear]") {
     CHECK(says(history, "another body than the model"));
 }
 
+// A run that ends sooner than the programs' do.
+Options small(std::uint64_t seed) {
+    Options options = Options::draw(seed);
+    options.events_min = 5'000;
+    options.ops_min = 100;
+    return options;
+}
+
 // Each deliberate bug of the test node, and the seeds that are enough to find it.
 TEST_CASE("Deliberate bugs are found", "[sim][sabotage]") {
     constexpr std::uint64_t kSeeds = 300;
@@ -149,7 +158,7 @@ TEST_CASE("Deliberate bugs are found", "[sim][sabotage]") {
         const auto sabotage = static_cast<Sabotage>(kind);
         bool found = false;
         for (std::uint64_t seed = 1; seed <= kSeeds && !found; ++seed) {
-            Options options = Options::draw(seed);
+            Options options = small(seed);
             options.sabotage = sabotage;
             found = run_world(options).failed;
         }
@@ -159,12 +168,36 @@ TEST_CASE("Deliberate bugs are found", "[sim][sabotage]") {
 }
 
 TEST_CASE("A seed decides everything", "[sim]") {
-    const RunResult first = run_world(Options::draw(7));
-    const RunResult again = run_world(Options::draw(7));
-    const RunResult other = run_world(Options::draw(8));
+    const RunResult first = run_world(small(7));
+    const RunResult again = run_world(small(7));
+    const RunResult other = run_world(small(8));
     CHECK(first.trace_hash == again.trace_hash);
     CHECK(first.final_draw == again.final_draw);
     CHECK(first.trace_hash != other.trace_hash);
+}
+
+TEST_CASE("What a failure does not need is left out", "[sim][shrink]") {
+    std::uint64_t asked = 0;
+    const auto needs = [&](const Numbers& numbers) {
+        ++asked;
+        return numbers.contains(3) && numbers.contains(7);
+    };
+    CHECK(minimise({1, 2, 3, 4, 5, 6, 7, 8, 9}, needs) == Numbers{3, 7});
+    CHECK(asked < 40);
+    CHECK(minimise({1, 2, 3}, [](const Numbers&) { return true; }).empty());
+}
+
+TEST_CASE("A failing run is made short and fails in the same way", "[sim][shrink]") {
+    Options options = small(1);
+    options.sabotage = Sabotage::kSkipApply;
+    const RunResult whole = run_world(options);
+    REQUIRE(whole.failed);
+    const Shrunk shrunk = shrink(options, whole, 200);
+    CHECK(shrunk.result.failed);
+    CHECK(shrunk.result.invariant == whole.invariant);
+    REQUIRE(shrunk.options.only_calls);
+    CHECK(shrunk.options.only_calls->size() < whole.calls);
+    CHECK(run_world(shrunk.options).trace_hash == shrunk.result.trace_hash);
 }
 
 }  // namespace

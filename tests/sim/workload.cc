@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "raft/conf_change.h"
 #include "storage/command.h"
 
 namespace cairn::sim {
@@ -42,13 +43,35 @@ Workload::Workload(const WorldParts& world, Prng prng)
       safety_(world.safety),
       verdict_(world.verdict),
       trace_(world.trace),
+      counters_(world.counters),
       clients_(world.options.load.clients) {}
 
 void Workload::start() {
     for (std::uint32_t client = 0; client < clients_.size(); ++client) {
-        queue_.after(draw_time(prng_, 1, options_.load.think_mean_us),
-                     ClientEvent{.client = client, .kind = ClientEventKind::kThink});
+        think_later(client, 1);
     }
+}
+
+void Workload::think_later(std::uint32_t client, Time min) {
+    const Time mean =
+        overloads_ > 0 ? options_.load.think_mean_us / 20 + 1 : options_.load.think_mean_us;
+    queue_.after(draw_time(prng_, min, mean),
+                 ClientEvent{.client = client, .kind = ClientEventKind::kThink});
+}
+
+// Mostly one that is known to take part.
+NodeIndex Workload::draw_node() {
+    const std::vector<NodeId>& voters = safety_.applied_conf().voters;
+    if (voters.empty() || prng_.chance(1, 12)) {
+        return static_cast<NodeIndex>(prng_.below(nodes_->size()));
+    }
+    return SafetyChecker::index_of(voters[prng_.below(voters.size())]);
+}
+
+// Numbers the calls; the draw before it is made all the same, so that the others stay as they are.
+bool Workload::left_out() {
+    ++drawn_;
+    return options_.only_calls && !options_.only_calls->contains(drawn_);
 }
 
 void Workload::handle(const ClientEvent& event) {
@@ -201,14 +224,16 @@ void Workload::think(std::uint32_t client) {
     }
     Client& it = clients_[client];
     if (!(*nodes_)[it.node]->up() || prng_.chance(1, 4)) {
-        it.node = static_cast<NodeIndex>(prng_.below(nodes_->size()));
+        it.node = draw_node();
     }
     if (!(*nodes_)[it.node]->up()) {  // connection refused
-        queue_.after(draw_time(prng_, 500, options_.load.think_mean_us),
-                     ClientEvent{.client = client, .kind = ClientEventKind::kThink});
-        return;
+        return think_later(client, 500);
     }
-    invoke(client, it.node, draw_op());
+    HistoryOp op = draw_op();
+    if (left_out()) {
+        return think_later(client, 1);
+    }
+    invoke(client, it.node, std::move(op));
     if (options_.load.deadline_ticks > 0) {
         queue_.after(
             options_.load.deadline_ticks * options_.tick_us,
@@ -245,6 +270,7 @@ void Workload::arrive(std::uint64_t op) {
                   ClientEvent{.client = it.client, .kind = ClientEventKind::kArrive, .op = op});
         return;
     }
+    ++counters_.calls;
     it.life = node.life();
     const HistoryOp& what = entry(op);
     const bool taken = what.kind == OpKind::kWrite
@@ -278,7 +304,7 @@ void Workload::on_outcome(std::uint64_t op, const server::ProposalOutcome& outco
         it.refused = true;
         it.answer.outcome = OpOutcome::kNotApplied;
         it.answer.error = refused->reason;
-        failed_ += refused->reason == Errc::kTooManyRequests ? 0 : 1;
+        failed_ += refused->reason == Errc::kTooManyRequests || op == admin_op_ ? 0 : 1;
     } else {
         ++failed_;
         if (options_.sabotage == Sabotage::kRetryUnknown) {
@@ -325,6 +351,7 @@ void Workload::reply(std::uint64_t op) {
     if (it.ended) {
         return;
     }
+    ++counters_.calls;
     HistoryOp& what = entry(op);
     what.outcome = it.answer.outcome;
     what.error = it.answer.error;
@@ -368,12 +395,25 @@ void Workload::end(std::uint64_t op) {
     it.ended = true;
     --in_flight_;
     trace_.mix(op * 4 + static_cast<std::uint64_t>(entry(op).outcome));
+    if (op == admin_op_) {
+        admin_op_ = 0;
+    }
     if (it.client >= clients_.size()) {
         return;
     }
     clients_[it.client].op = 0;
-    queue_.after(draw_time(prng_, 1, options_.load.think_mean_us),
-                 ClientEvent{.client = it.client, .kind = ClientEventKind::kThink});
+    think_later(it.client, 1);
+}
+
+bool Workload::administer(NodeIndex node, command::CommandKind kind, std::string request) {
+    if (left_out()) {
+        return false;
+    }
+    HistoryOp op{.tag = next_op(), .kind = OpKind::kWrite, .command = kind};
+    set_request(op, std::move(request));
+    admin_op_ = op.tag;
+    invoke(static_cast<std::uint32_t>(clients_.size()), node, std::move(op));
+    return true;
 }
 
 void Workload::on_node_down(NodeIndex node) {
@@ -383,6 +423,9 @@ void Workload::on_node_down(NodeIndex node) {
             end(op);
         }
     }
+    if (admin_op_ != 0 && flight(admin_op_).node == node && !flight(admin_op_).answered) {
+        end(admin_op_);
+    }
 }
 
 const etcdserverpb::RangeRequest& Workload::read_request(std::uint64_t op) {
@@ -390,10 +433,18 @@ const etcdserverpb::RangeRequest& Workload::read_request(std::uint64_t op) {
 }
 
 void Workload::on_first_apply(const raft::Entry& applied) {
-    if (applied.kind != raft::EntryKind::kCommand) {
+    Bytes payload = applied.payload;
+    if (applied.kind == raft::EntryKind::kConfig) {
+        auto change = raft::decode_conf_change(payload);
+        if (!change || change.value().kind == raft::ConfChangeKind::kBootstrapVoter ||
+            change.value().kind == raft::ConfChangeKind::kLeaveJoint) {
+            return;  // nobody's call
+        }
+        payload = std::move(change.value().context);
+    } else if (applied.kind != raft::EntryKind::kCommand) {
         return;
     }
-    auto decoded = storage::decode_command(applied.payload);
+    auto decoded = storage::decode_command(payload);
     if (!decoded) {
         return verdict_.fail("R3", "an entry does not decode: " + to_string(decoded.error()));
     }
@@ -418,9 +469,11 @@ void Workload::on_first_apply(const raft::Entry& applied) {
 // ---- the end
 
 void Workload::start_final() {
-    for (NodeIndex node = 0; node < nodes_->size(); ++node) {
-        final_put(node);
-        final_read(node);
+    for (const auto& node : *nodes_) {
+        if (node->is_voter() && !node->lost()) {
+            final_put(node->index());
+            final_read(node->index());
+        }
     }
 }
 

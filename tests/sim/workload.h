@@ -34,6 +34,11 @@ class Workload final : public NodeClients {
     [[nodiscard]] bool quiet() const { return in_flight_ == 0; }
     // A put and a linearizable read of everything through each node, all of which must succeed.
     void start_final();
+    // A call of the administrator, one at a time. False when it is left out of this run.
+    bool administer(NodeIndex node, command::CommandKind kind, std::string request);
+    [[nodiscard]] bool admin_waits() const { return admin_op_ != 0; }
+    // Clients that do not wait between two calls, until the same is called with `on` false.
+    void overload(bool on) { overloads_ += on ? 1 : -1; }
 
     // An entry was applied for the first time anywhere.
     void on_first_apply(const raft::Entry& entry);
@@ -46,6 +51,7 @@ class Workload final : public NodeClients {
     [[nodiscard]] const std::vector<HistoryOp>& history() const { return history_; }
     [[nodiscard]] const std::vector<LoggedCommand>& log() const { return log_; }
     [[nodiscard]] std::uint64_t done_count() const { return done_; }
+    [[nodiscard]] std::uint64_t drawn_count() const { return drawn_; }
     // Calls refused or timed out, but for too many requests.
     [[nodiscard]] std::uint64_t failed_count() const { return failed_; }
 
@@ -74,6 +80,9 @@ class Workload final : public NodeClients {
     void final_put(NodeIndex node);
     void final_read(NodeIndex node);
     void think(std::uint32_t client);
+    void think_later(std::uint32_t client, Time min);
+    [[nodiscard]] NodeIndex draw_node();
+    [[nodiscard]] bool left_out();
     void invoke(std::uint32_t client, NodeIndex node, HistoryOp op);
     void arrive(std::uint64_t op);
     void reply(std::uint64_t op);
@@ -97,12 +106,16 @@ class Workload final : public NodeClients {
     SafetyChecker& safety_;
     Verdict& verdict_;
     TraceHash& trace_;
+    Counters& counters_;
     Nodes* nodes_ = nullptr;
     std::vector<Client> clients_;
     std::vector<HistoryOp> history_;  // by op - 1; op is also the tag
     std::vector<Flight> flights_;
     std::vector<LoggedCommand> log_;
     std::int64_t newest_revision_ = 1;  // as any client has seen
+    std::uint64_t admin_op_ = 0;        // in flight; 0: none
+    std::uint64_t drawn_ = 0;           // calls drawn, those left out included
+    std::int32_t overloads_ = 0;
     std::uint64_t in_flight_ = 0;
     std::uint64_t done_ = 0;
     std::uint64_t failed_ = 0;

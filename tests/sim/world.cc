@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "sim/admin.h"
 #include "sim/check_linear.h"
 #include "sim/check_safety.h"
 #include "sim/event_queue.h"
@@ -31,13 +32,18 @@ class World {
     void dispatch(const NodeEvent& event);
     void dispatch(Delivery delivery);
     void dispatch(const ClientEvent& event);
+    void dispatch(Shipment shipment);
     void dispatch(const NemesisEvent& event);
+    void dispatch(const AdminEvent& event);
     bool defer(NodeIndex node, Action action);
     void report_losses();
     void check_calm();
     void converge();
     void finish();
+    [[nodiscard]] bool enough() const;
     [[nodiscard]] bool converged() const;
+    [[nodiscard]] bool has_quorum(const raft::ConfState& conf) const;
+    [[nodiscard]] bool can_converge() const;
     [[nodiscard]] Term newest_term() const;
     [[nodiscard]] std::string describe_nodes() const;
     [[nodiscard]] Time election_time() const {
@@ -48,22 +54,25 @@ class World {
     Prng root_;
     Verdict verdict_;
     TraceHash trace_;
+    Counters counters_;
     EventQueue queue_;
     SimNet net_;
     SafetyChecker safety_;
     const WorldParts parts_;
     Workload workload_;
     std::vector<std::unique_ptr<SimNode>> nodes_;
+    Admin admin_;
     Nemesis nemesis_;
     Prng misc_;
+    bool lost_quorum_ = false;
 };
 
 World::World(const Options& options, bool verbose)
     : options_(options),
       root_(options.seed),
       queue_(root_.split("ties")),
-      net_(options_, root_.split("net"), queue_),
-      safety_(options.nodes, verdict_,
+      net_(options_, root_.split("net"), queue_, counters_),
+      safety_(options.slots(), verdict_,
               [this](const raft::Entry& entry) { workload_.on_first_apply(entry); }),
       parts_{.options = options_,
              .queue = queue_,
@@ -71,11 +80,13 @@ World::World(const Options& options, bool verbose)
              .safety = safety_,
              .verdict = verdict_,
              .trace = trace_,
+             .counters = counters_,
              .verbose = verbose},
       workload_(parts_, root_.split("clients")),
-      nemesis_(parts_, root_.split("nemesis"), nodes_),
+      admin_(parts_, root_.split("admin"), nodes_, workload_),
+      nemesis_(parts_, root_.split("nemesis"), nodes_, workload_),
       misc_(root_.split("misc")) {
-    for (NodeIndex node = 0; node < options.nodes; ++node) {
+    for (NodeIndex node = 0; node < options.slots(); ++node) {
         nodes_.push_back(std::make_unique<SimNode>(node, parts_, workload_,
                                                    root_.split(fmt::format("node/{}", node))));
     }
@@ -104,10 +115,31 @@ void World::dispatch(Delivery delivery) {
         queue_.at(nodes_[to]->paused_until(), std::move(delivery));
         return;
     }
+    ++counters_.messages;
     trace_.mix(to * 64 + 32 + delivery.message.body.index());
     nodes_[to]->receive(std::move(delivery.message));
 }
 
+// Lost with the link, or with the one it was for; the sender's transport notices either.
+void World::dispatch(Shipment shipment) {
+    const NodeId from = shipment.message.from;
+    const NodeId to = shipment.message.to;
+    SimNode& sender = *nodes_[SafetyChecker::index_of(from)];
+    SimNode& target = *nodes_[SafetyChecker::index_of(to)];
+    ++counters_.messages;
+    if (target.paused_until() > queue_.now()) {
+        queue_.at(target.paused_until(), std::move(shipment));
+        return;
+    }
+    const std::uint32_t life = shipment.sender_life;
+    const Index last = std::get<raft::InstallSnapshot>(shipment.message.body).snapshot.last.index;
+    trace_.mix(last.value);
+    const bool arrived = !net_.is_cut(SafetyChecker::index_of(from), SafetyChecker::index_of(to)) &&
+                         target.receive_snapshot(std::move(shipment));
+    sender.on_shipped(life, to, arrived ? std::optional(last) : std::nullopt);
+}
+
+void World::dispatch(const AdminEvent& /*event*/) { admin_.handle(); }
 void World::dispatch(const ClientEvent& event) { workload_.handle(event); }
 void World::dispatch(const NemesisEvent& event) { nemesis_.handle(event); }
 
@@ -157,14 +189,49 @@ Term World::newest_term() const {
     return newest;
 }
 
+// A run is worth its name when enough has happened in it.
+bool World::enough() const {
+    return queue_.now() >= options_.fault_ticks * options_.tick_us &&
+           counters_.events() >= options_.events_min && workload_.done_count() >= options_.ops_min;
+}
+
+bool World::has_quorum(const raft::ConfState& conf) const {
+    const auto majority = [&](const std::vector<NodeId>& voters) {
+        const auto well = std::count_if(voters.begin(), voters.end(), [&](NodeId id) {
+            return !nodes_[SafetyChecker::index_of(id)]->lost();
+        });
+        return static_cast<std::size_t>(well) > voters.size() / 2;
+    };
+    return majority(conf.voters) &&
+           (conf.voters_outgoing.empty() || majority(conf.voters_outgoing));
+}
+
+// Whatever configuration anybody has, there are enough with their data left to decide in it.
+bool World::can_converge() const {
+    bool can = has_quorum(safety_.applied_conf());
+    for (const auto& node : nodes_) {
+        can = can &&
+              (!node->up() || !node->is_member() || has_quorum(safety_.newest_conf(node->index())));
+    }
+    return can;
+}
+
 bool World::converged() const {
     std::size_t leaders = 0;
+    const SimNode* some = nullptr;
+    if (!admin_.settled()) {
+        return false;
+    }
     for (const auto& node : nodes_) {
+        if (!node->is_member() || node->lost()) {
+            continue;
+        }
         if (!node->up() || !node->idle()) {
             return false;
         }
+        some = some == nullptr ? node.get() : some;
         const server::NodeView& view = node->view();
-        const server::NodeView& first = nodes_.front()->view();
+        const server::NodeView& first = some->view();
         if (!view.leader || view.leader != first.leader || view.term != first.term ||
             view.applied != view.last || view.applied != first.applied) {
             return false;
@@ -197,8 +264,14 @@ void World::check_calm() {
 void World::converge() {
     workload_.stop();
     nemesis_.heal();
+    admin_.heal();
     const Time budget =
         20 * election_time() + 2 * options_.request_timeout_ticks * options_.tick_us;
+    lost_quorum_ = !can_converge();
+    if (lost_quorum_) {
+        run_until(queue_.now() + budget);
+        return;
+    }
     if (!run_until(queue_.now() + budget, [this] { return converged(); }) && !verdict_.failed()) {
         verdict_.fail(
             "V1-V3", fmt::format("no agreement {} us after the end of all faults:\n{}{}", budget,
@@ -207,6 +280,9 @@ void World::converge() {
 }
 
 void World::finish() {
+    if (lost_quorum_) {
+        return;
+    }
     const Term term = newest_term();
     workload_.start_final();
     const Time budget =
@@ -219,19 +295,22 @@ void World::finish() {
                                         newest_term().value));
     }
     for (const auto& node : nodes_) {
-        if (!verdict_.failed()) {
+        if (!verdict_.failed() && node->up()) {
             node->check_digest();
         }
     }
 }
 
 RunResult World::run() {
-    for (const auto& node : nodes_) {
-        node->start();
+    constexpr std::uint64_t kFaultTicksTimes = 60;
+    for (NodeIndex node = 0; node < options_.nodes; ++node) {
+        nodes_[node]->start();
     }
     workload_.start();
     nemesis_.start();
-    run_until(options_.fault_ticks * options_.tick_us);
+    admin_.start();
+    run_until(kFaultTicksTimes * options_.fault_ticks * options_.tick_us,
+              [this] { return enough(); });
     check_calm();
     if (!verdict_.failed()) {
         converge();
@@ -249,11 +328,14 @@ RunResult World::run() {
                      .detail = verdict_.detail(),
                      .trace_hash = trace_.value(),
                      .final_draw = queue_.final_draw(),
-                     .events = queue_.popped(),
+                     .counters = counters_,
                      .ops = workload_.history().size(),
                      .ops_done = workload_.done_count(),
                      .entries = safety_.applied_log().size(),
                      .virtual_time = queue_.now(),
+                     .lost_quorum = lost_quorum_,
+                     .calls = workload_.drawn_count(),
+                     .strikes = nemesis_.strikes(),
                      .last_events = {}};
     if (result.failed) {
         for (const auto& node : nodes_) {

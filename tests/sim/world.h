@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "sim/basics.h"
+#include "sim/counters.h"
+#include "sim/nemesis.h"
 #include "sim/options.h"
 
 namespace cairn::sim {
@@ -18,11 +20,14 @@ struct RunResult {
     std::string detail;
     std::uint64_t trace_hash{};
     std::uint64_t final_draw{};
-    std::uint64_t events{};
+    Counters counters{};
     std::uint64_t ops{};
     std::uint64_t ops_done{};
     std::uint64_t entries{};  // of the log, applied
     Time virtual_time{};
+    bool lost_quorum = false;  // rot went further than a cluster survives: no liveness claimed
+    std::uint64_t calls{};     // of clients and the administrator, by number
+    std::vector<Strike> strikes{};
     std::string last_events;  // of every node, when failed
 };
 

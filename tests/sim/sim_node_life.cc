@@ -1,0 +1,352 @@
+// SimNode, its life: starts, crashes, troubles of its disk, and the end.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/probe.h"
+#include "raft/conf_change.h"
+#include "sim/sabotage.h"
+#include "sim/sim_node.h"
+#include "storage/snapshot_store.h"
+
+namespace cairn::sim {
+namespace {
+
+constexpr const char* kLogDir = "wal";
+constexpr std::uint64_t kBlockBytes = 4096;
+
+bool contains(const std::vector<NodeId>& ids, NodeId id) {
+    return std::binary_search(ids.begin(), ids.end(), id);
+}
+
+}  // namespace
+
+bool SimNode::is_voter() const {
+    const raft::ConfState& conf = world_.safety.applied_conf();
+    return contains(conf.voters, id_) || contains(conf.voters_outgoing, id_);
+}
+
+bool SimNode::is_member() const {
+    return is_voter() || contains(world_.safety.applied_conf().learners, id_);
+}
+
+// ---- starts
+
+bool SimNode::open_storage(raft::Recovered& recovered) {
+    storage::FileSystem& files = sabotaged_files_ ? *sabotaged_files_ : files_;
+    auto opened = storage::LogStore::open(
+        files, kLogDir,
+        storage::LogOptions{.segment_bytes = disk_.segment_bytes,
+                            .recycle_max = static_cast<std::uint32_t>(life_ % 3)});
+    if (opened) {
+        log_ = std::move(opened.value().log);
+        recovered = std::move(opened.value().recovered);
+        return true;
+    }
+    const bool corrupt = opened.error().code == Errc::kCorrupt;
+    if (world_.verbose) {
+        fmt::print("{:>10} node {}: {}\n", world_.queue.now(), index_, to_string(opened.error()));
+    }
+    if (damaged_ && corrupt) {
+        lose(to_string(opened.error()));
+    } else if (!files_.halted() && (corrupt || !trouble_)) {
+        world_.verdict.fail("D5", fmt::format("node {}: the log does not open: {}", index_,
+                                              to_string(opened.error())));
+    }
+    return false;
+}
+
+// False when the disk failed under it, or nothing may go on.
+bool SimNode::open_state(const raft::Recovered& recovered) {
+    auto state = storage::StateMachine::open(
+        engine_, storage::StateMachineOptions{.member = id_, .boot = boot_});
+    if (!state) {
+        world_.verdict.fail("D2", "state: " + to_string(state.error()));
+        return false;
+    }
+    state_ = std::move(state).value();
+    // Damage to the newest write cannot be told from a tear: a member that has lost what it said is
+    // no use any more. More than that write must have been noticed.
+    if (damaged_ && !world_.safety.finds(index_, recovered)) {
+        world_.safety.check_damage(index_, recovered);
+        lose("the newest write is gone");
+        return false;
+    }
+    world_.safety.on_start(index_, recovered, state_->applied_state().applied.index);
+    return !world_.verdict.failed();
+}
+
+// What a start puts into the log before the core sees it.
+bool SimNode::write_first(raft::PersistBatch batch, raft::Recovered& recovered) {
+    world_.safety.on_persist_wanted(index_, batch);
+    if (world_.verdict.failed()) {
+        return false;
+    }
+    if (const auto written = log_->append(std::span(&batch, 1)); !written) {
+        if (!files_.halted() && !trouble_) {
+            world_.verdict.fail("D5", "first write: " + to_string(written.error()));
+        }
+        return false;
+    }
+    ++world_.counters.disk;
+    world_.safety.on_persisted(index_, 1);
+    recovered.hard_state = batch.hard_state.value_or(recovered.hard_state);
+    recovered.floor = batch.floor.value_or(recovered.floor);
+    recovered.entries = std::move(batch.entries);
+    return true;
+}
+
+// The first start: the members' entries become durable before the core sees them.
+bool SimNode::bootstrap(raft::Recovered& recovered) {
+    std::vector<raft::BootstrapMember> members;
+    for (NodeIndex node = 0; node < world_.options.nodes; ++node) {
+        members.push_back(raft::BootstrapMember{.id = SafetyChecker::id_of(node), .context = {}});
+    }
+    raft::PersistBatch batch = raft::bootstrap_batch(std::move(members));
+    if (world_.safety.committed() == Index{}) {
+        world_.safety.on_bootstrap(batch);
+    }
+    return write_first(std::move(batch), recovered);
+}
+
+// A snapshot was installed, and the crash came before the log heard of it.
+bool SimNode::finish_install(raft::Recovered& recovered) {
+    auto missing =
+        storage::follow_install(engine_began_, state_->applied_state().applied, recovered);
+    if (!missing) {
+        world_.verdict.fail("S1", to_string(missing.error()));
+        return false;
+    }
+    if (!missing.value()) {
+        return true;
+    }
+    CAIRN_PROBE("sim.install_finished_at_start");
+    return write_first(*std::move(missing).value(), recovered);
+}
+
+void SimNode::start(std::uint64_t crash_after) {
+    if (up() || retired_ || lost_ || world_.verdict.failed()) {
+        return;
+    }
+    started_ = true;
+    files_.crash_at(crash_after > 0 ? files_.ops() + crash_after : 0);
+    boot_ = prng_.next() | 1U;
+    raft::Recovered recovered;
+    bool ready = open_storage(recovered) && open_state(recovered);
+    if (ready && recovered == raft::Recovered{} && !joins_) {
+        ready = bootstrap(recovered);
+    } else if (ready) {
+        ready = finish_install(recovered);
+    }
+    if (world_.verdict.failed() || lost_) {
+        return;
+    }
+    if (!ready || files_.halted()) {
+        return crash(world_.options.tick_us * prng_.between(1, 5));
+    }
+    files_.crash_at(0);
+    start_replica(std::move(recovered));
+}
+
+void SimNode::start_replica(raft::Recovered recovered) {
+    if (sabotaged(Sabotage::kForgetVote)) {
+        recovered.hard_state.vote = NodeId{};
+    }
+    server::ReplicaConfig config{.raft = world_.options.raft,
+                                 .boot = boot_,
+                                 .request_timeout_ticks = world_.options.request_timeout_ticks,
+                                 .read_retry_ticks = world_.options.read_retry_ticks,
+                                 .apply_bytes_max = world_.options.apply_bytes_max};
+    config.raft.id = id_;
+    config.raft.seed = prng_.next();
+    auto replica = server::Replica::restore(config, std::move(recovered), state_->applied_state());
+    if (!replica) {
+        return world_.verdict.fail(
+            "D2", fmt::format("node {}: restore: {}", index_, to_string(replica.error())));
+    }
+    replica_ = std::move(replica).value();
+    check_digest();
+    after(prng_.below(tick_us_) + 1, NodeEventKind::kTick);
+    if (disk_.flush_mean_ticks > 0) {
+        after(draw_time(prng_, tick_us_, disk_.flush_mean_ticks * tick_us_), NodeEventKind::kFlush);
+    }
+    maybe_collect();
+    if (crashes_to_come_ > 0) {
+        --crashes_to_come_;
+        crash_at_effect(prng_.between(1, 20), tick_us_ * prng_.between(1, 3));
+    }
+    turn();
+}
+
+void SimNode::join() {
+    CAIRN_ASSERT(!started_);
+    joins_ = true;
+    if (world_.verbose) {
+        fmt::print("{:>10} node {} joins\n", world_.queue.now(), index_);
+    }
+    start();
+}
+
+// ---- ends
+
+// A write is in flight: in most crashes some first part of its file operations still happens.
+void SimNode::write_during_crash() {
+    if (log_ == nullptr || writing_ == 0 || files_.halted() || prng_.chance(1, 4)) {
+        return;
+    }
+    files_.crash_at(files_.ops() + prng_.between(1, 8));
+    const auto result = log_->append(std::span(writes_).first(writing_));
+    world_.trace.mix(result ? 1 : 2);
+}
+
+// Of the machine; or the process alone dies, and what was written is not lost with it.
+void SimNode::lose_power() {
+    using storage::SimDirLoss;
+    using storage::SimWriteLoss;
+    if (prng_.chance(1, 4)) {
+        return files_.kill_process();
+    }
+    storage::SimCrash how{.writes = SimWriteLoss::kAll, .dirs = SimDirLoss::kAll};
+    if (disk_.torn) {
+        static constexpr std::array<SimWriteLoss, 4> kWrites = {
+            SimWriteLoss::kAll, SimWriteLoss::kNone, SimWriteLoss::kSubset, SimWriteLoss::kSubset};
+        static constexpr std::array<SimDirLoss, 4> kDirs = {
+            SimDirLoss::kAll, SimDirLoss::kNone, SimDirLoss::kPrefix, SimDirLoss::kSubset};
+        how.writes = kWrites[prng_.below(kWrites.size())];
+        how.dirs = kDirs[prng_.below(kDirs.size())];
+        world_.counters.saw(FaultClass::kTornWrite);
+    }
+    files_.crash(prng_, how);
+}
+
+void SimNode::clear_life() {
+    ++life_;
+    effects_.clear();
+    writes_.clear();
+    applying_.clear();
+    applied_.reset();
+    arrivals_.clear();
+    installing_.reset();
+    calls_.clear();
+    writing_ = 0;
+    open_calls_ = 0;
+    crash_countdown_ = 0;
+    turn_scheduled_ = apply_scheduled_ = collect_scheduled_ = seal_wanted_ = false;
+}
+
+void SimNode::crash(Time down, std::uint64_t crash_after) {
+    write_during_crash();
+    const bool was_up = up();
+    replica_.reset();
+    state_.reset();
+    log_.reset();
+    engine_ = engine_->after_crash();
+    lose_power();
+    world_.safety.on_crash(index_);
+    clear_life();
+    if (world_.verbose && was_up) {
+        fmt::print("{:>10} node {} crashes\n", world_.queue.now(), index_);
+    }
+    if (was_up) {
+        clients_.on_node_down(index_);
+    }
+    after(down, NodeEventKind::kRestart, crash_after);
+}
+
+void SimNode::retire() {
+    retired_ = true;
+    crash(0);  // it will not come back
+}
+
+void SimNode::heal() {
+    constexpr Time kQuickUs = 2'000;
+    healed_ = true;
+    crash_countdown_ = 0;
+    crashes_to_come_ = 0;
+    disk_factor_ = 1;
+    paused_until_ = 0;
+    clock_stands_until_ = 0;
+    disk_.slow_permille = 0;
+    disk_.write_mean_us = std::min(disk_.write_mean_us, kQuickUs);
+    disk_.apply_mean_us = std::min(disk_.apply_mean_us, kQuickUs);
+    limit_disk(std::nullopt);
+    if (started_ && !up()) {
+        start();
+    }
+}
+
+// ---- troubles of the disk
+
+void SimNode::fail_disk() {
+    constexpr std::uint64_t kSoonCalls = 8;
+    trouble_ = true;
+    files_.fail_at(files_.ops() + prng_.between(1, kSoonCalls), Errc::kIo);
+}
+
+void SimNode::limit_disk(std::optional<std::uint64_t> bytes_more) {
+    trouble_ = trouble_ || bytes_more.has_value();
+    files_.set_capacity(bytes_more ? files_.bytes_used() + *bytes_more : UINT64_MAX);
+}
+
+// A write or sync failed: the member says nothing more that could rest on it, and its process ends.
+void SimNode::fail_storage(const char* what, const Error& error) {
+    if (!trouble_ || error.code == Errc::kCorrupt) {
+        return world_.verdict.fail("D4",
+                                   fmt::format("node {}: {}: {}", index_, what, to_string(error)));
+    }
+    writing_ = 0;
+    replica_->step(server::StorageFailed{.error = error});
+    turn();
+}
+
+void SimNode::halt() {
+    const bool says_more = !effects_.send.empty() || effects_.persist || !effects_.apply.empty() ||
+                           !effects_.completions.empty() || effects_.install;
+    if (says_more) {
+        return world_.verdict.fail("D4", fmt::format("node {} speaks after its halt", index_));
+    }
+    const Errc code = effects_.halt->code;
+    if (!trouble_ || (code != Errc::kIo && code != Errc::kNoSpace)) {
+        return world_.verdict.fail("halt",
+                                   fmt::format("node {}: {}", index_, to_string(*effects_.halt)));
+    }
+    crash(tick_us_ * prng_.between(1, 20));
+}
+
+void SimNode::damage(Damage kind) {
+    const auto names = files_.list(kLogDir);
+    if (!names || names.value().empty()) {
+        return;
+    }
+    const std::string path =
+        std::string(kLogDir) + "/" + names.value()[prng_.below(names.value().size())];
+    std::string content = files_.content(path).value_or("");
+    const std::size_t end = content.find_last_not_of('\0');
+    if (end == std::string::npos) {
+        return;
+    }
+    damaged_ = true;
+    if (kind == Damage::kRot) {
+        return files_.flip_bit(path, prng_.below(end + 1), static_cast<unsigned>(prng_.below(8)));
+    }
+    const std::uint64_t blocks = end / kBlockBytes + 1;
+    const std::size_t from = prng_.below(blocks) * kBlockBytes;
+    const std::size_t to = prng_.below(blocks) * kBlockBytes;
+    content.resize(std::max(content.size(), std::max(from, to) + kBlockBytes));
+    content.replace(to, kBlockBytes, content.substr(from, kBlockBytes));
+    files_.put_file(path, content);
+}
+
+void SimNode::lose(const std::string& why) {
+    lost_ = true;
+    state_.reset();
+    log_.reset();
+    clear_life();
+    if (world_.verbose) {
+        fmt::print("{:>10} node {} is lost: {}\n", world_.queue.now(), index_, why);
+    }
+}
+
+}  // namespace cairn::sim

@@ -251,6 +251,8 @@ Result<void> read_limits(const FlagValues& flags, ServerConfig& config) {
     config.max_request_bytes = flags.number("max-request-bytes");
     config.max_txn_ops = flags.number("max-txn-ops");
     config.response_budget_bytes = flags.number("experimental-response-budget-bytes");
+    config.log_bytes_max = flags.number("experimental-log-bytes-max");
+    config.snapshot_rate_bytes = flags.number("experimental-snapshot-rate-bytes");
     config.max_concurrent_streams =
         static_cast<std::uint32_t>(flags.number("max-concurrent-streams"));
     config.grpc_keepalive_min_time =
@@ -264,6 +266,10 @@ Result<void> read_limits(const FlagValues& flags, ServerConfig& config) {
         return invalid(fmt::format("--experimental-response-budget-bytes={}: must be from {} to {}",
                                    config.response_budget_bytes, kResponseBudgetBytesMin,
                                    kResponseBudgetBytesMax));
+    }
+    if (config.log_bytes_max < kLogBytesKeptMin || config.log_bytes_max > kLogBytesKeptMax) {
+        return invalid(fmt::format("--experimental-log-bytes-max={}: must be from {} to {}",
+                                   config.log_bytes_max, kLogBytesKeptMin, kLogBytesKeptMax));
     }
     if (config.max_txn_ops == 0) {
         return invalid("--max-txn-ops=0: must be at least 1");

@@ -33,6 +33,9 @@ inline constexpr std::uint64_t kMaxRequestBytesMax = 32U * 1024U * 1024U;
 // Below this not even a value of etcd's largest size could be read; above, it is a mistake.
 inline constexpr std::uint64_t kResponseBudgetBytesMin = 2U * 1024U * 1024U;
 inline constexpr std::uint64_t kResponseBudgetBytesMax = 1ULL << 40U;
+// Less would be a snapshot for every hiccup; more would not fit a member's memory.
+inline constexpr std::uint64_t kLogBytesKeptMin = 1024U * 1024U;
+inline constexpr std::uint64_t kLogBytesKeptMax = 1ULL << 34U;
 // etcd's limit, so that an operator's mistake of units is found.
 inline constexpr std::chrono::milliseconds kElectionTimeoutMax{50'000};
 // More members than this are a mistake in --initial-cluster: every one votes.
@@ -64,6 +67,8 @@ struct ServerConfig {
     std::uint64_t max_request_bytes = 0;                  // in [1, kMaxRequestBytesMax]
     std::uint64_t max_txn_ops = 0;                        // at least 1
     std::uint64_t response_budget_bytes = 0;              // in [kResponse…Min, kResponse…Max]
+    std::uint64_t log_bytes_max = 0;                      // in [kLogBytesKeptMin, kLogBytesKeptMax]
+    std::uint64_t snapshot_rate_bytes = 0;                // a second; 0: no limit
     std::uint32_t max_concurrent_streams = 0;             // at least 1
     std::chrono::nanoseconds grpc_keepalive_min_time{0};  // 0: clients may ping as they like
 

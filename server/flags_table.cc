@@ -41,6 +41,12 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {"experimental-response-budget-bytes", kUint, kSupported, kMember, "268435456",
      "Most memory for answers that clients have not read yet, in bytes; reads beyond it wait or "
      "get ResourceExhausted. cairn's own."},
+    {"experimental-log-bytes-max", kUint, kSupported, kMember, "134217728",
+     "Most bytes of the log that are kept, in memory and on disk, for members that lack them; one "
+     "that lacks more gets a snapshot. cairn's own."},
+    {"experimental-snapshot-rate-bytes", kUint, kSupported, kMember, "67108864",
+     "Most bytes of snapshots that a leader sends in a second, to all members together; 0: no "
+     "limit. cairn's own."},
     {"max-concurrent-streams", kUint32, kSupported, kMember, "4294967295",
      "Most calls under way on one connection; above 65536 it is 65536."},
     {"grpc-keepalive-min-time", kDuration, kSupported, kMember, "5s",

@@ -1,19 +1,26 @@
 #include "server/flusher.h"
 
+#include <algorithm>
+
 #include <boost/asio/post.hpp>
 
 namespace cairn::server {
 namespace {
 
 constexpr std::uint64_t kUnflushedBytesMax = 64U * 1024U * 1024U;
-constexpr std::uint64_t kLogBytesMax = 64U * 1024U * 1024U;
+constexpr std::uint64_t kLogBytesSinceMax = 64U * 1024U * 1024U;
 constexpr std::chrono::minutes kFlushInterval{5};
 
 }  // namespace
 
 Flusher::Flusher(boost::asio::io_context& reactor, net::ReplicaDriver& driver,
-                 const storage::StateMachine& machine, net::Metrics& metrics)
-    : reactor_(reactor), driver_(driver), machine_(machine), metrics_(metrics) {}
+                 const storage::StateMachine& machine, net::Metrics& metrics,
+                 std::uint64_t log_bytes_max)
+    : reactor_(reactor),
+      driver_(driver),
+      machine_(machine),
+      metrics_(metrics),
+      log_bytes_since_max_(std::min(kLogBytesSinceMax, log_bytes_max / 2)) {}
 
 void Flusher::start(Index flushed) {
     flushed_ = flushed;
@@ -26,7 +33,7 @@ bool Flusher::is_due() const {
     const bool nothing_new = driver_.view().applied == flushed_;
     return !running_ && !nothing_new &&
            (machine_.engine()->unflushed_bytes() >= kUnflushedBytesMax ||
-            driver_.log_stats().bytes_written - log_bytes_at_flush_ >= kLogBytesMax ||
+            driver_.log_stats().bytes_written - log_bytes_at_flush_ >= log_bytes_since_max_ ||
             std::chrono::steady_clock::now() - last_flush_ >= kFlushInterval);
 }
 

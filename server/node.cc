@@ -20,6 +20,7 @@
 #include "server/net/peer_hub.h"
 #include "server/net/read_pool.h"
 #include "server/net/response_budget.h"
+#include "server/net/snapshot_driver.h"
 #include "server/net/task.h"
 #include "server/recovery.h"
 #include "server/trace_log.h"
@@ -41,6 +42,10 @@ std::uint64_t draw_boot() {
 }
 
 std::string hex(std::uint64_t id) { return fmt::format("{:x}", id); }
+
+void log_peer(NodeId peer, const std::string& text) {
+    log_line(LogLevel::kInfo, "peer connection", {{"peer", hex(peer.value)}, {"state", text}});
+}
 
 std::vector<net::PeerAddress> other_members(const RecoveredNode& recovered) {
     std::vector<net::PeerAddress> others;
@@ -81,7 +86,7 @@ class TransferWaiter : public net::CallOwner {
 
 class Node::Impl {
   public:
-    Impl(ServerConfig config, RecoveredNode recovered);
+    Impl(storage::FileSystem& files, ServerConfig config, RecoveredNode recovered);
     ~Impl();
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
@@ -102,11 +107,14 @@ class Node::Impl {
     [[nodiscard]] net::ScrapeFacts facts() const;
     net::DriverPorts driver_ports();
     net::PeerHub::Hooks hub_hooks();
+    std::unique_ptr<net::SnapshotDriver> make_snapshots(
+        storage::FileSystem& files, std::unique_ptr<storage::SnapshotStore> store);
 
     ServerConfig config_;
     DataDir dir_;
     DataDirIdentity identity_;
     std::vector<command::MemberInfo> members_;
+    std::unique_ptr<storage::EngineKind> engine_kind_;
 
     boost::asio::io_context reactor_{1};
     net::ReadPool readers_;
@@ -116,6 +124,7 @@ class Node::Impl {
     std::unique_ptr<net::PeerHub> hub_;
     std::unique_ptr<net::ReplicaDriver> driver_;
     const storage::StateMachine* machine_ = nullptr;  // the driver's
+    std::unique_ptr<net::SnapshotDriver> snapshots_;
     std::unique_ptr<net::NodePorts> ports_;
     std::shared_ptr<net::ClientListener> clients_;
     std::shared_ptr<AttributePublisher> publisher_;
@@ -129,11 +138,12 @@ class Node::Impl {
     std::optional<Error> halted_;
 };
 
-Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
+Node::Impl::Impl(storage::FileSystem& files, ServerConfig config, RecoveredNode recovered)
     : config_(std::move(config)),
       dir_(std::move(recovered.dir)),
       identity_(recovered.identity),
       members_(recovered.members),
+      engine_kind_(std::move(recovered.engine_kind)),
       responses_(std::make_shared<net::ResponseBudget>(reactor_.get_executor(),
                                                        config_.response_budget_bytes)),
       dispatcher_({identity_.cluster, identity_.member},
@@ -147,6 +157,7 @@ Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
         net::ReplicaDriver::Parts{std::move(recovered.replica), std::move(recovered.log),
                                   std::move(recovered.machine)},
         driver_ports(), metrics_);
+    snapshots_ = make_snapshots(files, std::move(recovered.snapshots));
     wire::H2Limits limits;
     // etcd: what the log takes, and room for the envelope of gRPC.
     limits.message_bytes_max = config_.max_request_bytes + 512U * 1024U;
@@ -167,7 +178,8 @@ Node::Impl::Impl(ServerConfig config, RecoveredNode recovered)
     self.mutable_client_urls()->Assign(config_.advertise_client_urls.begin(),
                                        config_.advertise_client_urls.end());
     publisher_ = std::make_shared<AttributePublisher>(*driver_, std::move(self));
-    flusher_ = std::make_unique<Flusher>(reactor_, *driver_, *machine_, metrics_);
+    flusher_ =
+        std::make_unique<Flusher>(reactor_, *driver_, *machine_, metrics_, config_.log_bytes_max);
 }
 
 Node::Impl::~Impl() { stop_parts(); }
@@ -175,15 +187,35 @@ Node::Impl::~Impl() { stop_parts(); }
 net::DriverPorts Node::Impl::driver_ports() {
     return {[this](std::vector<raft::Message>& messages) { hub_->send(messages); },
             [this](const Error& error) { on_halt(error); },
-            [](const std::vector<TraceEvent>& events) { log_trace(events); }};
+            [](const std::vector<TraceEvent>& events) { log_trace(events); },
+            [this](const Effects& effects, const NodeView& view) {
+                snapshots_->on_turn(effects, view);
+            }};
+}
+
+std::unique_ptr<net::SnapshotDriver> Node::Impl::make_snapshots(
+    storage::FileSystem& files, std::unique_ptr<storage::SnapshotStore> store) {
+    const auto tick_ms = static_cast<std::uint64_t>(config_.heartbeat_interval.count());
+    net::SnapshotDriver::Options options;
+    options.identity = {identity_.cluster, identity_.member};
+    options.tick_seconds = static_cast<double>(tick_ms) / 1000;
+    if (config_.snapshot_rate_bytes > 0) {
+        options.limits.bytes_per_tick =
+            std::max<std::uint64_t>(1, config_.snapshot_rate_bytes / 1000 * tick_ms);
+    }
+    return std::make_unique<net::SnapshotDriver>(
+        reactor_, options, net::SnapshotDriver::Parts{files, std::move(store), *driver_, *hub_},
+        net::SnapshotDriver::Hooks{log_peer, log_snapshot}, metrics_);
 }
 
 net::PeerHub::Hooks Node::Impl::hub_hooks() {
     return {[this](raft::Message message) { driver_->post(Receive{std::move(message)}); },
-            [this](NodeId peer) { driver_->post(PeerLost{peer}); },
-            [](NodeId peer, const std::string& text) {
-                log_line(LogLevel::kInfo, "peer connection",
-                         {{"peer", hex(peer.value)}, {"state", text}});
+            [this](NodeId peer) { driver_->post(PeerLost{peer}); }, log_peer,
+            [this](NodeId from, SnapshotMessage message) {
+                snapshots_->on_message(from, std::move(message));
+            },
+            [this](const std::shared_ptr<net::PeerSession>& session, bool open) {
+                snapshots_->on_session(session, open);
             }};
 }
 
@@ -247,6 +279,7 @@ void Node::Impl::stop_parts() {
     }
     clients_->close();
     hub_->stop();
+    snapshots_->stop();
     flusher_->stop();
     readers_.stop();
     responses_->stop();
@@ -270,6 +303,7 @@ net::Task<> Node::Impl::tick_loop(Impl* self) {
             break;
         }
         self->driver_->tick();
+        self->snapshots_->tick();
         self->publisher_->on_tick();
         next += interval;
         // After a pause of the whole process the missed ticks are not made up for: peers' answers
@@ -355,6 +389,7 @@ net::ScrapeFacts Node::Impl::facts() const {
     facts.requests = *ports_->limits.budget;
     facts.response_bytes_held = responses_->held_bytes();
     facts.response_bytes_max = responses_->bytes_max();
+    facts.snapshots = snapshots_->stats();
     return facts;
 }
 
@@ -372,7 +407,7 @@ Result<std::unique_ptr<Node>> Node::open(storage::FileSystem& files, ServerConfi
               {"log-entries", std::to_string(recovered.log_entries)},
               {"torn-bytes", std::to_string(recovered.torn_bytes)},
               {"members", std::to_string(recovered.members.size())}});
-    auto impl = std::make_unique<Impl>(std::move(config), std::move(recovered));
+    auto impl = std::make_unique<Impl>(files, std::move(config), std::move(recovered));
     CAIRN_TRY(impl->listen());
     return std::unique_ptr<Node>(new Node(std::move(impl)));
 }

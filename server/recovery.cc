@@ -30,9 +30,6 @@ constexpr std::uint64_t kOpenBytes = 1024U * 1024U;
 // A flush takes no more, whatever the log has above the engine.
 constexpr std::uint64_t kReplayBytesMax = 64U * 1024U * 1024U;
 
-// The log that is kept while a member is down; above it the leader refuses writes.
-constexpr std::uint64_t kLogBytesMax = 2048ULL * 1024U * 1024U;
-
 Error lost_identity(const DataDir& dir, const std::string& found) {
     return {Errc::kCorrupt,
             fmt::format("{}: a member's data is there ({}) and its IDENTITY file is not: put that "
@@ -133,8 +130,7 @@ ReplicaConfig replica_config(const ServerConfig& config, NodeId self, std::uint6
     replica.raft.election_ticks = config.election_ticks();
     replica.raft.pre_vote = config.pre_vote;
     replica.raft.seed = boot;
-    replica.raft.snapshots = false;
-    replica.raft.log_bytes_max = kLogBytesMax;
+    replica.raft.log_bytes_max = config.log_bytes_max;
     replica.boot = boot;
     replica.request_timeout_ticks =
         kRequestTimeoutMs / tick_ms + 2 * std::uint64_t{config.election_ticks()};

@@ -86,6 +86,50 @@ void log_one(const TraceEvent& event) {
 
 }  // namespace
 
+namespace {
+
+struct NoteText {
+    LogLevel level = LogLevel::kInfo;
+    std::string_view text;
+};
+
+NoteText text_of(SnapshotNoteKind kind) {
+    switch (kind) {
+        case SnapshotNoteKind::kBuildBegun: return {LogLevel::kInfo, "snapshot is being built"};
+        case SnapshotNoteKind::kSendBegun: return {LogLevel::kInfo, "snapshot is being sent"};
+        case SnapshotNoteKind::kSendResumed: return {LogLevel::kInfo, "snapshot sending goes on"};
+        case SnapshotNoteKind::kSendDone: return {LogLevel::kInfo, "snapshot sent"};
+        case SnapshotNoteKind::kSendFailed: return {LogLevel::kWarn, "snapshot not sent"};
+        case SnapshotNoteKind::kReceiveBegun:
+            return {LogLevel::kInfo, "snapshot is being received"};
+        case SnapshotNoteKind::kReceiveResumed:
+            return {LogLevel::kInfo, "snapshot receiving goes on"};
+        case SnapshotNoteKind::kReceiveFailed: return {LogLevel::kWarn, "snapshot not received"};
+        case SnapshotNoteKind::kInstallBegun:
+            return {LogLevel::kInfo, "snapshot received, it becomes this member's data"};
+        case SnapshotNoteKind::kInstalled: return {LogLevel::kInfo, "snapshot in use"};
+    }
+    return {LogLevel::kInfo, "snapshot"};
+}
+
+}  // namespace
+
+void log_snapshot(const SnapshotNote& note) {
+    const NoteText line = text_of(note.kind);
+    const std::string index = std::to_string(note.index.value);
+    const std::string bytes = std::to_string(note.bytes);
+    if (note.reason == Errc{}) {
+        log_line(line.level, line.text,
+                 {{"peer", hex(note.peer)}, {"index", index}, {"bytes", bytes}});
+    } else {
+        log_line(line.level, line.text,
+                 {{"peer", hex(note.peer)},
+                  {"reason", std::string(errc_name(note.reason))},
+                  {"index", index},
+                  {"bytes", bytes}});
+    }
+}
+
 void log_trace(const std::vector<TraceEvent>& events) {
     for (const auto& event : events) {
         log_one(event);

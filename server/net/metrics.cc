@@ -107,6 +107,8 @@ void add_node(Page& page, const ScrapeFacts& facts) {
     page.gauge("cairn_raft_term", "The current raft term.", as_double(node.term.value));
     page.gauge("cairn_raft_last_index", "The last index of the raft log.",
                as_double(node.last.value));
+    page.gauge("cairn_raft_floor_index", "The raft log holds what is above this index.",
+               as_double(node.floor.value));
     page.gauge("cairn_calls_open", "Client calls waiting for the replica.",
                as_double(facts.open_calls));
 }
@@ -223,9 +225,37 @@ Metrics::Metrics()
                                   doubling_buckets(0.0001, 20))),
       flush_seconds(add_histogram(registry_, "etcd_disk_backend_commit_duration_seconds",
                                   "The latency distributions of commit called by backend.",
-                                  doubling_buckets(0.001, 14))) {}
+                                  doubling_buckets(0.001, 14))),
+      snapshot_send_seconds(add_histogram(
+          registry_, "etcd_network_snapshot_send_total_duration_seconds",
+          "Total latency distributions of v3 snapshot sends.", doubling_buckets(0.1, 10))),
+      snapshot_receive_seconds(add_histogram(
+          registry_, "etcd_network_snapshot_receive_total_duration_seconds",
+          "Total latency distributions of v3 snapshot receives.", doubling_buckets(0.1, 10))) {}
 
 namespace {
+
+void add_snapshots(Page& page, const SnapshotStats& stats) {
+    page.counter("etcd_network_snapshot_send_success", "Total number of successful snapshot sends.",
+                 stats.sends);
+    page.counter("etcd_network_snapshot_send_failures", "Total number of snapshot send failures.",
+                 stats.sends_failed);
+    page.gauge("etcd_network_snapshot_send_inflights_total",
+               "Total number of inflight snapshot sends.", as_double(stats.sending));
+    page.counter("etcd_network_snapshot_receive_success",
+                 "Total number of successful snapshot receives.", stats.receives);
+    page.counter("etcd_network_snapshot_receive_failures",
+                 "Total number of snapshot receive failures.", stats.receives_failed);
+    page.gauge("etcd_network_snapshot_receive_inflights_total",
+               "Total number of inflight snapshot receives.", as_double(stats.receiving));
+    page.gauge("etcd_server_snapshot_apply_in_progress_total",
+               "1 if the server is applying the incoming snapshot. 0 if none.",
+               stats.installing ? 1 : 0);
+    page.counter("cairn_snapshot_sent_bytes_total", "Bytes of snapshots sent to members.",
+                 stats.bytes_sent);
+    page.counter("cairn_snapshot_received_bytes_total", "Bytes of snapshots received and written.",
+                 stats.bytes_received);
+}
 
 void add_requests(Page& page, const wire::H2Budget& requests) {
     page.gauge("cairn_request_bytes", "Memory of clients' requests that have no answer yet.",
@@ -293,6 +323,7 @@ std::string Metrics::text(const ScrapeFacts& facts) const {
                  slow_applies);
     page.counter("cairn_log_lines_dropped_total", "Log lines lost to a full queue.",
                  log_lines_dropped);
+    add_snapshots(page, facts.snapshots);
     add_methods(page, methods);
     add_process(page);
     for (auto& family : registry_.Collect()) {

@@ -14,6 +14,7 @@
 
 #include "proto/wire/grpc_method.h"
 #include "proto/wire/h2_budget.h"
+#include "server/replica/snapshot_stats.h"
 #include "server/replica/view.h"
 
 namespace cairn::server::net {
@@ -42,6 +43,7 @@ struct ScrapeFacts {
     wire::H2Budget requests;
     std::uint64_t response_bytes_held{};
     std::uint64_t response_bytes_max{};
+    SnapshotStats snapshots;
 };
 
 class Metrics {
@@ -58,6 +60,8 @@ class Metrics {
     prometheus::Histogram& wal_fsync_seconds;
     prometheus::Histogram& apply_seconds;
     prometheus::Histogram& flush_seconds;
+    prometheus::Histogram& snapshot_send_seconds;     // from when it was wanted
+    prometheus::Histogram& snapshot_receive_seconds;  // to the end of its installation
 
     std::array<MethodCounters, wire::kMethodCount> methods{};
     std::uint64_t client_bytes_received{};

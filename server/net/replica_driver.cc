@@ -128,6 +128,12 @@ void ReplicaDriver::abandon(CallId id, std::shared_ptr<const void> kept) {
     }
 }
 
+void ReplicaDriver::replace_engine(std::shared_ptr<storage::KvEngine> engine,
+                                   std::function<void(std::int64_t)> on_replaced) {
+    on_replaced_ = std::move(on_replaced);
+    state_thread_->submit({{}, std::exchange(retired_views_, {}), std::move(engine)});
+}
+
 void ReplicaDriver::tick() {
     // Never while a write is on its way: the seal would hold up the one behind it.
     if (!wrote_since_tick_ && submitted_ == persisted_) {
@@ -177,9 +183,10 @@ void ReplicaDriver::carry_out() {
     }
     if (!effects_.apply.empty()) {
         state_thread_->submit(
-            {std::exchange(effects_.apply, {}), std::exchange(retired_views_, {})});
+            {std::exchange(effects_.apply, {}), std::exchange(retired_views_, {}), nullptr});
     }
     complete(effects_.completions);
+    ports_.snapshots(effects_, replica_->view());
 }
 
 void ReplicaDriver::complete(std::vector<Completion>& completions) {
@@ -219,13 +226,16 @@ void ReplicaDriver::on_log_write(LogWrite done) {
 
 void ReplicaDriver::on_state_step(StateStep step) {
     std::swap(read_view_, step.view);
-    if (step.output.has_value()) {
+    if (step.output.has_value() || step.replaced) {
         // Not dropped here, where the engine's lock could be waited for.
         retired_views_.push_back(std::move(step.view));
     }
     if (step.error.has_value()) {
         post(StorageFailed{*std::move(step.error)});
         return;
+    }
+    if (step.replaced) {
+        std::exchange(on_replaced_, nullptr)(read_view_->revision());
     }
     if (step.collected_up_to.has_value()) {
         replica_->step(GarbageCollected{*step.collected_up_to});

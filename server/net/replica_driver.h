@@ -33,6 +33,8 @@ struct DriverPorts {
     std::function<void(std::vector<raft::Message>&)> send;  // may move from the messages
     std::function<void(const Error&)> halt;                 // called once
     std::function<void(const std::vector<TraceEvent>&)> trace;
+    // At the end of each turn, for what it says of snapshots.
+    std::function<void(const Effects&, const NodeView&)> snapshots;
 };
 
 class ReplicaDriver {
@@ -59,6 +61,11 @@ class ReplicaDriver {
     void cancel(CallId call);
     // The same of a write that runs on; `kept` is let go when its outcome is known.
     void abandon(CallId call, std::shared_ptr<const void> kept);
+
+    // Gives the state machine this engine, an installed snapshot's, and says its revision. As
+    // Effects::install: no apply is in flight.
+    void replace_engine(std::shared_ptr<storage::KvEngine> engine,
+                        std::function<void(std::int64_t)> on_replaced);
 
     // One tick of time; also seals an idle log.
     void tick();
@@ -115,6 +122,7 @@ class ReplicaDriver {
     PersistSeq submitted_;  // to the log's thread
     PersistSeq persisted_;
     std::vector<std::shared_ptr<const storage::mvcc::ReadView>> retired_views_;
+    std::function<void(std::int64_t)> on_replaced_;  // while the state thread replaces the engine
 
     std::vector<Call> calls_;
     std::vector<std::uint32_t> free_calls_;

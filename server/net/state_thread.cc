@@ -51,8 +51,12 @@ void StateThread::run() {
         if (failed_) {
             continue;
         }
-        for (const auto& item : work) {
-            apply(item.entries);
+        for (auto& item : work) {
+            if (item.engine != nullptr) {
+                replace(std::move(item.engine));
+            } else {
+                apply(item.entries);
+            }
         }
         if (work.empty() && idle_work) {
             collect();
@@ -88,6 +92,17 @@ void StateThread::collect() {
         step.collected_up_to = collected_;
     }
     step.seconds = watch.seconds();
+    report(std::move(step));
+}
+
+void StateThread::replace(std::shared_ptr<storage::KvEngine> engine) {
+    const Result<void> replaced = machine_.replace(std::move(engine));
+    StateStep step;
+    step.replaced = true;
+    if (replaced.has_error()) {
+        failed_ = true;
+        step.error = replaced.error();
+    }
     report(std::move(step));
 }
 

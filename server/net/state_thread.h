@@ -21,6 +21,7 @@ struct StateStep {
     std::optional<Error> error;
     std::optional<storage::ApplyOutput> output;   // set after an apply
     std::optional<std::int64_t> collected_up_to;  // set after a step of the collector
+    bool replaced = false;                        // the engine, as StateWork::engine asked
     std::shared_ptr<const storage::mvcc::ReadView> view;
     double seconds{};
 };
@@ -30,6 +31,8 @@ struct StateWork {
     std::vector<raft::Entry> entries;
     // Dropped on the state thread; all readers of them have ended or hold their own.
     std::vector<std::shared_ptr<const storage::mvcc::ReadView>> retired_views;
+    // Go on with this one (an installed snapshot); there are no entries then.
+    std::shared_ptr<storage::KvEngine> engine;
 };
 
 class StateThread {
@@ -50,6 +53,7 @@ class StateThread {
     void run();
     void apply(const std::vector<raft::Entry>& entries);
     void collect();
+    void replace(std::shared_ptr<storage::KvEngine> engine);
     void report(StateStep step);
 
     storage::StateMachine& machine_;

@@ -1,0 +1,126 @@
+#include "server/net/snapshot_driver.h"
+
+#include <utility>
+#include <variant>
+
+#include <boost/asio/post.hpp>
+
+namespace cairn::server::net {
+
+SnapshotDriver::SnapshotDriver(boost::asio::io_context& reactor, const Options& options,
+                               Parts parts, Hooks hooks, Metrics& metrics)
+    : reactor_(reactor),
+      driver_(parts.driver),
+      hooks_(std::move(hooks)),
+      metrics_(metrics),
+      tick_seconds_(options.tick_seconds),
+      flow_(options.identity.self, options.limits),
+      lanes_(
+          reactor, options.identity, parts.hub,
+          {[this](NodeId to, bool up) {
+               flow_.on_lane(to, up);
+               carry_out();
+           },
+           [this](NodeId from) {
+               flow_.on_lane_lost(from);
+               carry_out();
+           },
+           [this](NodeId from, SnapshotMessage message) { on_message(from, std::move(message)); },
+           hooks_.on_log},
+          metrics) {
+    thread_ = std::make_unique<SnapshotThread>(
+        parts.files, std::move(parts.store),
+        SnapshotThread::Hooks{
+            [this](SnapshotResult result) {
+                boost::asio::post(reactor_, [this, moved = std::move(result)]() mutable {
+                    on_result(std::move(moved));
+                });
+            },
+            [this](raft::SnapshotMeta snapshot, Result<std::shared_ptr<storage::KvEngine>> engine) {
+                boost::asio::post(reactor_, [this, meta = std::move(snapshot),
+                                             moved = std::move(engine)]() mutable {
+                    on_engine(std::move(meta), std::move(moved));
+                });
+            }});
+}
+
+SnapshotDriver::~SnapshotDriver() { stop(); }
+
+void SnapshotDriver::stop() {
+    stopped_ = true;
+    lanes_.stop();
+    thread_->stop();
+}
+
+void SnapshotDriver::on_turn(const Effects& effects, const NodeView& view) {
+    flow_.on_turn(effects, view);
+    carry_out();
+}
+
+void SnapshotDriver::tick() {
+    flow_.tick();
+    carry_out();
+}
+
+void SnapshotDriver::on_message(NodeId from, SnapshotMessage message) {
+    flow_.on_message(from, std::move(message));
+    carry_out();
+}
+
+void SnapshotDriver::on_session(const std::shared_ptr<PeerSession>& session, bool open) {
+    lanes_.on_session(session, open);
+}
+
+void SnapshotDriver::on_result(SnapshotResult result) {
+    flow_.on_result(std::move(result));
+    carry_out();
+}
+
+// The state machine is the state thread's.
+void SnapshotDriver::on_engine(raft::SnapshotMeta snapshot,
+                               Result<std::shared_ptr<storage::KvEngine>> engine) {
+    if (engine.has_error()) {
+        on_result(InstallDone{std::move(snapshot), engine.error()});
+        return;
+    }
+    driver_.replace_engine(std::move(engine).value(),
+                           [this, meta = std::move(snapshot)](std::int64_t revision) {
+                               on_result(InstallDone{meta, revision});
+                           });
+}
+
+void SnapshotDriver::carry_out() {
+    SnapshotEffects effects;
+    flow_.take_effects(effects);
+    if (stopped_ || effects.empty()) {
+        return;
+    }
+    for (const auto& note : effects.notes) {
+        observe(note);
+    }
+    for (auto& work : effects.work) {
+        thread_->submit(std::move(work));
+    }
+    // The last word to a member goes before its connection.
+    for (const auto& [to, message] : effects.send) {
+        lanes_.send(to, message);
+    }
+    for (const auto& [to, wanted] : effects.lanes) {
+        lanes_.want(to, wanted);
+    }
+    for (auto& event : effects.events) {
+        driver_.post(std::move(event));
+    }
+}
+
+void SnapshotDriver::observe(const SnapshotNote& note) {
+    const double seconds = static_cast<double>(note.ticks) * tick_seconds_;
+    if (note.kind == SnapshotNoteKind::kSendDone) {
+        metrics_.snapshot_send_seconds.Observe(seconds);
+    } else if (note.kind == SnapshotNoteKind::kInstalled) {
+        metrics_.snapshot_receive_seconds.Observe(seconds);
+    }
+    hooks_.on_note(note);
+}
+
+}  // namespace cairn::server::net

@@ -1,0 +1,56 @@
+// The snapshot thread: builds, reads and writes snapshots, one piece of work
+// after the other (T4). Started and stopped by the Node; submit from the
+// reactor; callbacks run on the snapshot thread. Never touches the state
+// machine: an engine that replaces its own is handed over.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "base/bounded_queue.h"
+#include "base/result.h"
+#include "raft/types.h"
+#include "server/replica/snapshot_disk.h"
+#include "server/replica/snapshot_work.h"
+#include "storage/engine.h"
+#include "storage/file_system.h"
+#include "storage/snapshot_store.h"
+
+namespace cairn::server::net {
+
+class SnapshotThread {
+  public:
+    struct Hooks {
+        std::function<void(SnapshotResult)> on_result;
+        // The answer to InstallIncoming.
+        std::function<void(raft::SnapshotMeta, Result<std::shared_ptr<storage::KvEngine>>)>
+            on_engine;
+    };
+    // `files` outlives it.
+    SnapshotThread(storage::FileSystem& files, std::unique_ptr<storage::SnapshotStore> store,
+                   Hooks hooks);
+    ~SnapshotThread();
+    SnapshotThread(const SnapshotThread&) = delete;
+    SnapshotThread& operator=(const SnapshotThread&) = delete;
+
+    // What is queued is bounded by the flow: windows of pieces, and one build for
+    // each follower.
+    void submit(SnapshotWork work);
+    // Waits for the work under way, not for what is queued. Idempotent.
+    void stop();
+
+  private:
+    void run();
+    void carry_out(SnapshotWork work);
+
+    std::unique_ptr<storage::SnapshotStore> store_;
+    SnapshotDisk disk_;
+    Hooks hooks_;
+    BoundedQueue<SnapshotWork> queue_;
+    std::atomic<bool> stopping_{false};
+    std::thread thread_;
+};
+
+}  // namespace cairn::server::net

@@ -1,0 +1,158 @@
+"""A member that lacks what the log no longer holds catches up by a snapshot, whoever is killed on
+the way, while writes go on."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import subprocess
+import time
+import unittest
+from collections.abc import Callable
+
+from cairnd_test import CAIRN, Base, Writer, leads, metric
+from nodes import CAIRND, Cluster, Node, clean_environment, wait_until
+
+LOG_BYTES_MAX = 1024 * 1024
+VALUE_BYTES = 1024 * 1024
+VALUES = 16
+SLOW_RATE = 2 * 1024 * 1024  # a second: the snapshot travels for some seconds
+CATCH_UP_SECONDS = 90
+ALPHABET = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+
+
+def put_large(endpoints: str, key: str, seed: int) -> None:
+    """A value that hardly compresses."""
+    value = bytes(ALPHABET[byte % 64] for byte in random.Random(seed).randbytes(VALUE_BYTES))
+    subprocess.run([CAIRN, "--endpoints", endpoints, "put", key], input=value, check=True,
+                   env=clean_environment(), timeout=60, stdout=subprocess.DEVNULL)
+
+
+def quiet_metric(node: Node, name: str) -> float:
+    """-1 while the node does not answer."""
+    try:
+        return metric(node, name)
+    except OSError:
+        return -1
+
+
+def hash_of(node: Node, revision: int) -> list[str]:
+    done = subprocess.run(
+        [CAIRN, "--endpoints", node.endpoint, "endpoint", "hashkv", "--rev", str(revision)],
+        text=True, capture_output=True, check=True, env=clean_environment(), timeout=60)
+    return [field.strip() for field in done.stdout.split(",")][1:]
+
+
+class CatchUp(Base):
+    def begin(self, rate: int) -> tuple[Cluster, Node]:
+        """Three nodes that serve; one of them, no leader, is stopped, and what it lacks is gone
+        from the log of the others."""
+        cluster = Cluster(3, [f"--experimental-log-bytes-max={LOG_BYTES_MAX}",
+                              f"--experimental-snapshot-rate-bytes={rate}"])
+        self.addCleanup(cluster.__exit__)
+        cluster.__enter__()
+        self.put(cluster.endpoints, "before", "1")
+        wait_until(lambda: any(map(leads, cluster.nodes)), 30, "somebody leads")
+        away = next(node for node in cluster.nodes if not leads(node))
+        seen = metric(away, "cairn_raft_last_index")
+        self.assertEqual(away.end(), 0)
+        others = [node for node in cluster.nodes if node is not away]
+        for number in range(VALUES):
+            put_large(",".join(node.endpoint for node in others), f"large/{number:03}", number)
+        for node in others:
+            wait_until(lambda: metric(node, "cairn_raft_floor_index") > seen + 1, 30,
+                       f"{node.name} has dropped what {away.name} lacks")
+        return cluster, away
+
+    def check_equal(self, cluster: Cluster) -> None:
+        """All have applied the same, and their data are equal."""
+        def applied() -> set[float]:
+            return {quiet_metric(node, "etcd_server_proposals_applied_total")
+                    for node in cluster.nodes}
+        wait_until(lambda: len(applied()) == 1, CATCH_UP_SECONDS, "all have applied the same")
+        revision = int(metric(cluster.nodes[0], "etcd_debugging_mvcc_current_revision"))
+        self.assertGreater(revision, VALUES)
+        hashes = [hash_of(node, revision) for node in cluster.nodes]
+        self.assertEqual(hashes[0], hashes[1])
+        self.assertEqual(hashes[0], hashes[2])
+
+    def wait_for_half(self, node: Node) -> None:
+        def received() -> bool:
+            self.assertNotEqual(quiet_metric(node, "etcd_network_snapshot_receive_success"), 1,
+                                "it was too fast to be interrupted")
+            return quiet_metric(node, "cairn_snapshot_received_bytes_total") > 3 * 1024 * 1024
+        wait_until(received, CATCH_UP_SECONDS, f"{node.name} has received a part")
+
+    def wait_for_catch_up(self, node: Node, check: Callable[[], None] = lambda: None) -> None:
+        def installed() -> bool:
+            check()
+            return quiet_metric(node, "etcd_network_snapshot_receive_success") >= 1
+        wait_until(installed, CATCH_UP_SECONDS, f"{node.name} has installed a snapshot")
+
+    def test_while_writes_go_on(self) -> None:
+        cluster, away = self.begin(rate=SLOW_RATE)
+        others = [node for node in cluster.nodes if node is not away]
+        leader = next(filter(leads, others))
+        changes = metric(leader, "etcd_server_leader_changes_seen_total")
+        writer = Writer(",".join(node.endpoint for node in others))
+        begin = time.monotonic()
+        away.start()
+        self.wait_for_catch_up(away)
+        took = time.monotonic() - begin
+        writes, errors = writer.stop()
+        print(f"caught up in {took:.1f} s, {writes} writes meanwhile", flush=True)
+        self.assertEqual(errors, [])
+        self.assertGreater(writes, 0)
+        self.check_equal(cluster)
+        self.check_value(away.endpoint, "written", str(writes))
+        self.assertGreater(metric(leader, "cairn_snapshot_sent_bytes_total"),
+                           VALUES * VALUE_BYTES / 2)
+        self.assertEqual(metric(leader, "etcd_network_snapshot_send_success"), 1)
+        # Nothing of it held up the heartbeats.
+        self.assertEqual(metric(leader, "etcd_server_leader_changes_seen_total"), changes)
+        # It is a state to start from, too.
+        self.assertEqual(away.end(), 0)
+        away.start()
+        away.wait_until_it_serves()
+        self.check_equal(cluster)
+        self.assertEqual(metric(away, "etcd_network_snapshot_receive_success"), 0)
+
+    def test_the_receiver_is_killed(self) -> None:
+        cluster, away = self.begin(rate=SLOW_RATE)
+        away.start()
+        self.wait_for_half(away)
+        away.end(signal.SIGKILL)
+        away.start()
+        self.wait_for_catch_up(away)
+        resumed = re.search(r"receiving goes on.*bytes=(\d+)", away.log())
+        self.assertIsNotNone(resumed, away.log())
+        self.assertGreater(int(resumed[1]), 1024 * 1024)
+        self.check_equal(cluster)
+        # Right behind the installation, too.
+        away.end(signal.SIGKILL)
+        self.put(cluster.endpoints, "after", "2")
+        away.start()
+        away.wait_until_it_serves()
+        self.check_equal(cluster)
+        self.check_value(away.endpoint, "after", "2")
+
+    def test_the_sender_is_killed(self) -> None:
+        cluster, away = self.begin(rate=SLOW_RATE)
+        leader = next(filter(leads, (node for node in cluster.nodes if node is not away)))
+        away.start()
+        self.wait_for_half(away)
+        leader.end(signal.SIGKILL)
+        self.wait_for_catch_up(away)
+        self.put(",".join(node.endpoint for node in cluster.nodes if node is not leader), "after",
+                 "2")
+        leader.start()
+        leader.wait_until_it_serves()
+        self.check_equal(cluster)
+        self.check_value(away.endpoint, "after", "2")
+
+
+if __name__ == "__main__":
+    if not (CAIRND and CAIRN):
+        raise SystemExit("CAIRND and CAIRN must name the programs")
+    unittest.main()

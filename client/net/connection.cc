@@ -224,7 +224,8 @@ void Connection::drain() {
 
 void Connection::ask_for_life() {
     const TimePoint now = std::chrono::steady_clock::now();
-    if (closed_ || draining_ || now - asked_at_ < kAskInterval) {
+    const bool asked_already = heard_at_ < asked_at_;
+    if (closed_ || draining_ || asked_already || now - asked_at_ < kAskInterval) {
         return;
     }
     asked_at_ = now;

@@ -135,7 +135,9 @@ Task<> ClientSession::read_loop(std::shared_ptr<ClientSession> self) {
     // What the session still has to say (a GOAWAY with the reason) goes out before the close, and a
     // close with bytes that nobody read would take it back (RFC 9112 §9.6 has the same).
     self->read_ended_ = true;
-    self->close_at_ = Clock::now() + kLingerMax;
+    if (self->broken_) {
+        self->close_at_ = Clock::now() + kLingerMax;
+    }
     self->flush();
     while (!self->closed_) {
         auto [error, count] =
@@ -391,7 +393,9 @@ void ClientSession::on_room() {
 
 void ClientSession::run_starved() {
     while (const auto stream = waiting_.take_fed(weak_from_this())) {
-        run(*stream, calls_.at(*stream));
+        Call& call = calls_.at(*stream);
+        call.first_starved.reset();
+        run(*stream, call);
     }
 }
 
@@ -462,6 +466,8 @@ void ClientSession::run_read_elsewhere(wire::StreamId stream, Call& call) {
 
 void ClientSession::on_read_done(wire::StreamId stream, const Result<void>& done,
                                  std::shared_ptr<HeldAnswer> answer) {
+    // Not before: what nobody waits for any more still has its place, and its request, in the pool.
+    --reads_elsewhere_;
     const auto found = calls_.find(stream);
     if (found != calls_.end()) {
         let_go_of_pool(found->second);
@@ -520,7 +526,6 @@ void ClientSession::let_go_of_pool(Call& call) {
     if (call.wanted != nullptr) {
         *call.wanted = false;
         call.wanted.reset();
-        --reads_elsewhere_;
     }
 }
 

@@ -97,7 +97,7 @@ std::uint64_t ResponseBudget::next_write_claim(std::uint64_t claim) const {
     }
     // A try that is too little costs every member as much as it claims, so the last one comes soon.
     const std::uint64_t next = claim == 0 ? kFirstWriteClaim : claim * kWriteClaimGrowth;
-    return next > most / 8 ? most : next;
+    return next > most / 4 ? most : next;
 }
 
 bool ResponseBudget::has_room(std::uint64_t bytes) const {

@@ -3,6 +3,7 @@
 // Never counts the time in which nothing waits.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,9 +14,11 @@ class StallWatch {
   public:
     using Clock = std::chrono::steady_clock;
     // Whoever takes less than this in that time takes nothing: a few bytes now and then, for
-    // answers to PINGs say, do not keep a connection.
+    // answers to PINGs say, do not keep a connection. Of much that waits, so great a part: all of
+    // it is taken in ten minutes.
     static constexpr std::chrono::seconds kStalledAfter{10};
     static constexpr std::uint64_t kTakenBytesMin = 64U * 1024U;
+    static constexpr std::uint64_t kTakenPartMin = 60;
     // So little holds up nobody.
     static constexpr std::size_t kWaitingBytesMin = 1024;
 
@@ -24,7 +27,8 @@ class StallWatch {
     void on_taken(std::uint64_t bytes) { taken_ += bytes; }
     // About once a second, with what waits now.
     [[nodiscard]] bool is_stalled(std::size_t waiting_bytes, Clock::time_point now) {
-        if (waiting_bytes < kWaitingBytesMin || taken_ >= kTakenBytesMin) {
+        if (waiting_bytes < kWaitingBytesMin ||
+            taken_ >= std::max<std::uint64_t>(kTakenBytesMin, waiting_bytes / kTakenPartMin)) {
             since_ = now;
             taken_ = 0;
         }

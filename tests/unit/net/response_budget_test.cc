@@ -155,7 +155,7 @@ TEST_CASE("a write claims before what its answer may need", "[net][response_budg
          next = given.budget->next_write_claim(next)) {
         claims.push_back(next);
     }
-    CHECK(claims == std::vector<std::uint64_t>{128 * 1024, 12 * kMiB});
+    CHECK(claims == std::vector<std::uint64_t>{128 * 1024, 2 * kMiB, 12 * kMiB});
     CHECK(ResponseBudget::bound_of(claims.back()) == given.budget->write_answer_bytes_max());
 
     auto first = given.budget->claim_for_write(12 * kMiB);
@@ -164,6 +164,15 @@ TEST_CASE("a write claims before what its answer may need", "[net][response_budg
     CHECK(given.budget->claim_for_write(4 * kMiB) == nullptr);
     CHECK(given.budget->claim_for_write(128 * 1024) != nullptr);
     CHECK(given.budget->held_bytes() == 12 * kMiB);
+    // However many they are, they leave something to small reads.
+    std::vector<std::shared_ptr<const void>> small;
+    while (auto claim = given.budget->claim_for_write(ResponseBudget::kFirstWriteClaim)) {
+        small.push_back(std::move(claim));
+    }
+    CHECK(given.budget->held_bytes() == 14 * kMiB);
+    CHECK_FALSE(given.budget->has_room(ResponseBudget::kFirstWriteClaim));
+    CHECK(given.budget->has_room(1024));
+    small.clear();
     first.reset();
     CHECK(given.budget->held_bytes() == 0);
 }

@@ -132,6 +132,12 @@ TEST_CASE("a client that takes next to nothing for ten seconds is stalled", "[ne
     CHECK_FALSE(watch.is_stalled(kWaits, start + 25s));
     CHECK(watch.is_stalled(kWaits, start + 26s));
     CHECK_FALSE(watch.is_stalled(StallWatch::kWaitingBytesMin - 1, start + 27s));
+    // Of much it must take more.
+    constexpr std::size_t kMuch = 600'000'000;
+    watch.on_taken(9'999'999);
+    CHECK(watch.is_stalled(kMuch, start + 37s));
+    watch.on_taken(1);
+    CHECK_FALSE(watch.is_stalled(kMuch, start + 38s));
 }
 
 }  // namespace cairn::server::net

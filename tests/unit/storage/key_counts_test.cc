@@ -123,7 +123,7 @@ class World {
     void record() {
         WriteBatch batch;
         batch.put(ColumnFamily::kMeta, std::string(schema::kMetaCounts), counts_->take_record());
-        REQUIRE(engine_.write(batch).has_value());
+        REQUIRE(engine_->write(batch).has_value());
     }
     void reopen() { reopen(collected_); }
     void reopen(std::int64_t collected) {
@@ -133,7 +133,7 @@ class World {
     }
     KeyCounts::Moment now() {
         const auto view = fixture_.machine().view();
-        return {std::make_shared<CountingReader>(engine_.snapshot(), &steps_), view->revision(),
+        return {std::make_shared<CountingReader>(engine_->snapshot(), &steps_), view->revision(),
                 view->compacted()};
     }
     KeyCounts& counts() { return *counts_; }
@@ -157,9 +157,9 @@ class World {
   private:
     const KeyCountsOptions options_;
     SharedSteps steps_{};
-    MemEngine engine_;
+    const std::shared_ptr<MemEngine> engine_ = std::make_shared<MemEngine>();
     // The record that it makes before it collects is as good as the world's.
-    Fixture fixture_{&engine_};
+    Fixture fixture_{engine_};
     std::int64_t collected_ = 0;
     std::shared_ptr<KeyCounts> counts_;
 };

@@ -129,8 +129,10 @@ TEST_CASE("a second crash while the log reopens loses nothing", "[log][crash]") 
     }
 }
 
+// But for a disk that is too full for a segment in advance: that one is not needed yet.
 TEST_CASE("any failing file operation is the last one", "[log][fault]") {
     const std::uint64_t ops = ops_of_tour();
+    std::uint64_t survived = 0;
     for (const Errc code : {Errc::kIo, Errc::kNoSpace}) {
         for (const SimFailedSync mode : {SimFailedSync::kReadsOld, SimFailedSync::kReadsNew}) {
             for (std::uint64_t at = 1; at <= ops; ++at) {
@@ -140,14 +142,20 @@ TEST_CASE("any failing file operation is the last one", "[log][fault]") {
                 files->set_failed_sync(mode);
                 files->fail_at(files->ops() + at, code);
                 const LogRun run = run_steps(*files, grand_tour());
-                REQUIRE_FALSE(run.completed);
-                REQUIRE(run.error.code == code);
+                if (run.completed) {
+                    REQUIRE(code == Errc::kNoSpace);
+                    ++survived;
+                } else {
+                    REQUIRE(run.error.code == code);
+                }
                 // The process exits and is started again; the machine goes on.
                 files->kill_process();
                 check_reopens(*files, run);
             }
         }
     }
+    REQUIRE(survived > 0);
+    REQUIRE(survived < ops);
 }
 
 TEST_CASE("after an error no later call touches the disk", "[log][fault]") {

@@ -12,7 +12,8 @@
 
 namespace cairn::diff {
 
-// The mutants that this cairnd has.
+// Those mutants of this cairnd that the suite must find, by their names: of the API (api_), and of
+// what it reads and writes (kv_). The others are for the museum (tests/mutants).
 std::vector<std::string> mutants_of(const std::string& cairnd);
 
 // The first difference on fresh servers: among seeded random steps, else among the scripted cases,

@@ -101,8 +101,8 @@ std::vector<Step> compactions() {
 
 std::vector<Step> sizes() {
     std::vector<Step> steps{step_of(erase(kOpenEnd, kOpenEnd))};
-    for (const std::size_t size :
-         {kLargestValue - 20, kLargestValue + 20, kOverGrpcLimit - 40, kOverGrpcLimit + 40}) {
+    for (const std::size_t size : {kLargestValue - 20, kLargestValue + 8, kLargestValue + 20,
+                                   kOverGrpcLimit - 40, kOverGrpcLimit + 40}) {
         const auto large = put("s", std::string(size, 'x'));
         append(steps, {step_of(large), step_of(range("s")), Txn().then(large).step(),
                        Txn().when(is_version("s", 1)).then(range("s")).otherwise(large).step(),
@@ -121,16 +121,28 @@ Step alarm(AlarmRequest::AlarmAction action, AlarmType type) {
 
 std::vector<Step> under_alarm(AlarmType type) {
     std::vector<Step> steps = sample_data();
-    append(
-        steps,
-        {alarm(AlarmRequest::ACTIVATE, type), alarm(AlarmRequest::GET, etcdserverpb::NONE),
-         step_of(put("k/1", "no")), step_of(range("k/1")), Txn().then(put("k/1", "no")).step(),
-         Txn().when(is_version("k/1", 99)).then(put("k/1", "no")).otherwise(range("k/1")).step(),
-         Txn().then(erase("k/1")).step(), Txn().then(range("k/1")).step(), Txn().step(),
-         Txn().then(Txn().when(is_version("k/1", 99)).then(put("k/1", "no"))).step(),
-         step_of(put("", "no")), step_of(erase("k/2")), step_of(erase("k/2")), compact(kNow + 5),
-         compact(kNow - 1), alarm(AlarmRequest::DEACTIVATE, type),
-         alarm(AlarmRequest::GET, etcdserverpb::NONE), step_of(put("k/1", "yes")), everything()});
+    append(steps,
+           {alarm(AlarmRequest::ACTIVATE, type),
+            alarm(AlarmRequest::GET, etcdserverpb::NONE),
+            alarm(AlarmRequest::GET, etcdserverpb::NOSPACE),
+            alarm(AlarmRequest::GET, etcdserverpb::CORRUPT),
+            step_of(put("k/1", "no")),
+            step_of(range("k/1")),
+            Txn().then(put("k/1", "no")).step(),
+            Txn().when(is_version("k/1", 99)).then(put("k/1", "no")).otherwise(range("k/1")).step(),
+            Txn().then(erase("k/1")).step(),
+            Txn().then(range("k/1")).step(),
+            Txn().step(),
+            Txn().then(Txn().when(is_version("k/1", 99)).then(put("k/1", "no"))).step(),
+            step_of(put("", "no")),
+            step_of(erase("k/2")),
+            step_of(erase("k/2")),
+            compact(kNow + 5),
+            compact(kNow - 1),
+            alarm(AlarmRequest::DEACTIVATE, type),
+            alarm(AlarmRequest::GET, etcdserverpb::NONE),
+            step_of(put("k/1", "yes")),
+            everything()});
     return steps;
 }
 

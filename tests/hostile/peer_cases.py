@@ -155,8 +155,10 @@ class Peers:
             self.greeted("member: index over 2^63",
                          frame(own + h2.field(14, h2.field(1, h2.field(2, (1 << 63) + 1))))),
             # A heartbeat that knows of a later commit than this log's end is left alone.
-            self.greeted("member: commit of 2^64 - 1",
-                         frame(own + h2.field(16, h2.field(1, (1 << 64) - 1))), "accepted; open"),
+            self.greeted("member: commit of 2^63 - 1",
+                         frame(own + h2.field(16, h2.field(1, (1 << 63) - 1))), "accepted; open"),
+            self.greeted("member: commit of 2^63",
+                         frame(own + h2.field(16, h2.field(1, 1 << 63)))),
             self.greeted("member: 64 MiB announced, half sent",
                          frame(bytes(FRAME_BYTES_MAX // 2), FRAME_BYTES_MAX), "accepted; open", 96),
             self.greeted("member: a byte over 64 MiB", frame(b"", FRAME_BYTES_MAX + 1)),

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from registry import MUTANTS, OPEN, Mutant  # noqa: E402
 
 UNKNOWN_MUTANT = 70  # tests/mutants/switch.h
-TIME_LIMIT_S = 60
+TIME_LIMIT_S = 240
 _SEED = re.compile(r"FAILED seed (\d+)|CAIRN_SEED=(\d+)")
 _FAILED_TEST = re.compile(r"^-{10,}\n(?P<name>.+(?:\n(?! *-{10,}).+)*)\n-{10,}$", re.MULTILINE)
 

@@ -30,7 +30,10 @@ ResponseBudget::ResponseBudget(boost::asio::any_io_executor reactor, std::uint64
     : reactor_(std::move(reactor)), bytes_max_(bytes_max) {}
 
 std::uint64_t ResponseBudget::ceiling(std::uint64_t total) const {
-    return total > kSmallBytesMax ? answer_bytes_max() : bytes_max_;
+    if (total > kSmallBytesMax) {
+        return answer_bytes_max();
+    }
+    return total >= kFirstWriteClaim ? bytes_max_ - bytes_max_ / 16 : bytes_max_;
 }
 
 bool ResponseBudget::take(std::uint64_t bytes, std::uint64_t total) {

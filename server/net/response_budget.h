@@ -34,9 +34,10 @@ class ResponseBudget : public std::enable_shared_from_this<ResponseBudget> {
     };
 
     // Smaller answers than the first are not counted: the call itself costs as much. Larger ones
-    // than the second, and what any write claims, leave an eighth of the budget to the others.
+    // than the second leave an eighth of the budget to the others, of which half is for those that
+    // take less than a write claims at first.
     static constexpr std::uint64_t kCountedBytesMin = 1024;
-    static constexpr std::uint64_t kSmallBytesMax = 64U * 1024U;
+    static constexpr std::uint64_t kSmallBytesMax = 256U * 1024U;
     // What a write claims at first, enough for nearly all, and how much more each next time: each
     // costs an entry of the log.
     static constexpr std::uint64_t kFirstWriteClaim = 128U * 1024U;

@@ -547,7 +547,7 @@ TEST_CASE("What a client leaves unread goes at once, not when its scans would ha
 TEST_CASE("A leader whose followers are stopped refuses what it cannot commit",
           "[process][response_budget]") {
     // It leads until it has not heard of them for so long.
-    Cluster cluster(3, {"--election-timeout=5000", "--heartbeat-interval=500"});
+    Cluster cluster(3, {"--election-timeout=10000", "--heartbeat-interval=500"});
     constexpr std::size_t kClients = 10;  // one connection may not have so much unfinished
     constexpr std::size_t kPuts = 10;     // each, of 1 MiB; 64 MiB may be uncommitted
     etcdserverpb::PutRequest put;
@@ -574,7 +574,7 @@ TEST_CASE("A leader whose followers are stopped refuses what it cannot commit",
         });
     }
     CHECK(
-        wait_until([&] { return cluster.value_of("etcd_server_proposals_failed_total") > 0; }, 4s));
+        wait_until([&] { return cluster.value_of("etcd_server_proposals_failed_total") > 0; }, 9s));
     each_follower(SIGCONT);
     for (auto& writer : writers) {
         writer.join();

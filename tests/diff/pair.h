@@ -33,7 +33,8 @@ class Pair {
   public:
     explicit Pair(const Programs& programs);
 
-    // Throws process::Failure when one of them ends.
+    // Throws process::Failure when one of them ends; a mutant's end is the difference that was
+    // looked for, and so its answer.
     Exchange run(const Step& step);
 
   private:
@@ -53,6 +54,7 @@ class Pair {
     void check_alive(const Step& step);
     void follow(const Step& step, const std::string& bytes, const Answer& etcd);
 
+    const bool has_mutant_;
     Server etcd_;
     Server cairn_;
     Revisions revisions_;

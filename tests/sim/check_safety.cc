@@ -97,12 +97,25 @@ void SafetyChecker::on_start(NodeIndex node, const raft::Recovered& recovered, I
 }
 
 void SafetyChecker::check_damage(NodeIndex node, const raft::Recovered& recovered) {
+    const ShadowLog& durable = nodes_[node].durable;
+    const Index sure = nodes_[node].before_last;  // what the newest write did not touch
     const Index last = recovered.floor.last.index + recovered.entries.size();
-    if (last < nodes_[node].before_last) {
+    if (last < sure) {
+        return fail("D5", node,
+                    fmt::format("damage cut the log off at {} without a word, {} was durable "
+                                "before the newest write",
+                                last.value, sure.value));
+    }
+    ShadowLog found = durable;
+    if (!found.replace(recovered) || found.at(sure).prefix != durable.at(sure).prefix) {
+        return fail(
+            "D5", node,
+            fmt::format("damage altered the log at or below {} without a word", sure.value));
+    }
+    if (recovered.hard_state.term > durable.hard_state().term) {
         fail("D5", node,
-             fmt::format("damage cut the log off at {} without a word, {} was durable "
-                         "before the newest write",
-                         last.value, nodes_[node].before_last.value));
+             fmt::format("damage made term {} of {} without a word",
+                         recovered.hard_state.term.value, durable.hard_state().term.value));
     }
 }
 

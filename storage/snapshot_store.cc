@@ -248,6 +248,7 @@ Result<SnapshotPlace> SnapshotStore::Impl::receive(SnapshotManifest manifest) {
         return incoming_->place();
     }
     incoming_.reset();
+    CAIRN_TRY(tidy());  // a former engine may take the room
     CAIRN_TRY(files_.make_dirs(snapshots_dir()));
     CAIRN_TRY(files_.sync_dir(dir_));
     const std::uint64_t bytes = manifest.bytes();
@@ -289,8 +290,15 @@ Result<raft::SnapshotMeta> SnapshotStore::Impl::finish() {
     if (!incoming_ || !incoming_->whole()) {
         return Error(Errc::kMalformed, "the snapshot is not whole");
     }
+    // Now, while nothing depends on it. Later the member would have to stop, and an earlier start
+    // may have written what nobody has looked at since.
+    const SnapshotManifest manifest = incoming_->manifest();
+    if (const auto sound = verify_snapshot(files_, incoming_dir(), manifest); sound.has_error()) {
+        CAIRN_TRY(drop_received());
+        return Error(Errc::kIo, "a snapshot that has arrived: " + to_string(sound.error()));
+    }
     finished_ = true;
-    return incoming_->manifest().meta;
+    return manifest.meta;
 }
 
 Result<void> SnapshotStore::Impl::drop_received() {
@@ -311,7 +319,6 @@ Result<std::shared_ptr<KvEngine>> SnapshotStore::Impl::install(const raft::Snaps
     CAIRN_ASSERT(name != engine_name_);
     incoming_.reset();
     finished_ = false;
-    CAIRN_TRY(verify_snapshot(files_, incoming_dir(), manifest));
     CAIRN_TRY(files_.remove_all(path_of(name)));  // of an install that failed
     CAIRN_TRY(files_.rename(incoming_dir(), path_of(name)));
     CAIRN_TRY(files_.sync_dir(snapshots_dir()));

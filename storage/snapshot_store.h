@@ -71,8 +71,9 @@ class SnapshotStore {
     Result<SnapshotPlace> write(SnapshotPlace place, ByteView piece);
     // The first piece that is missing; nothing when nothing is being received.
     [[nodiscard]] std::optional<SnapshotPlace> received_to() const;
-    // All files are there, verified and durable: what to tell the core by an InstallSnapshot.
-    // kMalformed when pieces are missing.
+    // All files are there, read again, verified and durable: what to tell the core by an
+    // InstallSnapshot. kMalformed when pieces are missing; kIo when what was written is not what is
+    // read: all of it is dropped, and receive begins anew.
     Result<raft::SnapshotMeta> finish();
     // Forgets what was received: the core had no use for it, or the leader has none.
     Result<void> drop_received();

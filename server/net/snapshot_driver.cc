@@ -6,6 +6,11 @@
 #include <boost/asio/post.hpp>
 
 namespace cairn::server::net {
+namespace {
+
+constexpr double kTidySeconds = 5;
+
+}  // namespace
 
 SnapshotDriver::SnapshotDriver(boost::asio::io_context& reactor, const Options& options,
                                Parts parts, Hooks hooks, Metrics& metrics)
@@ -60,6 +65,11 @@ void SnapshotDriver::on_turn(const Effects& effects, const NodeView& view) {
 void SnapshotDriver::tick() {
     flow_.tick();
     carry_out();
+    untidied_seconds_ += tick_seconds_;
+    if (untidied_seconds_ >= kTidySeconds && !stopped_) {
+        untidied_seconds_ = 0;
+        thread_->submit(TidySnapshots{});
+    }
 }
 
 void SnapshotDriver::on_message(NodeId from, SnapshotMessage message) {

@@ -69,6 +69,7 @@ class SnapshotDriver {
     double tick_seconds_;
     SnapshotFlow flow_;
     SnapshotLanes lanes_;
+    double untidied_seconds_ = 0;
     bool stopped_ = false;
     // Last, so that it ends first: its callbacks post to the reactor.
     std::unique_ptr<SnapshotThread> thread_;

@@ -90,6 +90,12 @@ std::optional<SnapshotResult> SnapshotDisk::on(const InstallIncoming& /*work*/) 
     CAIRN_UNREACHABLE();
 }
 
+// What cannot be removed now is tried again.
+std::optional<SnapshotResult> SnapshotDisk::on(const TidySnapshots& /*work*/) {
+    static_cast<void>(store_.tidy());
+    return std::nullopt;
+}
+
 Result<std::shared_ptr<storage::KvEngine>> SnapshotDisk::install(const InstallIncoming& work) {
     return store_.install(work.manifest.meta);
 }

@@ -44,6 +44,7 @@ class SnapshotDisk {
     std::optional<SnapshotResult> on(const WritePiece& work);
     std::optional<SnapshotResult> on(const DropIncoming& work);
     std::optional<SnapshotResult> on(const InstallIncoming& work);
+    std::optional<SnapshotResult> on(const TidySnapshots& work);
 
     Result<storage::SnapshotManifest> build(const BuildSnapshot& work);
     Result<SnapshotChunk> read(const ReadPiece& work);

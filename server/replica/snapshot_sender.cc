@@ -209,7 +209,10 @@ void SnapshotSender::tick() {
             at = sends_.erase(at);
             continue;
         }
-        if (is_open(send) && ++send.silent_ticks >= limits_.stall_ticks) {
+        // Who has all of it reads it again and installs it, as long as that may take; one that is
+        // gone loses its connection.
+        const bool has_all = send.stage == Stage::kSending && send.acked == send.layout.bytes();
+        if (is_open(send) && !has_all && ++send.silent_ticks >= limits_.stall_ticks) {
             fail(to, send, Errc::kTimeout);
         }
         ++at;

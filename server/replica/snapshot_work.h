@@ -60,8 +60,10 @@ struct DropIncoming {};
 struct InstallIncoming {
     storage::SnapshotManifest manifest;
 };
+// Remove what nobody uses any more: former engines, whose last reader may end at any time.
+struct TidySnapshots {};
 using SnapshotWork = std::variant<BuildSnapshot, DropSnapshot, ReadPiece, OpenIncoming, WritePiece,
-                                  DropIncoming, InstallIncoming>;
+                                  DropIncoming, InstallIncoming, TidySnapshots>;
 
 struct SnapshotBuilt {
     NodeId to;

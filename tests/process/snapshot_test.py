@@ -10,6 +10,7 @@ import subprocess
 import time
 import unittest
 from collections.abc import Callable
+from pathlib import Path
 
 from cairnd_test import CAIRN, Base, Writer, leads, metric
 from nodes import CAIRND, Cluster, Node, clean_environment, wait_until
@@ -77,6 +78,9 @@ class CatchUp(Base):
         self.assertEqual(hashes[0], hashes[1])
         self.assertEqual(hashes[0], hashes[2])
 
+    def engines_of(self, node: Node) -> list[str]:
+        return sorted(path.name for path in Path(node.data).glob("db*"))
+
     def wait_for_half(self, node: Node) -> None:
         def received() -> bool:
             self.assertNotEqual(quiet_metric(node, "etcd_network_snapshot_receive_success"), 1,
@@ -111,6 +115,10 @@ class CatchUp(Base):
         self.assertEqual(metric(leader, "etcd_network_snapshot_send_success"), 1)
         # Nothing of it held up the heartbeats.
         self.assertEqual(metric(leader, "etcd_server_leader_changes_seen_total"), changes)
+        # What it had before is gone, without a restart, once a later apply has let go of it.
+        self.put(cluster.endpoints, "later", "1")
+        wait_until(lambda: len(self.engines_of(away)) == 1, 20,
+                   f"{away.name} has one engine, not {self.engines_of(away)}")
         # It is a state to start from, too.
         self.assertEqual(away.end(), 0)
         away.start()

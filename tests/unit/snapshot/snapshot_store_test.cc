@@ -392,6 +392,12 @@ TEST_CASE("a snapshot that rots on the way or lies is never installed", "[snapsh
         REQUIRE(member.store().finish().has_value());
         disk.files.flip_bit("data/snap/incoming/mem.image", 100, 3);
     }
+    SECTION("rot before it was whole") {
+        REQUIRE(member.transfer(source.disk.files, built).has_value());
+        disk.files.flip_bit("data/snap/incoming/mem.image", 100, 3);
+        CHECK(member.store().finish().error().code == Errc::kIo);
+        CHECK(disk.names("data/snap").empty());
+    }
     SECTION("a file is gone") {
         REQUIRE(member.transfer(source.disk.files, built).has_value());
         REQUIRE(member.store().finish().has_value());

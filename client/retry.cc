@@ -1,11 +1,24 @@
 #include "client/retry.h"
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace cairn::client {
 namespace {
 
 constexpr std::string_view kLearnerRefusal = "etcdserver: rpc not supported for learner";
+
+// Under codes that say nothing, but given before anything was done.
+constexpr std::array<std::string_view, 4> kCertainRefusals = {
+    kLearnerRefusal, "etcdserver: unhealthy cluster",
+    "etcdserver: re-configuration failed due to not enough started members",
+    "etcdserver: too many requests"};
+
+bool is_certain(std::string_view text) {
+    return std::find(kCertainRefusals.begin(), kCertainRefusals.end(), text) !=
+           kCertainRefusals.end();
+}
 
 // Whether these codes, coming from a server, say nothing about what became of a write.
 bool is_ambiguous(GrpcCode code) {
@@ -43,8 +56,9 @@ bool may_repeat(CallKind kind, const CallResult& result) {
 }
 
 Error error_of(CallKind kind, const CallResult& result) {
-    const bool maybe_applied = kind == CallKind::kWrite && result.sent &&
-                               (result.torn || is_ambiguous(result.status.code));
+    const bool maybe_applied =
+        kind == CallKind::kWrite && result.sent &&
+        (result.torn || (is_ambiguous(result.status.code) && !is_certain(result.status.message)));
     return {result.status.code, result.status.message, maybe_applied};
 }
 

@@ -186,4 +186,11 @@ PersistBatch bootstrap_batch(std::vector<BootstrapMember> members) {
     return batch;
 }
 
+PersistBatch joining_batch() {
+    PersistBatch batch;
+    batch.seq = PersistSeq{1};
+    batch.hard_state = HardState{.term = Term{1}, .vote = {}, .commit = {}};
+    return batch;
+}
+
 }  // namespace cairn::raft

@@ -49,5 +49,8 @@ struct BootstrapMember {
     Bytes context;
 };
 PersistBatch bootstrap_batch(std::vector<BootstrapMember> members);
+// The same for a member that joins a running cluster: no entry, but a term, since an empty log
+// without one is a log that was lost.
+PersistBatch joining_batch();
 
 }  // namespace cairn::raft

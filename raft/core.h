@@ -39,6 +39,9 @@ class Core {
     [[nodiscard]] const Writes& writes() const { return writes_; }
     [[nodiscard]] bool installing() const { return installing_; }
     [[nodiscard]] bool is_electable() const;
+    [[nodiscard]] bool conf_settled() const;
+    // Whether the next change of the configuration may come now. For a leader.
+    [[nodiscard]] bool takes_conf_change() const;
 
   private:
     using Handler = void (Core::*)(Message&);
@@ -138,6 +141,9 @@ class Core {
     void after_conf_change();
     // Why this change of the configuration is not taken now; none: it is.
     [[nodiscard]] std::optional<Errc> admit_conf(const Bytes& payload) const;
+    void tell_leavers();
+    void tell_leaver(NodeId node, Index match);
+    [[nodiscard]] bool has_just_left(NodeId node) const;
     void maybe_leave_joint();
     void maybe_retire();
 

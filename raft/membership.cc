@@ -42,17 +42,24 @@ void Core::after_conf_change() {
     }
 }
 
+bool Core::conf_settled() const {
+    return log_.conf_index() <= log_.marks().commit && log_.conf().voters_outgoing.empty();
+}
+
 // One change at a time, and none before an entry of the leader's own term is committed: else two
 // configurations without a common majority could both be in use (dissertation §4.1, and the erratum
 // to it of 2015).
+bool Core::takes_conf_change() const {
+    return conf_settled() && (committed_in_own_term() || CAIRN_MUTANT(change_before_own_commit));
+}
+
 std::optional<Errc> Core::admit_conf(const Bytes& payload) const {
     const Result<ConfChange> change = decode_conf_change(payload);
     if (change.has_error() || change.value().kind == ConfChangeKind::kBootstrapVoter ||
         change.value().kind == ConfChangeKind::kLeaveJoint) {
         return Errc::kMalformed;
     }
-    if (log_.conf_index() > log_.marks().commit || !log_.conf().voters_outgoing.empty() ||
-        (!committed_in_own_term() && !CAIRN_MUTANT(change_before_own_commit))) {
+    if (!takes_conf_change()) {
         return Errc::kTooManyRequests;
     }
     if (apply_conf_change(log_.conf(), change.value()).has_error()) {
@@ -61,12 +68,42 @@ std::optional<Errc> Core::admit_conf(const Bytes& payload) const {
     return std::nullopt;
 }
 
+// Who is about to leave gets no Append any more: it hears by this that its removal is committed,
+// and can answer a client that asked for it.
+void Core::tell_leavers() {
+    const ConfState& conf = log_.conf();
+    for (const Progress& progress : tracker_.all()) {
+        const auto in = [&](const std::vector<NodeId>& ids) {
+            return std::binary_search(ids.begin(), ids.end(), progress.id());
+        };
+        if (progress.id() != config_.id && !in(conf.voters) && !in(conf.learners) &&
+            !in(conf.learners_next)) {
+            tell_leaver(progress.id(), progress.match());
+        }
+    }
+}
+
+bool Core::has_just_left(NodeId node) const {
+    if (log_.conf_index() <= log_.floor().last.index) {
+        return false;
+    }
+    const ConfState& before = log_.conf_at(log_.conf_index() - 1);
+    return std::binary_search(before.voters_outgoing.begin(), before.voters_outgoing.end(), node);
+}
+
+void Core::tell_leaver(NodeId node, Index match) {
+    send(node, Heartbeat{.commit = std::min(match, log_.marks().commit),
+                         .read_round = reads_.round(),
+                         .floor = compaction_.cluster_floor});
+}
+
 // To be called when commit has moved on a leader.
 void Core::maybe_leave_joint() {
     if (log_.conf_index() > log_.marks().commit && !CAIRN_MUTANT(joint_left_uncommitted)) {
         return;
     }
     if (log_.conf().auto_leave && !CAIRN_MUTANT(joint_for_ever)) {
+        tell_leavers();
         append_own(
             EntryKind::kConfig,
             encode_conf_change({.kind = ConfChangeKind::kLeaveJoint, .node = {}, .context = {}}));

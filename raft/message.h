@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -93,6 +94,8 @@ struct Forwarded {
     ProposalId id;
     Bytes payload;
     EntryKind kind = EntryKind::kCommand;  // or kConfig
+    // Set by the leader's replica, never sent: it has looked at the change and will not have it.
+    std::optional<Errc> refusal{};
     bool operator==(const Forwarded&) const = default;
 };
 struct ForwardProposals {

@@ -78,7 +78,9 @@ void Core::on_forward_proposals(Message& message) {
                                                   : window_.take(forward.id)) {
             case ForwardWindow::Verdict::kOld: ignore(message); continue;
             case ForwardWindow::Verdict::kFull: reason = Errc::kTooManyRequests; break;
-            case ForwardWindow::Verdict::kNew: reason = admit(forward.kind, forward.payload); break;
+            case ForwardWindow::Verdict::kNew:
+                reason = forward.refusal ? forward.refusal : admit(forward.kind, forward.payload);
+                break;
         }
         if (reason) {
             answer.refused.push_back({.id = forward.id, .reason = *reason});

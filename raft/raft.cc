@@ -135,8 +135,15 @@ Term Raft::term() const { return core_->term(); }
 Role Raft::role() const { return core_->role(); }
 NodeId Raft::leader() const { return core_->leader(); }
 Index Raft::commit() const { return core_->log().marks().commit; }
+Index Raft::first_index() const { return core_->log().first(); }
 Index Raft::last_index() const { return core_->log().last(); }
 Index Raft::floor_index() const { return core_->log().floor().last.index; }
+const ConfState& Raft::conf() const { return core_->log().conf(); }
+Index Raft::conf_index() const { return core_->log().conf_index(); }
+bool Raft::conf_settled() const { return core_->conf_settled(); }
+bool Raft::takes_conf_change() const {
+    return core_->role() == Role::kLeader && core_->takes_conf_change();
+}
 Status Raft::status() const { return core_->status(); }
 
 std::optional<EntryId> Raft::entry_id(Index index) const {

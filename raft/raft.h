@@ -73,8 +73,16 @@ class Raft {
     [[nodiscard]] Role role() const;
     [[nodiscard]] NodeId leader() const;
     [[nodiscard]] Index commit() const;
+    [[nodiscard]] Index first_index() const;  // still in the log (floor + 1)
     [[nodiscard]] Index last_index() const;
     [[nodiscard]] Index floor_index() const;
+    // The newest configuration in the log, committed or not, and the index of its entry.
+    [[nodiscard]] const ConfState& conf() const;
+    [[nodiscard]] Index conf_index() const;
+    // It is committed, and not joint: nothing of it is under way.
+    [[nodiscard]] bool conf_settled() const;
+    // As leader, and no change of the configuration is under way: the next would be taken.
+    [[nodiscard]] bool takes_conf_change() const;
     [[nodiscard]] Status status() const;
 
     // The log as checkers see it; the reference is good until the next step.

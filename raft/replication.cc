@@ -137,6 +137,11 @@ void Core::on_heartbeat_as_candidate(Message& message) {
 void Core::on_append_reply(Message& message) {
     const auto& reply = std::get<AppendReply>(message.body);
     Progress* progress = tracker_.find(message.from);
+    if (progress == nullptr && reply.success && reply.match <= log_.last() &&
+        has_just_left(message.from)) {
+        tell_leaver(message.from, reply.match);
+        return;
+    }
     if (progress == nullptr || reply.match > log_.last()) {
         ignore(message);
         return;

@@ -1,35 +1,17 @@
 #include "server/bootstrap.h"
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
-#include <cstdint>
 #include <utility>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
+#include <fmt/ranges.h>
 
-#include "base/assert.h"
 #include "base/bytes.h"
 #include "proto/cairn/command.pb.h"
+#include "server/api/member_id.h"
 
 namespace cairn::server {
 namespace {
-
-// The first eight bytes of the SHA-1 of `text`, as a big-endian number. Not for security: etcd
-// chose it, and the ids must be etcd's.
-std::uint64_t id_of(std::string_view text) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int size = 0;
-    const int done =
-        EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr);
-    CAIRN_ASSERT(done == 1 && size >= 8);
-    std::uint64_t id = 0;
-    for (std::size_t i = 0; i < 8; ++i) {
-        id = id << 8U | digest[i];
-    }
-    return id;
-}
 
 Bytes member_context(NodeId id, const std::vector<std::string>& peer_urls) {
     command::MemberInfo info;
@@ -40,38 +22,57 @@ Bytes member_context(NodeId id, const std::vector<std::string>& peer_urls) {
     return Bytes::copy_of(info.SerializeAsString());
 }
 
-}  // namespace
-
-NodeId derive_member_id(std::vector<std::string> peer_urls, std::string_view token) {
-    std::sort(peer_urls.begin(), peer_urls.end());
-    std::string text;
-    for (const std::string& url : peer_urls) {
-        text += url;
-    }
-    text += token;
-    return NodeId{id_of(text)};
+std::string joined(const google::protobuf::RepeatedPtrField<std::string>& texts) {
+    return fmt::format("[{}]", fmt::join(texts, " "));
 }
 
-ClusterId derive_cluster_id(std::vector<NodeId> members) {
-    std::sort(members.begin(), members.end());
-    std::string text;
-    for (const NodeId member : members) {
-        for (int shift = 56; shift >= 0; shift -= 8) {
-            text += static_cast<char>(member.value >> static_cast<unsigned>(shift) & 0xFFU);
+// As etcd prints it.
+std::string describe(const RunningCluster& running) {
+    std::vector<std::string> members;
+    for (const command::MemberInfo& member : running.members) {
+        members.push_back(
+            fmt::format("&{{ID:{:x} RaftAttributes:{{PeerURLs:{} IsLearner:{}}} "
+                        "Attributes:{{Name:{} ClientURLs:{}}}}}",
+                        member.id(), joined(member.peer_urls()), member.is_learner(), member.name(),
+                        joined(member.client_urls())));
+    }
+    return fmt::format("{{ClusterID:{:x} Members:[{}] RemovedMemberIDs:[]}}", running.cluster.value,
+                       fmt::join(members, " "));
+}
+
+}  // namespace
+
+Result<NodeId> plan_join(const ServerConfig& config, const RunningCluster& running) {
+    const auto invalid = [&](const std::string& why) {
+        return Error{Errc::kInvalidConfig,
+                     fmt::format("error validating peerURLs {}: {}", describe(running), why)};
+    };
+    if (running.members.size() != config.initial_cluster.size()) {
+        return invalid("member count is unequal");
+    }
+    NodeId self;
+    for (const command::MemberInfo& member : running.members) {
+        const std::vector<std::string> urls(member.peer_urls().begin(), member.peer_urls().end());
+        const auto found = std::find_if(
+            config.initial_cluster.begin(), config.initial_cluster.end(),
+            [&](const InitialMember& named) { return same_urls(named.peer_urls, urls); });
+        if (found == config.initial_cluster.end()) {
+            return invalid(
+                fmt::format("PeerURLs: no match found for existing member ({:x}, {}), last "
+                            "resolver error ({})",
+                            member.id(), joined(member.peer_urls()),
+                            url_difference(urls, config.initial_cluster.back().peer_urls)));
+        }
+        if (found->name == config.name) {
+            self = NodeId{member.id()};
         }
     }
-    return ClusterId{id_of(text)};
+    return self;
 }
 
 Result<Bootstrap> plan_bootstrap(const ServerConfig& config) {
     if (config.initial_error) {
         return *config.initial_error;
-    }
-    if (config.initial_cluster_state == ClusterState::kExisting) {
-        return Error(Errc::kInvalidConfig,
-                     fmt::format("--initial-cluster-state=existing, but there is no data in {}: "
-                                 "joining a running cluster is not supported yet",
-                                 config.data_dir));
     }
     Bootstrap plan;
     std::vector<NodeId> ids;

@@ -129,26 +129,14 @@ std::string quoted(const std::vector<std::string>& texts) {
     return "[" + join(parts, " ") + "]";
 }
 
-// Why the two lists differ, as etcd says it in parentheses.
-std::string difference(const std::vector<std::string>& advertised,
-                       const std::vector<std::string>& initial) {
-    if (advertised.size() != initial.size()) {
-        return fmt::format("len({}) != len({})", quoted(advertised), quoted(initial));
-    }
-    for (std::size_t i = 0; i < advertised.size(); ++i) {
-        if (advertised[i] != initial[i]) {
-            return fmt::format("resolved urls: \"{}\" != \"{}\"", advertised[i], initial[i]);
-        }
-    }
-    return {};
-}
-
 Result<void> check_own_urls(const ServerConfig& config, const InitialMember& self) {
     const std::vector<std::string>& advertised = config.initial_advertise_peer_urls;
-    if (comparable(advertised) == comparable(self.peer_urls)) {
+    // Who joins has told the cluster its URLs before.
+    if (config.initial_cluster_state == ClusterState::kExisting ||
+        same_urls(advertised, self.peer_urls)) {
         return ok();
     }
-    const std::string why = difference(advertised, self.peer_urls);
+    const std::string why = url_difference(advertised, self.peer_urls);
     std::vector<std::string> missing = without(self.peer_urls, advertised);
     if (!missing.empty()) {
         return invalid(fmt::format(
@@ -247,6 +235,18 @@ Result<void> read_times(const FlagValues& flags, ServerConfig& config) {
     return ok();
 }
 
+Result<void> read_membership(const FlagValues& flags, ServerConfig& config) {
+    config.strict_reconfig_check = flags.boolean("strict-reconfig-check");
+    const char* const name =
+        flags.is_given("max-learners") ? "max-learners" : "experimental-max-learners";
+    const std::string& learners = flags.text(name);
+    if (learners.starts_with('-') || flags.number(name) == 0) {
+        return invalid(fmt::format("--{} must be greater than 0", name));
+    }
+    config.max_learners = flags.number(name);
+    return ok();
+}
+
 Result<void> read_limits(const FlagValues& flags, ServerConfig& config) {
     config.max_request_bytes = flags.number("max-request-bytes");
     config.max_txn_ops = flags.number("max-txn-ops");
@@ -318,6 +318,23 @@ void warn_of_no_effect(const FlagValues& flags, ServerConfig& config) {
 
 }  // namespace
 
+bool same_urls(const std::vector<std::string>& left, const std::vector<std::string>& right) {
+    return comparable(left) == comparable(right);
+}
+
+std::string url_difference(const std::vector<std::string>& advertised,
+                           const std::vector<std::string>& initial) {
+    if (advertised.size() != initial.size()) {
+        return fmt::format("len({}) != len({})", quoted(advertised), quoted(initial));
+    }
+    for (std::size_t i = 0; i < advertised.size(); ++i) {
+        if (advertised[i] != initial[i]) {
+            return fmt::format("resolved urls: \"{}\" != \"{}\"", advertised[i], initial[i]);
+        }
+    }
+    return {};
+}
+
 std::uint32_t ServerConfig::election_ticks() const {
     return static_cast<std::uint32_t>(election_timeout / heartbeat_interval);
 }
@@ -333,6 +350,7 @@ Result<ServerConfig> build_config(const CommandLine& line) {
     CAIRN_TRY(read_addresses(line.flags, config));
     CAIRN_TRY(read_times(line.flags, config));
     CAIRN_TRY(read_limits(line.flags, config));
+    CAIRN_TRY(read_membership(line.flags, config));
     config.initial_cluster_token = line.flags.text("initial-cluster-token");
     config.initial_cluster_state = line.flags.text("initial-cluster-state") == "existing"
                                        ? ClusterState::kExisting
@@ -340,6 +358,7 @@ Result<ServerConfig> build_config(const CommandLine& line) {
     if (const Result<void> cluster = read_cluster(line.flags, config); !cluster) {
         config.initial_error = cluster.error();
     }
+    config.force_new_cluster = line.flags.boolean("force-new-cluster");
     read_log(line.flags, config);
     warn_of_no_effect(line.flags, config);
     return config;

@@ -12,8 +12,8 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "base/url.h"
 #include "server/flags.h"
-#include "server/url.h"
 
 namespace cairn::server {
 
@@ -62,6 +62,9 @@ struct ServerConfig {
     // Invariant: election_timeout >= 5 * heartbeat_interval > 0.
     std::chrono::milliseconds heartbeat_interval{100};
     std::chrono::milliseconds election_timeout{1000};
+    bool strict_reconfig_check = true;
+    std::uint64_t max_learners = 1;
+    bool force_new_cluster = false;
     bool pre_vote = true;
 
     std::uint64_t max_request_bytes = 0;                  // in [1, kMaxRequestBytesMax]
@@ -82,6 +85,12 @@ struct ServerConfig {
     // Of election_timeout: whole heartbeats, at least 5.
     [[nodiscard]] std::uint32_t election_ticks() const;
 };
+
+// Whether two lists of URLs are the same as far as can be told without a resolver.
+bool same_urls(const std::vector<std::string>& left, const std::vector<std::string>& right);
+// Why two lists differ, as etcd says it in parentheses.
+std::string url_difference(const std::vector<std::string>& advertised,
+                           const std::vector<std::string>& initial);
 
 // Checks what the flags say together. Error: kInvalidConfig, in etcd's words where etcd has the
 // case; the program ends with kExitConfig.

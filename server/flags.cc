@@ -9,7 +9,7 @@
 
 #include "base/assert.h"
 #include "base/go_syntax.h"
-#include "server/url.h"
+#include "base/url.h"
 
 namespace cairn::server {
 namespace {

@@ -84,15 +84,15 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      "All members of a new cluster: name=peer-url,… A name stands once for each of its URLs. "
      "Empty: this member alone, with --initial-advertise-peer-urls. Ignored once there is data."},
     {"initial-cluster-state", kString, kSupported, kClustering, "new",
-     "new: the first start makes a cluster of --initial-cluster. existing: the member must have "
-     "data already. Ignored once there is data.", "new|existing"},
+     "new: the first start makes a cluster of --initial-cluster. existing: it joins the running "
+     "cluster that the others there belong to. Ignored once there is data.", "new|existing"},
     {"initial-cluster-token", kString, kSupported, kClustering, "etcd-cluster",
      "Goes into the ids of cluster and members, so that clusters with the same URLs differ."},
     {"initial-advertise-peer-urls", kUrls, kSupported, kClustering, "http://localhost:2380",
      "This member's URLs as the other members reach it; the same as in --initial-cluster."},
     {"advertise-client-urls", kUrls, kSupported, kClustering, "http://localhost:2379",
      "This member's URLs as clients reach it. Required with --listen-client-urls."},
-    {"strict-reconfig-check", kBool, kLater, kClustering, "true",
+    {"strict-reconfig-check", kBool, kSupported, kClustering, "true",
      "Refuses membership changes that would cost the quorum."},
     {"pre-vote", kBool, kSupported, kClustering, "true",
      "Asks before it campaigns, so that a returning member does not depose a leader."},
@@ -248,8 +248,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      "Older name of --bootstrap-defrag-threshold-megabytes."},
     {"experimental-stop-grpc-service-on-defrag", kBool, kNoEffect, kFeatures, "false",
      "cairn's store needs no defragmentation."},
-    {"max-learners", kInt, kLater, kFeatures, "1", "Most learners at once."},
-    {"experimental-max-learners", kInt, kLater, kFeatures, "1", "Older name of --max-learners."},
+    {"max-learners", kInt, kSupported, kFeatures, "1", "Most learners at once."},
+    {"experimental-max-learners", kInt, kSupported, kFeatures, "1",
+     "Older name of --max-learners."},
     {"snapshot-catchup-entries", kUint, kNoEffect, kFeatures, "5000",
      "cairn decides by bytes how much log to keep for members that lag."},
     {"experimental-snapshot-catchup-entries", kUint, kNoEffect, kFeatures, "5000",
@@ -257,8 +258,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {"feature-gates", kString, kLater, kFeatures, "", "Switches of single features (etcd 3.6)."},
     {"config-file", kString, kLater, kFeatures, "", "Reads all of this from a file."},
 
-    {"force-new-cluster", kBool, kLater, kUnsafe, "false",
-     "Makes a cluster of one member out of this member's data."},
+    {"force-new-cluster", kBool, kSupported, kUnsafe, "false",
+     "Makes a cluster of this member alone out of its data, for when a majority is lost for good. "
+     "The others must never run again with theirs."},
     {"unsafe-no-fsync", kBool, kLater, kUnsafe, "false",
      "Does not wait for the disk; loses data when the power goes."},
     // clang-format on

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "base/url.h"
 #include "server/attributes.h"
 #include "server/flusher.h"
 #include "server/net/acceptor.h"
@@ -24,7 +25,6 @@
 #include "server/net/task.h"
 #include "server/recovery.h"
 #include "server/trace_log.h"
-#include "server/url.h"
 
 namespace cairn::server {
 namespace {
@@ -32,6 +32,9 @@ namespace {
 using namespace std::chrono_literals;
 using net::kTask;
 
+// A member that was removed stays so long: its clients get their answers, and the others what it
+// had to say as a leader (etcd: 1 s, too).
+constexpr auto kRemovedStay = 1s;
 // How long calls under way may take to end once the node was told to stop.
 constexpr auto kDrainTimeout = 5s;
 constexpr auto kDrainPoll = 10ms;
@@ -47,29 +50,18 @@ void log_peer(NodeId peer, const std::string& text) {
     log_line(LogLevel::kInfo, "peer connection", {{"peer", hex(peer.value)}, {"state", text}});
 }
 
-std::vector<net::PeerAddress> other_members(const RecoveredNode& recovered) {
-    std::vector<net::PeerAddress> others;
-    for (const auto& member : recovered.members) {
-        if (member.id() == recovered.identity.member.value) {
-            continue;
+// Whom a member that knows nothing yet begins with.
+std::vector<net::PeerAddress> seeds_of(const RecoveredNode& recovered) {
+    std::vector<net::PeerAddress> seeds;
+    for (const auto& member : recovered.seeds) {
+        const NodeId id{member.id()};
+        auto address =
+            net::peer_address(id, {member.peer_urls().begin(), member.peer_urls().end()});
+        if (address && id != recovered.identity.member) {
+            seeds.push_back(*std::move(address));
         }
-        std::vector<net::PeerEndpoint> found;
-        for (const auto& text : member.peer_urls()) {
-            if (const auto url = parse_url(text); url.has_value()) {
-                found.push_back({url.value().host, url.value().port});
-            }
-        }
-        if (found.empty()) {
-            log_line(LogLevel::kWarn, "member has no peer URL that can be dialled",
-                     {{"member", hex(member.id())}});
-            continue;
-        }
-        others.push_back({NodeId{member.id()},
-                          found.front().host,
-                          found.front().port,
-                          {found.begin() + 1, found.end()}});
     }
-    return others;
+    return seeds;
 }
 
 // Remembers that the transfer is over.
@@ -99,21 +91,24 @@ class Node::Impl {
     static net::Task<> second_loop(Impl* self);
     static net::Task<> wait_for_signal(Impl* self);
     static net::Task<> hand_over(Impl* self);
+    static net::Task<> leave(Impl* self);
     static net::Task<> drain(Impl* self);
 
     void start();
     void stop_parts();
     void on_halt(const Error& error);
+    void on_peers(const std::shared_ptr<const PeerSet>& peers);
+    void on_removed();
     [[nodiscard]] net::ScrapeFacts facts() const;
     net::DriverPorts driver_ports();
     net::PeerHub::Hooks hub_hooks();
+    [[nodiscard]] net::PeerIdentity peer_identity() const;
     std::unique_ptr<net::SnapshotDriver> make_snapshots(
         storage::FileSystem& files, std::unique_ptr<storage::SnapshotStore> store);
 
     ServerConfig config_;
     DataDir dir_;
     DataDirIdentity identity_;
-    std::vector<command::MemberInfo> members_;
     std::unique_ptr<storage::EngineKind> engine_kind_;
 
     boost::asio::io_context reactor_{1};
@@ -135,21 +130,21 @@ class Node::Impl {
     boost::asio::steady_timer second_timer_{reactor_};
     boost::asio::steady_timer drain_timer_{reactor_};
     boost::asio::signal_set signals_{reactor_, SIGTERM, SIGINT};
+    boost::asio::steady_timer leave_timer_{reactor_};
     std::optional<Error> halted_;
+    bool removed_ = false;
 };
 
 Node::Impl::Impl(storage::FileSystem& files, ServerConfig config, RecoveredNode recovered)
     : config_(std::move(config)),
       dir_(std::move(recovered.dir)),
       identity_(recovered.identity),
-      members_(recovered.members),
       engine_kind_(std::move(recovered.engine_kind)),
       responses_(std::make_shared<net::ResponseBudget>(reactor_.get_executor(),
                                                        config_.response_budget_bytes)),
       dispatcher_({identity_.cluster, identity_.member},
                   {config_.max_txn_ops, config_.max_request_bytes}) {
-    const net::PeerIdentity peer_identity{identity_.cluster, identity_.member};
-    hub_ = std::make_unique<net::PeerHub>(reactor_, peer_identity, other_members(recovered),
+    hub_ = std::make_unique<net::PeerHub>(reactor_, peer_identity(), seeds_of(recovered),
                                           hub_hooks(), metrics_);
     machine_ = recovered.machine.get();
     driver_ = std::make_unique<net::ReplicaDriver>(
@@ -186,6 +181,7 @@ Node::Impl::~Impl() { stop_parts(); }
 
 net::DriverPorts Node::Impl::driver_ports() {
     return {[this](std::vector<raft::Message>& messages) { hub_->send(messages); },
+            [this](const std::shared_ptr<const PeerSet>& peers) { on_peers(peers); },
             [this](const Error& error) { on_halt(error); },
             [](const std::vector<TraceEvent>& events) { log_trace(events); },
             [this](const Effects& effects, const NodeView& view) {
@@ -197,7 +193,7 @@ std::unique_ptr<net::SnapshotDriver> Node::Impl::make_snapshots(
     storage::FileSystem& files, std::unique_ptr<storage::SnapshotStore> store) {
     const auto tick_ms = static_cast<std::uint64_t>(config_.heartbeat_interval.count());
     net::SnapshotDriver::Options options;
-    options.identity = {identity_.cluster, identity_.member};
+    options.identity = peer_identity();
     options.tick_seconds = static_cast<double>(tick_ms) / 1000;
     options.limits = SnapshotLimits::for_ticks_of(tick_ms);
     if (config_.snapshot_rate_bytes > 0) {
@@ -209,15 +205,21 @@ std::unique_ptr<net::SnapshotDriver> Node::Impl::make_snapshots(
         net::SnapshotDriver::Hooks{log_peer, log_snapshot}, metrics_);
 }
 
+net::PeerIdentity Node::Impl::peer_identity() const {
+    return {identity_.cluster, identity_.member, config_.initial_advertise_peer_urls};
+}
+
 net::PeerHub::Hooks Node::Impl::hub_hooks() {
     return {[this](raft::Message message) { driver_->post(Receive{std::move(message)}); },
-            [this](NodeId peer) { driver_->post(PeerLost{peer}); }, log_peer,
+            [this](NodeId peer) { driver_->post(PeerLost{peer}); },
+            log_peer,
             [this](NodeId from, SnapshotMessage message) {
                 snapshots_->on_message(from, std::move(message));
             },
             [this](const std::shared_ptr<net::PeerSession>& session, bool open) {
                 snapshots_->on_session(session, open);
-            }};
+            },
+            [this] { on_removed(); }};
 }
 
 Result<void> Node::Impl::listen() {
@@ -252,7 +254,7 @@ void Node::Impl::start() {
     net::spawn(reactor_.get_executor(), tick_loop(this), "ticker");
     net::spawn(reactor_.get_executor(), second_loop(this), "second");
     net::spawn(reactor_.get_executor(), wait_for_signal(this), "signals");
-    if (members_.size() == 1) {
+    if (driver_->view().voters == 1 && !driver_->view().is_learner) {
         // Nobody else could lead, so there is nothing to wait for.
         for (std::uint32_t tick = 0; tick < 2 * config_.election_ticks(); ++tick) {
             driver_->post(Tick{});
@@ -292,6 +294,32 @@ void Node::Impl::on_halt(const Error& error) {
     log_line(LogLevel::kError, "member halts", {{"error", to_string(error)}});
     halted_ = error;
     reactor_.stop();
+}
+
+void Node::Impl::on_peers(const std::shared_ptr<const PeerSet>& peers) {
+    hub_->follow(peers);
+    if (std::binary_search(peers->removed.begin(), peers->removed.end(), identity_.member)) {
+        on_removed();
+    }
+}
+
+void Node::Impl::on_removed() {
+    if (!std::exchange(removed_, true)) {
+        log_line(LogLevel::kError, "the member has been permanently removed from the cluster",
+                 {{"member-id", hex(identity_.member.value)},
+                  {"data-dir", dir_.path()},
+                  {"advice",
+                   "the data directory is of no use any more; to come back, the member "
+                   "is added anew and starts with an empty one"}});
+        net::spawn(reactor_.get_executor(), leave(this), "leave");
+    }
+}
+
+net::Task<> Node::Impl::leave(Impl* self) {
+    self->leave_timer_.expires_after(kRemovedStay);
+    co_await self->leave_timer_.async_wait(kTask);
+    co_await drain(self);
+    self->reactor_.stop();
 }
 
 net::Task<> Node::Impl::tick_loop(Impl* self) {
@@ -349,7 +377,7 @@ net::Task<> Node::Impl::wait_for_signal(Impl* self) {
 
 // A leader that leaves costs the cluster an election timeout; one that hands over, a round trip.
 net::Task<> Node::Impl::hand_over(Impl* self) {
-    if (!self->driver_->view().is_leader || self->members_.size() < 2) {
+    if (!self->driver_->view().is_leader || self->driver_->view().voters < 2) {
         co_return;
     }
     const auto waiter = std::make_shared<TransferWaiter>(self->reactor_);
@@ -406,8 +434,7 @@ Result<std::unique_ptr<Node>> Node::open(storage::FileSystem& files, ServerConfi
               {"member-id", hex(recovered.identity.member.value)},
               {"first-start", recovered.first_start ? "true" : "false"},
               {"log-entries", std::to_string(recovered.log_entries)},
-              {"torn-bytes", std::to_string(recovered.torn_bytes)},
-              {"members", std::to_string(recovered.members.size())}});
+              {"torn-bytes", std::to_string(recovered.torn_bytes)}});
     auto impl = std::make_unique<Impl>(files, std::move(config), std::move(recovered));
     CAIRN_TRY(impl->listen());
     return std::unique_ptr<Node>(new Node(std::move(impl)));

@@ -1,8 +1,6 @@
 #include "server/recovery.h"
 
 #include <algorithm>
-#include <array>
-#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -12,8 +10,9 @@
 
 #include "raft/conf_change.h"
 #include "server/bootstrap.h"
+#include "server/lone_member.h"
+#include "server/net/cluster_query.h"
 #include "server/net/descriptors.h"
-#include "storage/member_store.h"
 #include "storage/rocks_engine.h"
 #include "storage/wal_format.h"
 
@@ -91,23 +90,67 @@ Result<void> start_over(storage::FileSystem& files, const DataDir& dir,
     return ok();
 }
 
-Result<DataDirIdentity> bootstrap(storage::FileSystem& files, DataDir& dir,
-                                  const ServerConfig& config,
-                                  const storage::LogOptions& log_options) {
-    CAIRN_TRY(auto plan, plan_bootstrap(config));
-    CAIRN_TRY(start_over(files, dir, log_options));
-    CAIRN_TRY(auto opened, storage::LogStore::open(files, dir.log_path(), log_options));
-    const std::array batch{raft::bootstrap_batch(std::move(plan.members))};
-    CAIRN_TRY(opened.log->append(batch));
-    const DataDirIdentity identity{plan.cluster, plan.self};
-    CAIRN_TRY(dir.write_identity(identity));
-    return identity;
+// Who this member becomes by its first start, and what its log begins with.
+struct Beginning {
+    DataDirIdentity identity;
+    raft::PersistBatch batch;
+    std::vector<command::MemberInfo> seeds;
+};
+
+Result<Beginning> join(const ServerConfig& config) {
+    if (config.initial_error) {
+        return *config.initial_error;
+    }
+    std::vector<net::PeerEndpoint> peers;
+    for (const InitialMember& member : config.initial_cluster) {
+        const auto address = net::peer_address(NodeId{}, member.peer_urls);
+        if (address && member.name != config.name) {
+            peers.push_back({address->host, address->port});
+            peers.insert(peers.end(), address->alternatives.begin(), address->alternatives.end());
+        }
+    }
+    auto answer = net::ask_for_members(peers);
+    if (answer.has_error()) {
+        return Error{Errc::kInvalidConfig,
+                     "cannot fetch cluster info from peer urls: " + answer.error().detail};
+    }
+    const RunningCluster running{answer.value().cluster, std::move(answer.value().members)};
+    CAIRN_TRY(const NodeId self, plan_join(config, running));
+    return Beginning{{running.cluster, self}, raft::joining_batch(), running.members};
 }
 
-// Since its first start a member's log has the cluster's members in it. One that has nothing would
+Result<Beginning> begin(const ServerConfig& config) {
+    if (config.initial_cluster_state == ClusterState::kExisting) {
+        return join(config);
+    }
+    CAIRN_TRY(auto plan, plan_bootstrap(config));
+    return Beginning{{plan.cluster, plan.self}, raft::bootstrap_batch(std::move(plan.members)), {}};
+}
+
+Result<Beginning> bootstrap(storage::FileSystem& files, DataDir& dir, const ServerConfig& config,
+                            const storage::LogOptions& log_options) {
+    CAIRN_TRY(auto beginning, begin(config));
+    CAIRN_TRY(start_over(files, dir, log_options));
+    CAIRN_TRY(auto opened, storage::LogStore::open(files, dir.log_path(), log_options));
+    CAIRN_TRY(opened.log->append(std::span(&beginning.batch, 1)));
+    CAIRN_TRY(dir.write_identity(beginning.identity));
+    return beginning;
+}
+
+// --force-new-cluster.
+Result<void> leave_others(storage::LogStore::Opened& opened, NodeId self) {
+    CAIRN_TRY(auto batch, make_lone_member(opened.recovered, self));
+    if (batch) {
+        CAIRN_TRY(opened.log->append(std::span(&*batch, 1)));
+        rewrite(opened.recovered, *std::move(batch));
+    }
+    return ok();
+}
+
+// Since its first start a member's log has a term in it. One that has nothing would
 // let the member vote anew in terms it has voted in.
 Result<void> check_not_empty(const raft::Recovered& recovered, const std::string& path) {
-    if (recovered.entries.empty() && !recovered.floor.last.index) {
+    if (recovered.entries.empty() && !recovered.floor.last.index && !recovered.hard_state.term) {
         return Error{Errc::kCorrupt, path + ": the log is gone, and a member lives here"};
     }
     return ok();
@@ -132,38 +175,12 @@ ReplicaConfig replica_config(const ServerConfig& config, NodeId self, std::uint6
     replica.raft.seed = boot;
     replica.raft.log_bytes_max = config.log_bytes_max;
     replica.boot = boot;
+    replica.membership = {.strict = config.strict_reconfig_check,
+                          .learners_max = config.max_learners};
     replica.request_timeout_ticks =
         kRequestTimeoutMs / tick_ms + 2 * std::uint64_t{config.election_ticks()};
     replica.read_retry_ticks = std::max<std::uint64_t>(1, kReadRetryMs / tick_ms);
     return replica;
-}
-
-// The engine may be behind the log: what only the log says of members yet counts too.
-Result<std::vector<command::MemberInfo>> known_members(const storage::StateMachine& machine,
-                                                       const raft::Recovered& recovered) {
-    std::map<std::uint64_t, command::MemberInfo> members;
-    CAIRN_TRY(auto applied, machine.view()->members());
-    for (auto& member : applied) {
-        members[member.id()] = std::move(member);
-    }
-    for (const auto& entry : recovered.entries) {
-        if (entry.kind != raft::EntryKind::kConfig ||
-            entry.id.index <= machine.applied_state().applied.index) {
-            continue;
-        }
-        CAIRN_TRY(const auto change, raft::decode_conf_change(entry.payload));
-        CAIRN_TRY(const auto member, storage::member_of(change));
-        if (member) {
-            members[change.node.value] = *member;
-        } else if (change.kind == raft::ConfChangeKind::kRemove) {
-            members.erase(change.node.value);
-        }
-    }
-    std::vector<command::MemberInfo> sorted;
-    for (auto& [id, member] : members) {
-        sorted.push_back(std::move(member));
-    }
-    return sorted;
 }
 
 // The configuration that an engine of the format before does not say. What is applied is in the log
@@ -221,15 +238,20 @@ Result<RecoveredNode> recover_node(storage::FileSystem& files, const ServerConfi
     CAIRN_TRY(auto dir, DataDir::open(files, config.data_dir));
     CAIRN_TRY(auto identity, dir.read_identity());
     const bool first_start = !identity.has_value();
+    std::vector<command::MemberInfo> seeds;
     if (first_start) {
-        CAIRN_TRY(identity, bootstrap(files, dir, config, log_options));
+        CAIRN_TRY(auto beginning, bootstrap(files, dir, config, log_options));
+        identity = beginning.identity;
+        seeds = std::move(beginning.seeds);
     }
     CAIRN_TRY(dir.check_space(kOpenBytes));
     CAIRN_TRY(auto opened, open_state(files, dir, log_options, {identity->member, boot}));
     const storage::AppliedState applied = opened.machine->applied_state();
+    if (config.force_new_cluster) {
+        CAIRN_TRY(leave_others(opened.log, identity->member));
+    }
     raft::Recovered& recovered = opened.log.recovered;
     CAIRN_TRY(check_replay_fits(dir, recovered, applied.applied.index));
-    CAIRN_TRY(auto members, known_members(*opened.machine, recovered));
     const std::uint64_t log_entries = recovered.entries.size();
     CAIRN_TRY(auto replica, Replica::restore(replica_config(config, identity->member, boot),
                                              std::move(recovered), applied));
@@ -240,7 +262,7 @@ Result<RecoveredNode> recover_node(storage::FileSystem& files, const ServerConfi
                          std::move(opened.machine),
                          std::move(opened.log.log),
                          std::move(replica),
-                         std::move(members),
+                         std::move(seeds),
                          opened.log.torn_bytes,
                          log_entries,
                          first_start};

@@ -29,7 +29,7 @@ struct RecoveredNode {
     std::unique_ptr<storage::StateMachine> machine;
     std::unique_ptr<storage::LogStore> log;
     std::unique_ptr<Replica> replica;
-    std::vector<command::MemberInfo> members;  // all of them, this one too; sorted by id
+    std::vector<command::MemberInfo> seeds;  // whom a member that joined just now begins with
     std::uint64_t torn_bytes{};
     std::uint64_t log_entries{};
     bool first_start = false;

@@ -122,6 +122,13 @@ Result<std::vector<NodeId>> list_removed_members(const EngineReader& reader) {
     return removed;
 }
 
+Result<std::shared_ptr<const Membership>> load_membership(const EngineReader& reader) {
+    auto membership = std::make_shared<Membership>();
+    CAIRN_TRY(membership->members, list_members(reader));
+    CAIRN_TRY(membership->removed, list_removed_members(reader));
+    return std::shared_ptr<const Membership>(std::move(membership));
+}
+
 Result<void> apply_bootstrap_member(mvcc::Overlay& overlay, const raft::ConfChange& change) {
     CAIRN_TRY(auto info, member_of(change));
     info->set_is_learner(false);

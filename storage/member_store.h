@@ -3,6 +3,7 @@
 // Never decides who votes: that is the core's ConfState.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "proto/cairn/command.pb.h"
 #include "raft/conf_change.h"
 #include "storage/engine.h"
+#include "storage/membership.h"
 #include "storage/mvcc/overlay.h"
 
 namespace cairn::storage {
@@ -25,6 +27,9 @@ Result<std::optional<command::MemberInfo>> member_of(const raft::ConfChange& cha
 
 // Members that were removed; they stay known, so that they can be told. Sorted.
 Result<std::vector<NodeId>> list_removed_members(const EngineReader& reader);
+
+// Both lists. Never null.
+Result<std::shared_ptr<const Membership>> load_membership(const EngineReader& reader);
 
 // The member that a bootstrap entry names. kMalformed: the member must stop.
 Result<void> apply_bootstrap_member(mvcc::Overlay& overlay, const raft::ConfChange& change);

@@ -138,14 +138,19 @@ class ApplyRun {
         return overlay_.batch();
     }
     [[nodiscard]] const Marks& marks() const { return marks_; }
-    ApplyOutput take_output() { return std::move(output_); }
+    Result<ApplyOutput> take_output() {
+        if (members_changed_) {
+            CAIRN_TRY(output_.members, load_membership(overlay_));
+        }
+        return std::move(output_);
+    }
 
   private:
     enum class CommandPlace : std::uint8_t { kCommandEntry, kConfigEntry };
 
     Result<void> apply_config(const Bytes& payload) {
         CAIRN_TRY(const raft::ConfChange change, raft::decode_conf_change(payload));
-        output_.members_changed = true;
+        members_changed_ = true;
         // The core has looked at it before it was committed.
         CAIRN_TRY(raft::ConfState conf, raft::apply_conf_change(*marks_.conf, change));
         marks_.conf = std::make_shared<raft::ConfState>(std::move(conf));
@@ -179,7 +184,8 @@ class ApplyRun {
             result.wait_collected = 0;
             body.clear();
         }
-        result.revision = marks_.revision;
+        // Answers about members carry none in etcd.
+        result.revision = place == CommandPlace::kConfigEntry ? 0 : marks_.revision;
         if (command.id.member == options_.member &&
             (command.id.boot == options_.boot || CAIRN_MUTANT(answer_of_another_boot))) {
             result.body = Bytes::copy_of(body);
@@ -312,7 +318,7 @@ class ApplyRun {
     Result<void> execute_member_attributes(ByteView bytes) {
         CAIRN_TRY(const auto info, parse<command::MemberInfo>(bytes));
         CAIRN_TRY(apply_member_attributes(overlay_, info));
-        output_.members_changed = true;
+        members_changed_ = true;
         return ok();
     }
 
@@ -333,6 +339,7 @@ class ApplyRun {
     Marks marks_;
     const StateMachineOptions& options_;
     ApplyOutput output_;
+    bool members_changed_ = false;
 };
 
 }  // namespace
@@ -370,6 +377,7 @@ class StateMachine::Impl {
             CAIRN_TRY(engine->write(batch));
         }
         CAIRN_TRY(collector_, mvcc::Collector::open(*engine));
+        CAIRN_TRY(members_, load_membership(*engine));
         CAIRN_TRY(counts_, mvcc::KeyCounts::open(
                                {engine->snapshot(), marks_.revision, marks_.bounds().compacted},
                                collector_->reached(), {}));
@@ -381,6 +389,7 @@ class StateMachine::Impl {
         return ok();
     }
 
+    [[nodiscard]] const std::shared_ptr<const Membership>& members() const { return members_; }
     [[nodiscard]] const Marks& marks() const { return marks_; }
     [[nodiscard]] std::shared_ptr<KvEngine> engine() const {
         const std::lock_guard lock(mutex_);
@@ -392,9 +401,13 @@ class StateMachine::Impl {
         for (const raft::Entry& entry : entries) {
             CAIRN_TRY(run.apply(entry));
         }
-        CAIRN_TRY(engine_->write(run.finish(marks_)));
+        const WriteBatch& batch = run.finish(marks_);
+        CAIRN_TRY(ApplyOutput output, run.take_output());
+        CAIRN_TRY(engine_->write(batch));
         marks_ = run.marks();
-        ApplyOutput output = run.take_output();
+        if (output.members != nullptr) {
+            members_ = output.members;
+        }
         publish(output.events);
         if (counts_->wants_record()) {
             CAIRN_TRY(record_counts());
@@ -445,6 +458,7 @@ class StateMachine::Impl {
 
     StateMachineOptions options_;
     Marks marks_;
+    std::shared_ptr<const Membership> members_;
     std::optional<mvcc::Collector> collector_;  // there since the first engine is
     std::shared_ptr<mvcc::KeyCounts> counts_;   // the views' of one engine
     mutable std::mutex mutex_;                  // guards what follows
@@ -469,7 +483,10 @@ Result<void> StateMachine::replace(std::shared_ptr<KvEngine> engine) {
 
 AppliedState StateMachine::applied_state() const {
     const Marks& marks = impl_->marks();
-    return {.applied = marks.applied, .conf = *marks.conf, .revision = marks.revision};
+    return {.applied = marks.applied,
+            .conf = *marks.conf,
+            .revision = marks.revision,
+            .members = impl_->members()};
 }
 
 Result<Index> StateMachine::flushed_applied() const { return flushed_of(*impl_->engine()); }

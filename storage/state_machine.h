@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "raft/types.h"
 #include "storage/engine.h"
+#include "storage/membership.h"
 #include "storage/mvcc/event.h"
 #include "storage/mvcc/read_view.h"
 
@@ -40,7 +41,7 @@ struct ApplyOutput {
     std::vector<std::shared_ptr<const mvcc::EventBatch>> events;  // one for each revision made
     std::int64_t revision{};
     std::int64_t compacted{};
-    bool members_changed = false;
+    std::shared_ptr<const Membership> members;  // as they are now, when they changed; else null
 };
 
 struct StateMachineOptions {
@@ -55,6 +56,7 @@ struct AppliedState {
     // In effect after that entry; none for an engine of the format before.
     std::optional<raft::ConfState> conf;
     std::int64_t revision = 1;
+    std::shared_ptr<const Membership> members{};
 };
 
 // kUnsupportedVersion, kCorrupt, kIo.

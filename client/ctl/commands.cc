@@ -1,10 +1,12 @@
-#include <array>
+#include <algorithm>
+#include <vector>
 
 #include "client/ctl/cluster.h"
 #include "client/ctl/command.h"
 #include "client/ctl/completion.h"
 #include "client/ctl/help.h"
 #include "client/ctl/kv.h"
+#include "client/ctl/members.h"
 
 namespace cairn::client::ctl {
 namespace {
@@ -59,13 +61,51 @@ constexpr std::string_view kGetExamples =
     "cairn get --prefix '' --limit 10 --sort-by modify --order descend\n"
     "cairn get foo --print-value-only > value\ncairn get foo -w json";
 
+constexpr std::string_view kMemberAddExamples =
+    "cairn member add n4 --peer-urls http://10.0.0.4:2380\n"
+    "cairn member add n4 --learner --peer-urls http://10.0.0.4:2380";
+
 constexpr std::string_view kCompletionExamples =
     "source <(cairn completion bash)\n"
     "cairn completion zsh > \"${fpath[1]}/_cairn\"\n"
     "cairn completion fish > ~/.config/fish/completions/cairn.fish";
 
-const std::array<CommandSpec, 13>& commands() {
-    static const std::array<CommandSpec, 13> kCommands{{
+std::vector<CommandSpec> member_commands() {
+    return {
+        {"member add", "<name>", "Adds a member to the cluster",
+         "Prints what the new member is to be started with. --learner adds it without a vote.",
+         kMemberAddExamples, kMemberAddOptions, run_member_add},
+        {"member list", "", "Lists the members of the cluster", "",
+         "cairn member list\ncairn member list -w table", kMemberListOptions, run_member_list},
+        {"member promote",
+         "<id>",
+         "Gives a learner its vote",
+         "It must have caught up with the leader.",
+         "cairn member promote 8e9e05c52164694d",
+         {},
+         run_member_promote},
+        {"member remove",
+         "<id>",
+         "Removes a member from the cluster",
+         "For good: the member stops, and its data is of no use any more.",
+         "cairn member remove 8e9e05c52164694d",
+         {},
+         run_member_remove},
+        {"member update", "<id>", "Changes the peer URLs of a member", "",
+         "cairn member update 8e9e05c52164694d --peer-urls http://10.0.0.4:2380",
+         kMemberUpdateOptions, run_member_update},
+        {"move-leader",
+         "<id>",
+         "Hands leadership to another member",
+         "One of --endpoints must be the leader's.",
+         "cairn move-leader 8e9e05c52164694d",
+         {},
+         run_move_leader},
+    };
+}
+
+std::vector<CommandSpec> other_commands() {
+    return {
         {"alarm list",
          "",
          "Lists the alarms that are raised",
@@ -112,8 +152,6 @@ const std::array<CommandSpec, 13>& commands() {
          {},
          run_manual,
          true},
-        {"member list", "", "Lists the members of the cluster", "",
-         "cairn member list\ncairn member list -w table", kMemberListOptions, run_member_list},
         {"put", "<key> [value]", "Writes a key", kPutDetails, kPutExamples, kPutOptions, run_put},
         {"txn", "", "Compares, then runs one of two lists of operations, in one revision",
          kTxnDetails, kTxnExamples, kTxnOptions, run_txn},
@@ -125,7 +163,22 @@ const std::array<CommandSpec, 13>& commands() {
          {},
          run_version,
          true},
-    }};
+    };
+}
+
+std::vector<CommandSpec> sorted_commands() {
+    std::vector<CommandSpec> all = other_commands();
+    for (const CommandSpec& command : member_commands()) {
+        all.push_back(command);
+    }
+    std::sort(all.begin(), all.end(),
+              [](const CommandSpec& a, const CommandSpec& b) { return a.path < b.path; });
+    return all;
+}
+
+// Not a constant of this file: the options' tables of others may be made after it.
+const std::vector<CommandSpec>& commands() {
+    static const std::vector<CommandSpec> kCommands = sorted_commands();
     return kCommands;
 }
 

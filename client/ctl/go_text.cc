@@ -132,6 +132,19 @@ GoNumber parse_go_number(std::string_view text, int base) {
     return {static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude), {}};
 }
 
+GoUnsigned parse_go_unsigned(std::string_view text, int base) {
+    std::uint64_t value = 0;
+    const char* last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, value, base);
+    const auto failed = [&](std::string_view why) {
+        return GoUnsigned{0, fmt::format("strconv.ParseUint: parsing {}: {}", quote_go(text), why)};
+    };
+    if (error == std::errc::invalid_argument || end != last) {
+        return failed("invalid syntax");
+    }
+    return error == std::errc{} ? GoUnsigned{value, {}} : failed("value out of range");
+}
+
 std::string go_bool_error(std::string_view text) {
     return parse_go_bool(text)
                ? std::string()

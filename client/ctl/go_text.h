@@ -16,6 +16,13 @@ struct GoNumber {
     std::string error;  // empty: it is one
 };
 
+struct GoUnsigned {
+    std::uint64_t value = 0;
+    std::string error;  // empty: it is one
+};
+
+// strconv.ParseUint with 64 bits; `base` is not 0.
+GoUnsigned parse_go_unsigned(std::string_view text, int base);
 // strconv.ParseInt with 64 bits; base 0: as the prefix (0x, 0o, 0b, 0) says.
 GoNumber parse_go_number(std::string_view text, int base);
 // The error of strconv.ParseBool and of time.ParseDuration; empty: it is one.

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "client/ctl/command.h"
@@ -35,6 +36,13 @@ void print_put(const Context& context, const PutResponse& response);
 void print_del(const Context& context, const DeleteResponse& response);
 void print_txn(const Context& context, const TxnResponse& response);
 void print_members(const Context& context, const MemberListResponse& response);
+// `name` and `peer_urls`: as the command line has them.
+void print_member_added(const Context& context, const MemberAddResponse& response,
+                        const std::string& name, const std::string& peer_urls);
+// `what`: "removed from", "updated in", "promoted in".
+void print_member_change(const Context& context, std::string_view what, std::uint64_t id,
+                         const MemberListResponse& response);
+void print_leader_moved(const Context& context, std::uint64_t from, std::uint64_t to);
 void print_status(const Context& context, const std::vector<EndpointStatus>& list);
 // In the simple format, those that are not healthy go to the error stream.
 void print_health(const Context& context, const std::vector<EndpointHealth>& list);

@@ -82,14 +82,18 @@ std::string member_json(const Member& member, bool hex) {
     return object.flag("isLearner", member.is_learner).take();
 }
 
-std::string members_json(const MemberListResponse& response, bool hex) {
+std::string members_array(const std::vector<Member>& list, bool hex = false) {
     JsonArray members;
-    for (const Member& member : response.members) {
+    for (const Member& member : list) {
         members.add(member_json(member, hex));
     }
+    return members.take();
+}
+
+std::string members_json(const MemberListResponse& response, bool hex) {
     return JsonObject()
         .raw("header", header_json(response.header, hex))
-        .raw("members", members.take())
+        .raw("members", members_array(response.members, hex))
         .take();
 }
 
@@ -234,6 +238,57 @@ void print_members(const Context& context, const MemberListResponse& response) {
                 print_member_fields(context, member);
             }
             return;
+    }
+}
+
+void print_member_added(const Context& context, const MemberAddResponse& response,
+                        const std::string& name, const std::string& peer_urls) {
+    std::ostream& out = context.streams.out;
+    if (context.output == Output::kProtobuf) {
+        out << protobuf_of(response);
+        return;
+    }
+    if (context.output == Output::kJson) {
+        out << JsonObject()
+                   .raw("header", header_json(response.header, false))
+                   .raw("member", member_json(response.member, false))
+                   .raw("members", members_array(response.members))
+                   .take()
+            << "\n";
+        return;
+    }
+    std::vector<std::string> cluster;
+    for (const Member& member : response.members) {
+        for (const std::string& url : member.peer_urls) {
+            const bool added = member.id == response.member.id;
+            cluster.push_back((added ? name : member.name) + "=" + url);
+        }
+    }
+    out << fmt::format(
+        "Member {:16x} added to cluster {:16x}\n\nETCD_NAME={}\nETCD_INITIAL_CLUSTER={}\n"
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS={}\nETCD_INITIAL_CLUSTER_STATE=\"existing\"\n",
+        response.member.id, response.header.cluster_id, quote_go(name),
+        quote_go(join(cluster, ",")), quote_go(peer_urls));
+}
+
+void print_member_change(const Context& context, std::string_view what, std::uint64_t id,
+                         const MemberListResponse& response) {
+    std::ostream& out = context.streams.out;
+    if (context.output == Output::kProtobuf) {
+        out << protobuf_of(response);
+    } else if (context.output == Output::kJson) {
+        out << members_json(response, false) << "\n";
+    } else {
+        out << fmt::format("Member {:16x} {} cluster {:16x}\n", id, what,
+                           response.header.cluster_id);
+    }
+}
+
+void print_leader_moved(const Context& context, std::uint64_t from, std::uint64_t to) {
+    if (context.output == Output::kJson) {
+        context.streams.out << "{}\n";
+    } else if (context.output == Output::kSimple) {
+        context.streams.out << fmt::format("Leadership transferred from {:x} to {:x}\n", from, to);
     }
 }
 

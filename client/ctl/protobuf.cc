@@ -75,19 +75,30 @@ void fill(pb::TxnResponse& message, const TxnResponse& response) {
     }
 }
 
+void fill(pb::Member& message, const Member& member) {
+    message.set_id(member.id);
+    message.set_name(member.name);
+    for (const std::string& url : member.peer_urls) {
+        message.add_peerurls(url);
+    }
+    for (const std::string& url : member.client_urls) {
+        message.add_clienturls(url);
+    }
+    message.set_islearner(member.is_learner);
+}
+
 void fill(pb::MemberListResponse& message, const MemberListResponse& response) {
     fill(*message.mutable_header(), response.header);
     for (const Member& member : response.members) {
-        pb::Member& to = *message.add_members();
-        to.set_id(member.id);
-        to.set_name(member.name);
-        for (const std::string& url : member.peer_urls) {
-            to.add_peerurls(url);
-        }
-        for (const std::string& url : member.client_urls) {
-            to.add_clienturls(url);
-        }
-        to.set_islearner(member.is_learner);
+        fill(*message.add_members(), member);
+    }
+}
+
+void fill(pb::MemberAddResponse& message, const MemberAddResponse& response) {
+    fill(*message.mutable_header(), response.header);
+    fill(*message.mutable_member(), response.member);
+    for (const Member& member : response.members) {
+        fill(*message.add_members(), member);
     }
 }
 
@@ -123,6 +134,10 @@ std::string protobuf_of(const TxnResponse& response) { return bytes_of<pb::TxnRe
 
 std::string protobuf_of(const MemberListResponse& response) {
     return bytes_of<pb::MemberListResponse>(response);
+}
+
+std::string protobuf_of(const MemberAddResponse& response) {
+    return bytes_of<pb::MemberAddResponse>(response);
 }
 
 std::string protobuf_of(const AlarmListResponse& response) {

@@ -13,6 +13,7 @@ std::string protobuf_of(const PutResponse& response);
 std::string protobuf_of(const DeleteResponse& response);
 std::string protobuf_of(const TxnResponse& response);
 std::string protobuf_of(const MemberListResponse& response);
+std::string protobuf_of(const MemberAddResponse& response);
 std::string protobuf_of(const AlarmListResponse& response);
 
 }  // namespace cairn::client::ctl

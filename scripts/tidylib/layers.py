@@ -85,6 +85,7 @@ LAYERS: dict[str, Layer] = {
         _NO_AMBIENT,
         _PURE_DENIED,
     ),
+    "server/api/member_id.cc": Layer(("base/", "server/api/"), ("openssl/",), _NO_AMBIENT),
     "server/peer/": Layer(
         ("base/", "raft/types.h", "raft/message.h", "server/peer/",
          "server/replica/snapshot_message.h", *_GENERATED),

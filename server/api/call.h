@@ -21,6 +21,7 @@ struct Call {
     Bytes request;                        // the message, de-framed and inflated
     bool has_leader = false;              // metadata "hasleader: true"
     std::string_view client_api_version;  // metadata of this name; empty when absent
+    std::int64_t unix_seconds{};          // when it came; a new member's id is made of it
 };
 
 // What handlers look at beside the call.

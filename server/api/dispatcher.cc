@@ -34,7 +34,12 @@ constexpr HandlerTable make_handlers() {
     set(MethodId::kKvTxn, on_txn);
     set(MethodId::kKvCompact, on_compact);
     set(MethodId::kClusterMemberList, on_member_list);
+    set(MethodId::kClusterMemberAdd, on_member_add);
+    set(MethodId::kClusterMemberRemove, on_member_remove);
+    set(MethodId::kClusterMemberUpdate, on_member_update);
+    set(MethodId::kClusterMemberPromote, on_member_promote);
     set(MethodId::kMaintenanceAlarm, on_alarm);
+    set(MethodId::kMaintenanceMoveLeader, on_move_leader);
     set(MethodId::kMaintenanceStatus, on_status);
     set(MethodId::kMaintenanceDefragment, on_defragment);
     set(MethodId::kMaintenanceHash, on_hash);

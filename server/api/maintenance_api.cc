@@ -59,6 +59,20 @@ Result<Intent> on_alarm(const Call& call, const CallContext& context) {
     return Intent{Propose{.kind = command::ALARM, .request = call.request}};
 }
 
+Result<Intent> on_move_leader(const Call& call, const CallContext& context) {
+    etcdserverpb::MoveLeaderRequest request;
+    CAIRN_TRY(parse_request(call.request.view(), request));
+    CAIRN_TRY(admit(call, context.node, Learner::kRefused));
+    if (!context.node.is_leader) {
+        return Errc::kNotLeader;
+    }
+    // For the core it would be anybody.
+    if (request.targetid() == 0) {
+        return Errc::kBadLeaderTransferee;
+    }
+    return Intent{MoveLeader{NodeId{request.targetid()}}};
+}
+
 Result<Intent> on_defragment(const Call& call, const CallContext& context) {
     etcdserverpb::DefragmentRequest request;
     CAIRN_TRY(parse_request(call.request.view(), request));

@@ -1,4 +1,4 @@
-// Service Maintenance: Status, Alarm, Hash, HashKV and Defragment.
+// Service Maintenance: Status, Alarm, Hash, HashKV, MoveLeader and Defragment.
 // Pure functions; any thread. Bodies are appended behind the header that is already there.
 #pragma once
 
@@ -24,6 +24,8 @@ Result<Intent> on_status(const Call& call, const CallContext& context);
 Result<Intent> on_hash(const Call& call, const CallContext& context);
 Result<Intent> on_hash_kv(const Call& call, const CallContext& context);
 Result<Intent> on_alarm(const Call& call, const CallContext& context);
+// Of the leader alone: kNotLeader; kBadLeaderTransferee for no target.
+Result<Intent> on_move_leader(const Call& call, const CallContext& context);
 // Answered at once: the engine keeps itself in shape, so there is nothing to do.
 Result<Intent> on_defragment(const Call& call, const CallContext& context);
 

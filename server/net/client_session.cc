@@ -264,6 +264,9 @@ void ClientSession::on_event(wire::ResponseEnded&) {}
 void ClientSession::dispatch(wire::StreamId stream, Call& call) {
     const std::string version(session_.client_api_version());
     call.request.client_api_version = version;
+    call.request.unix_seconds = std::chrono::duration_cast<std::chrono::seconds>(
+                                    std::chrono::system_clock::now().time_since_epoch())
+                                    .count();
     Intent intent = node_.dispatcher.on_request(call.request, node_.driver.view());
     call.request.client_api_version = {};
     call.request.request = Bytes();
@@ -274,6 +277,9 @@ void ClientSession::dispatch(wire::StreamId stream, Call& call) {
         finish(stream, call, node_.dispatcher.format(*now, revision, node_.driver.view().term));
     } else if (auto* propose = std::get_if<Propose>(&intent)) {
         begin(stream, call, std::move(*propose));
+    } else if (const auto* move = std::get_if<MoveLeader>(&intent)) {
+        call.waiting = node_.driver.transfer_leader(shared_from_this(),
+                                                    static_cast<std::uint64_t>(stream), move->to);
     } else if (auto* read = std::get_if<Read>(&intent)) {
         begin(stream, call, std::move(*read));
     }
@@ -316,11 +322,17 @@ void ClientSession::on_completion(std::uint64_t token, const Completion& complet
             on_too_long_for_claim(stream, call);
             return;
         }
-        finish(stream, call, node_.dispatcher.format(*outcome, completion.term));
+        api::Reply reply = node_.dispatcher.format(*outcome, completion.term);
+        if (call.request.method == wire::MethodId::kClusterMemberPromote && !reply.status.is_ok()) {
+            ++node_.metrics.promotions_failed[reply.status.message];
+        }
+        finish(stream, call, std::move(reply));
     } else if (std::holds_alternative<ReadGranted>(completion.result)) {
         run(stream, call);
     } else if (const auto* failed = std::get_if<ReadFailed>(&completion.result)) {
         finish(stream, call, api::format_error(Error(failed->reason)));
+    } else if (const auto* moved = std::get_if<TransferDone>(&completion.result)) {
+        finish(stream, call, moved->error ? api::format_error(*moved->error) : api::Reply{});
     }
 }
 

@@ -80,6 +80,10 @@ void add_node(Page& page, const ScrapeFacts& facts) {
     page.gauge("etcd_server_is_learner",
                "Whether or not this member is a learner. 1 if is, 0 otherwise.",
                node.is_learner ? 1 : 0);
+    page.gauge("cairn_voters", "Members with a vote, by the newest configuration in the log.",
+               as_double(node.voters));
+    page.gauge("cairn_learners", "Members without a vote, by the newest configuration in the log.",
+               as_double(node.learners));
     page.gauge(
         "etcd_server_id",
         "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.", 1,
@@ -292,6 +296,18 @@ void add_responses(Page& page, const Metrics& metrics, const ScrapeFacts& facts)
     page.counter(cancelled, help, metrics.reads_cancelled_waiting, {{"state", "waiting"}});
 }
 
+void add_promotions(Page& page, const Metrics& metrics) {
+    const auto promote = static_cast<std::size_t>(wire::MethodId::kClusterMemberPromote);
+    page.counter("etcd_server_learner_promote_successes",
+                 "The total number of successful learner promotions.",
+                 metrics.methods[promote].handled[0]);
+    for (const auto& [reason, count] : metrics.promotions_failed) {
+        page.counter("etcd_server_learner_promote_failures",
+                     "The total number of failed learner promotions (likely learner not ready).",
+                     count, {{"Reason", reason}});
+    }
+}
+
 }  // namespace
 
 std::string Metrics::text(const ScrapeFacts& facts) const {
@@ -324,6 +340,7 @@ std::string Metrics::text(const ScrapeFacts& facts) const {
     page.counter("cairn_log_lines_dropped_total", "Log lines lost to a full queue.",
                  log_lines_dropped);
     add_snapshots(page, facts.snapshots);
+    add_promotions(page, *this);
     add_methods(page, methods);
     add_process(page);
     for (auto& family : registry_.Collect()) {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include <prometheus/counter.h>
@@ -79,6 +80,7 @@ class Metrics {
     std::uint64_t reads_cancelled_running{};  // and while they ran
     std::uint64_t slow_applies{};
     std::uint64_t log_lines_dropped{};
+    std::map<std::string, std::uint64_t> promotions_failed{};  // by the errors' texts
 };
 
 }  // namespace cairn::server::net

@@ -17,37 +17,104 @@ constexpr std::chrono::minutes kSaidEvery{1};
 }  // namespace
 
 PeerHub::PeerHub(boost::asio::io_context& reactor, PeerIdentity identity,
-                 const std::vector<PeerAddress>& others, const Hooks& hooks, Metrics& metrics)
-    : identity_(identity),
+                 const std::vector<PeerAddress>& others, Hooks hooks, Metrics& metrics)
+    : reactor_(reactor),
+      identity_(std::move(identity)),
+      hooks_(std::move(hooks)),
       metrics_(metrics),
-      on_lane_(hooks.on_lane),
       sessions_max_(share_descriptors(descriptor_limit()).peers),
       said_(kSaidEvery) {
-    for (const auto& other : others) {
-        const PeerLink::Hooks link_hooks{hooks.on_lost, hooks.on_log};
-        links_.emplace(other.id,
-                       std::make_shared<PeerLink>(reactor, other, identity, link_hooks, metrics));
-    }
     session_hooks_ = std::make_shared<const PeerSession::Hooks>(PeerSession::Hooks{
-        [this](NodeId id) { return links_.contains(id); },
+        [this](const peer::Hello& hello) { return on_hello(hello); },
         [this](const std::shared_ptr<PeerSession>& session) { on_greeted(session); },
-        hooks.on_message,
-        [this, on_log = hooks.on_log](NodeId from, const std::string& text) {
-            if (said_.admit(fmt::format("{:x} {}", from.value, text))) {
-                on_log(from, text);
-            }
-        },
-        hooks.on_snapshot,
+        hooks_.on_message, [this](NodeId from, const std::string& text) { say(from, text); },
+        hooks_.on_snapshot,
         [this](const std::shared_ptr<PeerSession>& session) {
-            if (session->lane() == peer::Lane::kSnapshots && on_lane_) {
-                on_lane_(session, false);
+            if (session->lane() == peer::Lane::kSnapshots && hooks_.on_lane) {
+                hooks_.on_lane(session, false);
             }
         }});
+    for (const auto& other : others) {
+        link_to(other);
+    }
+}
+
+void PeerHub::say(NodeId id, const std::string& text) {
+    if (said_.admit(fmt::format("{:x} {}", id.value, text))) {
+        hooks_.on_log(id, text);
+    }
 }
 
 void PeerHub::start() {
+    started_ = true;
     for (const auto& [id, link] : links_) {
         link->start();
+    }
+}
+
+void PeerHub::link_to(const PeerAddress& address) {
+    auto& link = links_[address.id];
+    if (link != nullptr && link->address() == address) {
+        return;
+    }
+    if (link != nullptr) {
+        link->stop();
+    }
+    link = std::make_shared<PeerLink>(
+        reactor_, address, identity_,
+        PeerLink::Hooks{
+            .on_lost = hooks_.on_lost, .on_log = hooks_.on_log, .on_removed = hooks_.on_removed},
+        metrics_);
+    if (started_) {
+        link->start();
+    }
+}
+
+void PeerHub::drop_link(NodeId id) {
+    if (const auto found = links_.find(id); found != links_.end()) {
+        found->second->stop();
+        links_.erase(found);
+    }
+    for (const peer::Lane lane : {peer::Lane::kMessages, peer::Lane::kSnapshots}) {
+        if (const auto found = greeted_.find({id, lane}); found != greeted_.end()) {
+            if (const auto session = found->second.lock(); session != nullptr) {
+                session->close();
+            }
+            greeted_.erase(found);
+        }
+    }
+    std::erase(newcomers_, id);
+}
+
+void PeerHub::follow(std::shared_ptr<const PeerSet> peers) {
+    peers_ = std::move(peers);
+    bool settled = false;
+    std::vector<NodeId> kept = newcomers_;
+    for (const auto& member : peers_->members) {
+        const NodeId id{member.id()};
+        if (id == identity_.self) {
+            settled = true;
+            continue;
+        }
+        kept.push_back(id);
+        std::erase(newcomers_, id);
+        const auto address =
+            peer_address(id, {member.peer_urls().begin(), member.peer_urls().end()});
+        if (address) {
+            link_to(*address);
+        } else {
+            say(id, "the member has no peer URL that can be dialled");
+        }
+    }
+    std::vector<NodeId> gone;
+    for (const auto& [id, link] : links_) {
+        const bool removed = std::binary_search(peers_->removed.begin(), peers_->removed.end(), id);
+        if (settled && (removed || std::find(kept.begin(), kept.end(), id) == kept.end())) {
+            gone.push_back(id);
+        }
+    }
+    for (const NodeId id : gone) {
+        drop_link(id);
     }
 }
 
@@ -72,7 +139,7 @@ void PeerHub::accept(boost::asio::ip::tcp::socket socket) {
         }
     }
     const auto session =
-        std::make_shared<PeerSession>(std::move(socket), identity_, session_hooks_, metrics_);
+        std::make_shared<PeerSession>(std::move(socket), identity_.self, session_hooks_, metrics_);
     sessions_.push_back(session);
     session->start();
 }
@@ -91,6 +158,43 @@ bool PeerHub::close_oldest_stranger() {
     return true;
 }
 
+peer::HelloReply PeerHub::on_hello(const peer::Hello& hello) {
+    peer::HelloReply reply{true, {}, hello.protocol, identity_.cluster, identity_.self, false, {}};
+    if (hello.ask_members) {
+        reply.members = peers_->members;
+        return reply;
+    }
+    const peer::Standing standing = standing_of(hello);
+    const auto verdict = peer::check_hello(hello, identity_.cluster, identity_.self, standing);
+    if (verdict.has_error()) {
+        reply.accepted = false;
+        reply.removed = verdict.error().code == Errc::kMemberNotFound;
+        reply.reason = verdict.error().detail;
+    } else if (standing == peer::Standing::kNewcomer) {
+        meet(hello);
+    }
+    return reply;
+}
+
+peer::Standing PeerHub::standing_of(const peer::Hello& hello) const {
+    if (std::binary_search(peers_->removed.begin(), peers_->removed.end(), hello.from)) {
+        return peer::Standing::kRemoved;
+    }
+    if (links_.contains(hello.from)) {
+        return peer::Standing::kMember;
+    }
+    return peer_address(hello.from, hello.peer_urls) ? peer::Standing::kNewcomer
+                                                     : peer::Standing::kStranger;
+}
+
+void PeerHub::meet(const peer::Hello& hello) {
+    if (newcomers_.size() >= kNewcomersMax) {
+        drop_link(NodeId{newcomers_.front()});
+    }
+    newcomers_.push_back(hello.from);
+    link_to(*peer_address(hello.from, hello.peer_urls));
+}
+
 // A member that comes again has given up its former connection, whose end may not be known here.
 void PeerHub::on_greeted(const std::shared_ptr<PeerSession>& session) {
     auto& known = greeted_[{session->from(), session->lane()}];
@@ -98,8 +202,8 @@ void PeerHub::on_greeted(const std::shared_ptr<PeerSession>& session) {
         older->close();
     }
     known = session;
-    if (session->lane() == peer::Lane::kSnapshots && on_lane_) {
-        on_lane_(session, true);
+    if (session->lane() == peer::Lane::kSnapshots && hooks_.on_lane) {
+        hooks_.on_lane(session, true);
     }
 }
 

@@ -16,8 +16,12 @@
 #include "server/net/log_limit.h"
 #include "server/net/peer_link.h"
 #include "server/net/peer_session.h"
+#include "server/replica/peers.h"
 
 namespace cairn::server::net {
+
+// Links to members that greeted before this one knew of them.
+inline constexpr std::size_t kNewcomersMax = 16;
 
 class PeerHub {
   public:
@@ -28,12 +32,19 @@ class PeerHub {
         // The lane of snapshots: from its dialler, and when a connection begins and ends.
         std::function<void(NodeId, SnapshotMessage)> on_snapshot{};
         std::function<void(const std::shared_ptr<PeerSession>&, bool open)> on_lane{};
+        // The others say that this member is out for good.
+        std::function<void()> on_removed = [] {};
     };
+    // `others`: whom to reach until follow() knows better.
     PeerHub(boost::asio::io_context& reactor, PeerIdentity identity,
-            const std::vector<PeerAddress>& others, const Hooks& hooks, Metrics& metrics);
+            const std::vector<PeerAddress>& others, Hooks hooks, Metrics& metrics);
 
     void start();
     void stop();
+    // The members have changed: links are made, changed and closed. Until this member is one of
+    // them itself, the list is of the past (its log is being filled), or it was removed and is to
+    // be told so: then nobody is forgotten.
+    void follow(std::shared_ptr<const PeerSet> peers);
     // Takes over a connection that another member opened. When there are too many, the oldest one
     // that has not greeted gives way and is counted: a member greets within a round trip, strangers
     // that say nothing must not keep it out.
@@ -47,20 +58,33 @@ class PeerHub {
     [[nodiscard]] std::size_t connected() const;
 
   private:
+    // Makes the link, or makes it anew when the address is another.
+    void link_to(const PeerAddress& address);
+    void drop_link(NodeId id);
     // False when all have greeted.
     bool close_oldest_stranger();
+    [[nodiscard]] peer::HelloReply on_hello(const peer::Hello& hello);
+    [[nodiscard]] peer::Standing standing_of(const peer::Hello& hello) const;
+    // A member of this cluster that this one does not know: it may have joined while this one was
+    // down, and lead. To answer it takes a link.
+    void meet(const peer::Hello& hello);
     void on_greeted(const std::shared_ptr<PeerSession>& session);
+    void say(NodeId id, const std::string& text);
 
+    boost::asio::io_context& reactor_;
     PeerIdentity identity_;
+    Hooks hooks_;
     Metrics& metrics_;
-    std::function<void(const std::shared_ptr<PeerSession>&, bool open)> on_lane_;
+    std::shared_ptr<const PeerSet> peers_ = std::make_shared<const PeerSet>();
     std::map<NodeId, std::shared_ptr<PeerLink>> links_;
+    std::vector<NodeId> newcomers_;  // of links_, oldest first; at most kNewcomersMax
     std::shared_ptr<const PeerSession::Hooks> session_hooks_;
     std::vector<std::weak_ptr<PeerSession>> sessions_;  // in the order in which they came
     // Of sessions_; ids as of links_.
     std::map<std::pair<NodeId, peer::Lane>, std::weak_ptr<PeerSession>> greeted_;
     const std::size_t sessions_max_;
     LogLimit said_;
+    bool started_ = false;
 };
 
 }  // namespace cairn::server::net

@@ -11,6 +11,7 @@
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
+#include "base/url.h"
 #include "server/net/version.h"
 #include "server/peer/peer_codec.h"
 #include "server/peer/peer_frame.h"
@@ -40,14 +41,28 @@ constexpr std::size_t kAnswerFrameMax = 1024;
 
 }  // namespace
 
+std::optional<PeerAddress> peer_address(NodeId id, const std::vector<std::string>& urls) {
+    std::vector<PeerEndpoint> found;
+    for (const std::string& text : urls) {
+        if (const auto url = parse_url(text); url.has_value() && url.value().scheme == "http") {
+            found.push_back({url.value().host, url.value().port});
+        }
+    }
+    if (found.empty()) {
+        return std::nullopt;
+    }
+    return PeerAddress{
+        id, found.front().host, found.front().port, {found.begin() + 1, found.end()}};
+}
+
 PeerLink::PeerLink(boost::asio::io_context& reactor, PeerAddress address, PeerIdentity identity,
                    Hooks hooks, Metrics& metrics)
     : reactor_(reactor),
       address_(std::move(address)),
-      identity_(identity),
+      identity_(std::move(identity)),
       hooks_(std::move(hooks)),
       metrics_(metrics),
-      jitter_(identity.self.value ^ (address_.id.value << 1U)),
+      jitter_(identity_.self.value ^ (address_.id.value << 1U)),
       socket_(reactor),
       resolver_(reactor),
       deadline_(reactor),
@@ -189,6 +204,7 @@ Task<bool> PeerLink::greet(std::shared_ptr<PeerLink> self) {
     peer::Hello hello{peer::protocol_of(self->lane_), self->identity_.cluster, self->identity_.self,
                       self->address_.id, std::string(kCairnVersion)};
     hello.lane = static_cast<std::uint32_t>(self->lane_);
+    hello.peer_urls = self->identity_.peer_urls;
     peer::append_frame(peer::encode_hello(hello), frame);
     auto [write_error, written] =
         co_await boost::asio::async_write(self->socket_, boost::asio::buffer(frame), kTask);
@@ -224,6 +240,9 @@ bool PeerLink::check_reply(ByteView payload) {
                           : peer::check_hello_reply(reply.value(), identity_.cluster, address_.id);
     if (verdict.has_error()) {
         say(verdict.error().detail);
+        if (verdict.error().code == Errc::kMemberNotFound) {
+            hooks_.on_removed();
+        }
     }
     return verdict.has_value();
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ namespace cairn::server::net {
 struct PeerEndpoint {
     std::string host;
     std::uint16_t port{};
+
+    bool operator==(const PeerEndpoint&) const = default;
 };
 
 // Another member and its peer addresses, which are dialled in turn.
@@ -37,12 +40,18 @@ struct PeerAddress {
     std::string host;
     std::uint16_t port{};
     std::vector<PeerEndpoint> alternatives{};
+
+    bool operator==(const PeerAddress&) const = default;
 };
+
+// From a member's peer URLs; none when there is none that can be dialled.
+std::optional<PeerAddress> peer_address(NodeId id, const std::vector<std::string>& urls);
 
 // Who this member is, for greetings.
 struct PeerIdentity {
     ClusterId cluster;
     NodeId self;
+    std::vector<std::string> peer_urls{};  // as it advertises them
 };
 
 // Frames queued or being written to one member, together.
@@ -58,6 +67,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
         std::function<void(NodeId, const std::string&)> on_log;
         std::function<void(NodeId)> on_connected{};
         std::function<bool(NodeId, ByteView)> on_answer{};
+        // The other side says that this member is out for good.
+        std::function<void()> on_removed = [] {};
     };
     PeerLink(boost::asio::io_context& reactor, PeerAddress address, PeerIdentity identity,
              Hooks hooks, Metrics& metrics);

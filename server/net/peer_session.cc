@@ -17,10 +17,10 @@ constexpr std::size_t kReadBytes = 256U * 1024U;
 
 }  // namespace
 
-PeerSession::PeerSession(boost::asio::ip::tcp::socket socket, PeerIdentity identity,
+PeerSession::PeerSession(boost::asio::ip::tcp::socket socket, NodeId self,
                          std::shared_ptr<const Hooks> hooks, Metrics& metrics)
     : socket_(std::move(socket)),
-      identity_(identity),
+      self_(self),
       hooks_(std::move(hooks)),
       metrics_(metrics),
       deadline_(socket_.get_executor()),
@@ -91,17 +91,13 @@ Task<bool> PeerSession::welcome(std::shared_ptr<PeerSession> self) {
     }
     self->from_ = hello.value().from;
     self->lane_ = static_cast<peer::Lane>(hello.value().lane);
-    const auto verdict =
-        peer::check_hello(hello.value(), self->identity_.cluster, self->identity_.self,
-                          self->hooks_->is_member(hello.value().from));
-    if (verdict.has_error()) {
-        self->say("refused: " + verdict.error().detail);
-    } else {
+    const peer::HelloReply reply = self->hooks_->on_hello(hello.value());
+    const bool stays = reply.accepted && !hello.value().ask_members;
+    if (!reply.accepted) {
+        self->say("refused: " + reply.reason);
+    } else if (stays) {
         self->hooks_->on_greeted(self);
     }
-    const peer::HelloReply reply{
-        verdict.has_value(), verdict.has_error() ? verdict.error().detail : std::string(),
-        hello.value().protocol, self->identity_.cluster, self->identity_.self};
     std::string frame;
     peer::append_frame(peer::encode_hello_reply(reply), frame);
     auto [error, written] =
@@ -109,7 +105,7 @@ Task<bool> PeerSession::welcome(std::shared_ptr<PeerSession> self) {
     self->reader_ = self->lane_ == peer::Lane::kSnapshots
                         ? peer::FrameReader(peer::kSnapshotFrameBytesMax)
                         : peer::FrameReader();
-    co_return !error && verdict.has_value();
+    co_return !error && stays;
 }
 
 bool PeerSession::deliver() {
@@ -132,8 +128,7 @@ bool PeerSession::deliver() {
 
 bool PeerSession::deliver_message(ByteView payload) {
     auto message = peer::decode_message(payload);
-    if (message.has_error() || message.value().from != from_ ||
-        message.value().to != identity_.self) {
+    if (message.has_error() || message.value().from != from_ || message.value().to != self_) {
         say(message.has_error() ? to_string(message.error())
                                 : std::string("message for or from somebody else"));
         return false;

@@ -23,7 +23,8 @@ namespace cairn::server::net {
 class PeerSession : public std::enable_shared_from_this<PeerSession> {
   public:
     struct Hooks {
-        std::function<bool(NodeId)> is_member;
+        // What a greeting is answered with.
+        std::function<peer::HelloReply(const peer::Hello&)> on_hello;
         // Let in: from() is its member.
         std::function<void(const std::shared_ptr<PeerSession>&)> on_greeted;
         std::function<void(raft::Message)> on_message;
@@ -32,7 +33,8 @@ class PeerSession : public std::enable_shared_from_this<PeerSession> {
         // Greeted, and ended.
         std::function<void(const std::shared_ptr<PeerSession>&)> on_closed;
     };
-    PeerSession(boost::asio::ip::tcp::socket socket, PeerIdentity identity,
+    // `self`: to whom all messages must be.
+    PeerSession(boost::asio::ip::tcp::socket socket, NodeId self,
                 std::shared_ptr<const Hooks> hooks, Metrics& metrics);
 
     void start();
@@ -58,7 +60,7 @@ class PeerSession : public std::enable_shared_from_this<PeerSession> {
     void say(const std::string& text) const;
 
     boost::asio::ip::tcp::socket socket_;
-    PeerIdentity identity_;
+    NodeId self_;
     std::shared_ptr<const Hooks> hooks_;
     Metrics& metrics_;
     boost::asio::steady_timer deadline_;

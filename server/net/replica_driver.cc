@@ -129,7 +129,7 @@ void ReplicaDriver::abandon(CallId id, std::shared_ptr<const void> kept) {
 }
 
 void ReplicaDriver::replace_engine(std::shared_ptr<storage::KvEngine> engine,
-                                   std::function<void(std::int64_t)> on_replaced) {
+                                   std::function<void(storage::AppliedState)> on_replaced) {
     on_replaced_ = std::move(on_replaced);
     state_thread_->submit({{}, std::exchange(retired_views_, {}), std::move(engine)});
 }
@@ -173,6 +173,9 @@ void ReplicaDriver::carry_out() {
     if (effects_.halt.has_value()) {
         halt(*effects_.halt);
         return;
+    }
+    if (effects_.peers != nullptr) {
+        ports_.peers(effects_.peers);
     }
     if (!effects_.send.empty()) {
         ports_.send(effects_.send);
@@ -226,7 +229,7 @@ void ReplicaDriver::on_log_write(LogWrite done) {
 
 void ReplicaDriver::on_state_step(StateStep step) {
     std::swap(read_view_, step.view);
-    if (step.output.has_value() || step.replaced) {
+    if (step.output.has_value() || step.replaced.has_value()) {
         // Not dropped here, where the engine's lock could be waited for.
         retired_views_.push_back(std::move(step.view));
     }
@@ -234,8 +237,8 @@ void ReplicaDriver::on_state_step(StateStep step) {
         post(StorageFailed{*std::move(step.error)});
         return;
     }
-    if (step.replaced) {
-        std::exchange(on_replaced_, nullptr)(read_view_->revision());
+    if (step.replaced.has_value()) {
+        std::exchange(on_replaced_, nullptr)(*std::move(step.replaced));
     }
     if (step.collected_up_to.has_value()) {
         replica_->step(GarbageCollected{*step.collected_up_to});

@@ -30,8 +30,9 @@ class CallOwner {
 
 // What the driver needs of the rest of the shell.
 struct DriverPorts {
-    std::function<void(std::vector<raft::Message>&)> send;  // may move from the messages
-    std::function<void(const Error&)> halt;                 // called once
+    std::function<void(std::vector<raft::Message>&)> send;             // may move from the messages
+    std::function<void(const std::shared_ptr<const PeerSet>&)> peers;  // they have changed
+    std::function<void(const Error&)> halt;                            // called once
     std::function<void(const std::vector<TraceEvent>&)> trace;
     // At the end of each turn, for what it says of snapshots.
     std::function<void(const Effects&, const NodeView&)> snapshots;
@@ -62,10 +63,10 @@ class ReplicaDriver {
     // The same of a write that runs on; `kept` is let go when its outcome is known.
     void abandon(CallId call, std::shared_ptr<const void> kept);
 
-    // Gives the state machine this engine, an installed snapshot's, and says its revision. As
+    // Gives the state machine this engine, an installed snapshot's, and says its state. As
     // Effects::install: no apply is in flight.
     void replace_engine(std::shared_ptr<storage::KvEngine> engine,
-                        std::function<void(std::int64_t)> on_replaced);
+                        std::function<void(storage::AppliedState)> on_replaced);
 
     // One tick of time; also seals an idle log.
     void tick();
@@ -122,7 +123,8 @@ class ReplicaDriver {
     PersistSeq submitted_;  // to the log's thread
     PersistSeq persisted_;
     std::vector<std::shared_ptr<const storage::mvcc::ReadView>> retired_views_;
-    std::function<void(std::int64_t)> on_replaced_;  // while the state thread replaces the engine
+    std::function<void(storage::AppliedState)>
+        on_replaced_;  // while the state thread replaces the engine
 
     std::vector<Call> calls_;
     std::vector<std::uint32_t> free_calls_;

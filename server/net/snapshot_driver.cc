@@ -59,6 +59,9 @@ void SnapshotDriver::stop() {
 
 void SnapshotDriver::on_turn(const Effects& effects, const NodeView& view) {
     flow_.on_turn(effects, view);
+    if (effects.peers != nullptr) {
+        lanes_.follow();
+    }
     carry_out();
 }
 
@@ -93,10 +96,10 @@ void SnapshotDriver::on_engine(raft::SnapshotMeta snapshot,
         on_result(InstallDone{std::move(snapshot), engine.error()});
         return;
     }
-    driver_.replace_engine(std::move(engine).value(),
-                           [this, meta = std::move(snapshot)](std::int64_t revision) {
-                               on_result(InstallDone{meta, revision});
-                           });
+    driver_.replace_engine(
+        std::move(engine).value(), [this, meta = std::move(snapshot)](storage::AppliedState state) {
+            on_result(InstallDone{meta, state.revision, std::move(state.members)});
+        });
 }
 
 void SnapshotDriver::carry_out() {

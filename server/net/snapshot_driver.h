@@ -44,7 +44,7 @@ class SnapshotDriver {
     SnapshotDriver(const SnapshotDriver&) = delete;
     SnapshotDriver& operator=(const SnapshotDriver&) = delete;
 
-    // After each turn of the replica.
+    // After each turn of the replica, which PeerHub follows before.
     void on_turn(const Effects& effects, const NodeView& view);
     void tick();
     // From the connections that others opened, as PeerHub tells of them.

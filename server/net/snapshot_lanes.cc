@@ -2,6 +2,7 @@
 
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "server/peer/snapshot_codec.h"
 
@@ -35,6 +36,21 @@ void SnapshotLanes::want(NodeId to, bool wanted) {
     link->set_lane(peer::Lane::kSnapshots);
     dialled_[to] = link;
     link->start();
+}
+
+void SnapshotLanes::follow() {
+    std::vector<NodeId> moved;
+    for (const auto& [to, link] : dialled_) {
+        if (hub_.address_of(to) != link->address()) {
+            moved.push_back(to);
+        }
+    }
+    for (const NodeId to : moved) {
+        if (dialled_.contains(to)) {  // the hook may have given it up meanwhile
+            want(to, true);
+            hooks_.on_lane(to, false);
+        }
+    }
 }
 
 bool SnapshotLanes::on_answer(NodeId from, ByteView payload) {

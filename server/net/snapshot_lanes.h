@@ -33,6 +33,9 @@ class SnapshotLanes {
 
     // Dials `to` and keeps dialling, or stops.
     void want(NodeId to, bool wanted);
+    // The hub's addresses have changed: those that are kept are dialled where their members are
+    // now.
+    void follow();
     // On the connection that this kind of message belongs to; dropped while there is none.
     void send(NodeId to, const SnapshotMessage& message);
     // As PeerHub::Hooks::on_lane.

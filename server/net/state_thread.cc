@@ -98,10 +98,11 @@ void StateThread::collect() {
 void StateThread::replace(std::shared_ptr<storage::KvEngine> engine) {
     const Result<void> replaced = machine_.replace(std::move(engine));
     StateStep step;
-    step.replaced = true;
     if (replaced.has_error()) {
         failed_ = true;
         step.error = replaced.error();
+    } else {
+        step.replaced = machine_.applied_state();
     }
     report(std::move(step));
 }

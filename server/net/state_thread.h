@@ -21,7 +21,8 @@ struct StateStep {
     std::optional<Error> error;
     std::optional<storage::ApplyOutput> output;   // set after an apply
     std::optional<std::int64_t> collected_up_to;  // set after a step of the collector
-    bool replaced = false;                        // the engine, as StateWork::engine asked
+    // Set when the engine was replaced, as StateWork::engine asked: the state of the new one.
+    std::optional<storage::AppliedState> replaced;
     std::shared_ptr<const storage::mvcc::ReadView> view;
     double seconds{};
 };

@@ -8,9 +8,9 @@ namespace cairn::server::peer {
 namespace {
 
 template <class Proto>
-Result<Proto> parse(ByteView bytes, const char* what) {
+Result<Proto> parse(ByteView bytes, std::size_t bytes_max, const char* what) {
     Proto parsed;
-    if (bytes.size() > kHelloBytesMax ||
+    if (bytes.size() > bytes_max ||
         !parsed.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
         return Error{Errc::kMalformed,
                      fmt::format("{} of {} bytes does not parse", what, bytes.size())};
@@ -28,14 +28,24 @@ std::string encode_hello(const Hello& hello) {
     encoded.set_to(hello.to.value);
     encoded.set_version(hello.version);
     encoded.set_lane(hello.lane);
+    encoded.set_ask_members(hello.ask_members);
+    encoded.mutable_peer_urls()->Assign(hello.peer_urls.begin(), hello.peer_urls.end());
+    if (encoded.ByteSizeLong() > kHelloBytesMax) {
+        encoded.clear_peer_urls();
+    }
     return encoded.SerializeAsString();
 }
 
 Result<Hello> decode_hello(ByteView bytes) {
-    CAIRN_TRY(const auto encoded, parse<::cairn::peer::Hello>(bytes, "peer hello"));
-    return Hello{encoded.protocol(),     ClusterId{encoded.cluster_id()},
-                 NodeId{encoded.from()}, NodeId{encoded.to()},
-                 encoded.version(),      encoded.lane()};
+    CAIRN_TRY(const auto encoded, parse<::cairn::peer::Hello>(bytes, kHelloBytesMax, "peer hello"));
+    return Hello{encoded.protocol(),
+                 ClusterId{encoded.cluster_id()},
+                 NodeId{encoded.from()},
+                 NodeId{encoded.to()},
+                 encoded.version(),
+                 encoded.lane(),
+                 {encoded.peer_urls().begin(), encoded.peer_urls().end()},
+                 encoded.ask_members()};
 }
 
 std::string encode_hello_reply(const HelloReply& reply) {
@@ -45,16 +55,24 @@ std::string encode_hello_reply(const HelloReply& reply) {
     encoded.set_protocol(reply.protocol);
     encoded.set_cluster_id(reply.cluster.value);
     encoded.set_from(reply.from.value);
+    encoded.set_removed(reply.removed);
+    encoded.mutable_members()->Assign(reply.members.begin(), reply.members.end());
     return encoded.SerializeAsString();
 }
 
-Result<HelloReply> decode_hello_reply(ByteView bytes) {
-    CAIRN_TRY(const auto encoded, parse<::cairn::peer::HelloReply>(bytes, "peer hello reply"));
-    return HelloReply{encoded.accepted(), encoded.reason(), encoded.protocol(),
-                      ClusterId{encoded.cluster_id()}, NodeId{encoded.from()}};
+Result<HelloReply> decode_hello_reply(ByteView bytes, std::size_t bytes_max) {
+    CAIRN_TRY(const auto encoded,
+              parse<::cairn::peer::HelloReply>(bytes, bytes_max, "peer hello reply"));
+    return HelloReply{encoded.accepted(),
+                      encoded.reason(),
+                      encoded.protocol(),
+                      ClusterId{encoded.cluster_id()},
+                      NodeId{encoded.from()},
+                      encoded.removed(),
+                      {encoded.members().begin(), encoded.members().end()}};
 }
 
-Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, bool known) {
+Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, Standing standing) {
     if (hello.protocol != kPeerProtocol && hello.protocol != kLaneProtocol) {
         return Error{Errc::kProtocol, fmt::format("peer protocol {}, this member speaks {} and {}",
                                                   hello.protocol, kPeerProtocol, kLaneProtocol)};
@@ -73,7 +91,11 @@ Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, boo
         return Error{Errc::kProtocol, fmt::format("the peer wants member {:x}, this is {:x}",
                                                   hello.to.value, self.value)};
     }
-    if (!known || hello.from == self) {
+    if (standing == Standing::kRemoved) {
+        return Error{Errc::kMemberNotFound,
+                     fmt::format("{:x} was removed from the cluster", hello.from.value)};
+    }
+    if (standing == Standing::kStranger || hello.from == self) {
         return Error{Errc::kProtocol,
                      fmt::format("{:x} is not another member of this cluster", hello.from.value)};
     }
@@ -81,6 +103,10 @@ Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, boo
 }
 
 Result<void> check_hello_reply(const HelloReply& reply, ClusterId cluster, NodeId peer) {
+    // Only its own cluster can throw a member out.
+    if (reply.removed && reply.cluster == cluster) {
+        return Error{Errc::kMemberNotFound, "refused: " + reply.reason};
+    }
     if (!reply.accepted) {
         return Error{Errc::kProtocol, "refused: " + reply.reason};
     }

@@ -5,7 +5,7 @@
 namespace cairn::server {
 namespace {
 
-// Members of one cluster, with room for those that were replaced.
+// Members of one cluster, with room for those that came and went since it was last looked at.
 constexpr std::size_t kPeersMax = 64;
 
 }  // namespace
@@ -38,6 +38,13 @@ void Contact::lost(NodeId node) {
     if (Peer* peer = find(node); peer != nullptr) {
         peer->connected = false;
     }
+}
+
+void Contact::keep(const PeerSet& peers) {
+    std::erase_if(peers_, [&](const Peer& peer) {
+        return std::none_of(peers.members.begin(), peers.members.end(),
+                            [&](const auto& member) { return member.id() == peer.node.value; });
+    });
 }
 
 bool Contact::connected_since(NodeId node, std::uint64_t start, std::uint64_t now) const {

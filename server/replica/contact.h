@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "raft/types.h"
+#include "server/replica/peers.h"
 
 namespace cairn::server {
 
@@ -20,9 +21,15 @@ class Contact {
 
     void heard(NodeId node, std::uint64_t now_ticks);
     void lost(NodeId node);
+    // Forgets everybody else.
+    void keep(const PeerSet& peers);
     // A leader other than the last known one appeared.
     void elected(std::uint64_t now_ticks) { elected_at_ = now_ticks; }
 
+    // Whether it was heard of lately, over a connection that has not broken since.
+    [[nodiscard]] bool is_connected(NodeId node, std::uint64_t now_ticks) const {
+        return connected_since(node, now_ticks, now_ticks);
+    }
     // Why a request that began at `start_ticks` got no answer until now. As etcd decides: a leader
     // elected soon after the start means the one before failed; else no connection to the leader
     // (or, on the leader, to a quorum) through the whole time; else just a timeout.

@@ -2,6 +2,7 @@
 // One value, reused from turn to turn; filled and executed on the replica's thread.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "raft/persist.h"
 #include "raft/types.h"
 #include "server/replica/completion.h"
+#include "server/replica/peers.h"
 
 namespace cairn::server {
 
@@ -31,6 +33,7 @@ struct Effects {
     // The InstallSnapshot that was stepped since the last take is of no use.
     bool install_refused = false;
     std::vector<Completion> completions;
+    std::shared_ptr<const PeerSet> peers;  // when they changed: before the messages of `send` leave
     std::vector<TraceEvent> trace;
     bool view_changed = false;  // Replica::view() differs from what it was at the last take
 
@@ -44,6 +47,7 @@ struct Effects {
         install.reset();
         install_refused = false;
         completions.clear();
+        peers.reset();
         trace.clear();
         view_changed = false;
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <variant>
 
@@ -91,6 +92,7 @@ struct SnapshotSent {
 struct SnapshotInstalled {
     raft::SnapshotMeta snapshot;
     std::int64_t revision{};
+    std::shared_ptr<const storage::Membership> members{};  // as it has them
 };
 
 // Refuse new calls from now on; those in flight run to their end.

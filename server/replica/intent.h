@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/ids.h"
 #include "proto/cairn/command.pb.h"
 
 namespace cairn::server {
@@ -52,6 +53,11 @@ struct ReplyNow {
     bool stamp_header = false;
 };
 
-using Intent = std::variant<Reject, Propose, Read, ReplyNow>;
+// Leadership is to be handed to `to`.
+struct MoveLeader {
+    NodeId to;
+};
+
+using Intent = std::variant<Reject, Propose, Read, ReplyNow, MoveLeader>;
 
 }  // namespace cairn::server

@@ -15,16 +15,18 @@ namespace {
 // each call that may wait.
 constexpr std::uint64_t kSpanFactor = 8;
 
-// What a change of the members is to the core.
-raft::ConfChangeKind change_kind(command::CommandKind kind, bool is_learner) {
+// What a change of the members is to the core. A new voter is none until it has the log: a second
+// member that is not there yet would else stop the first (dissertation §4.2.1). The leader gives it
+// its vote later (server/replica/membership.h).
+raft::ConfChangeKind change_kind(command::CommandKind kind) {
     if (kind == command::MEMBER_REMOVE) {
         return raft::ConfChangeKind::kRemove;
     }
     if (kind == command::MEMBER_UPDATE) {
         return raft::ConfChangeKind::kUpdate;
     }
-    return kind == command::MEMBER_ADD && is_learner ? raft::ConfChangeKind::kAddLearner
-                                                     : raft::ConfChangeKind::kAddVoter;
+    return kind == command::MEMBER_ADD ? raft::ConfChangeKind::kAddLearner
+                                       : raft::ConfChangeKind::kAddVoter;
 }
 
 raft::Propose to_proposal(const storage::Command& command) {
@@ -35,10 +37,9 @@ raft::Propose to_proposal(const storage::Command& command) {
         const bool parsed = info.ParseFromArray(request.data(), static_cast<int>(request.size()));
         CAIRN_ASSERT(parsed);  // the api layer made it
         propose.kind = raft::EntryKind::kConfig;
-        propose.payload =
-            raft::encode_conf_change({.kind = change_kind(command.kind, info.is_learner()),
-                                      .node = NodeId{info.id()},
-                                      .context = std::move(propose.payload)});
+        propose.payload = raft::encode_conf_change({.kind = change_kind(command.kind),
+                                                    .node = NodeId{info.id()},
+                                                    .context = std::move(propose.payload)});
     }
     return propose;
 }
@@ -92,10 +93,16 @@ void Proposals::propose(std::uint64_t sequence, raft::Raft& raft) {
     waiter.state = State::kProposed;
     waiter.term = raft.term();
     const ProposalId id{.member = member_, .boot = boot_, .sequence = sequence};
-    raft.step(to_proposal(storage::Command{.kind = waiter.kind,
-                                           .id = id,
-                                           .decided_in = waiter.term,
-                                           .request = std::exchange(waiter.request, {})}));
+    raft::Propose proposal =
+        to_proposal(storage::Command{.kind = waiter.kind,
+                                     .id = id,
+                                     .decided_in = waiter.term,
+                                     .request = std::exchange(waiter.request, {})});
+    if (proposal.kind == raft::EntryKind::kConfig && raft.role() == raft::Role::kLeader) {
+        changes_.push_back(std::move(proposal));
+    } else {
+        raft.step(std::move(proposal));
+    }
 }
 
 void Proposals::refuse_queued(Errc reason) {

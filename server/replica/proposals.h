@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -42,6 +43,8 @@ class Proposals {
 
     // Proposes at once, or when a leader becomes known (as etcd holds a proposal until then).
     void submit(Submit submit, raft::Raft& raft);
+    // Changes of members that this member, as leader, is to judge before the core gets them.
+    [[nodiscard]] std::vector<raft::Propose> take_changes() { return std::exchange(changes_, {}); }
     // Proposes what was held back, once a leader is known.
     void propose_queued(raft::Raft& raft);
     // Answers what was held back with NotApplied{reason}.
@@ -103,6 +106,7 @@ class Proposals {
     // Invariant: exactly the waiters from here on are kQueued (or done again).
     std::uint64_t first_queued_ = 1;
     std::uint64_t bytes_ = 0;  // of the waiters that are not done
+    std::vector<raft::Propose> changes_;
     std::vector<Held> held_;
     std::int64_t collected_ = 0;
     Term applied_term_;

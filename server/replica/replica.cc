@@ -11,6 +11,7 @@
 #include "server/replica/calls.h"
 #include "server/replica/contact.h"
 #include "server/replica/flight_recorder.h"
+#include "server/replica/membership.h"
 #include "server/replica/proposals.h"
 #include "server/replica/reads.h"
 #include "server/replica/transfers.h"
@@ -21,7 +22,7 @@ namespace cairn::server {
 // take_effects and nowhere else; the parts (proposals, reads, ...) never call each other.
 class Replica::Impl {
   public:
-    Impl(const ReplicaConfig& config, raft::Raft raft, Index applied);
+    Impl(const ReplicaConfig& config, raft::Raft raft, storage::AppliedState applied);
 
     void step(Event event);
     void take_effects(Effects& out);
@@ -48,19 +49,21 @@ class Replica::Impl {
 
     void take_halt(Effects& out);
     void on_role_change(const raft::RoleChange& change);
-    void refresh_conf();
+    void want_changes(raft::Message& message);
+    void judge_changes();
+    void decide(WantedChange judged);
     void refresh_view(Effects& out);
 
     ReplicaConfig config_;
     raft::Raft raft_;
     raft::Ready ready_;  // reused from turn to turn
-    raft::ConfState conf_;
     Calls calls_;
     Proposals proposals_;
     Reads reads_;
     Transfers transfers_;
     ApplyFlow apply_flow_;
     Contact contact_;
+    Membership membership_;
     FlightRecorder recorder_;
     NodeView view_;
     bool snapshot_handed_ = false;                  // to the core, which has not said yet
@@ -72,7 +75,7 @@ class Replica::Impl {
     std::uint64_t leader_changes_ = 0;
 };
 
-Replica::Impl::Impl(const ReplicaConfig& config, raft::Raft raft, Index applied)
+Replica::Impl::Impl(const ReplicaConfig& config, raft::Raft raft, storage::AppliedState applied)
     : config_(config),
       raft_(std::move(raft)),
       calls_(config.pending_calls_max),
@@ -80,16 +83,16 @@ Replica::Impl::Impl(const ReplicaConfig& config, raft::Raft raft, Index applied)
                  ProposalLimits{.timeout_ticks = config.request_timeout_ticks,
                                 .bytes_max = config.pending_bytes_max,
                                 .apply_gap_max = config.raft.apply_gap_max},
-                 applied, calls_),
+                 applied.applied.index, calls_),
       reads_(ReadLimits{.timeout_ticks = config.request_timeout_ticks,
                         .retry_ticks = config.read_retry_ticks},
              config.boot, calls_),
       transfers_(calls_),
-      apply_flow_(applied, config.apply_bytes_max),
+      apply_flow_(applied.applied.index, config.apply_bytes_max),
       contact_(config.raft.id, config.raft.election_ticks),
+      membership_(config.raft.id, config.membership, std::move(applied.members)),
       recorder_(config.raft.id) {
-    reads_.on_applied(applied);
-    refresh_conf();
+    reads_.on_applied(apply_flow_.applied());
     Effects first;
     refresh_view(first);
 }
@@ -106,7 +109,8 @@ void Replica::Impl::on(Tick /*event*/) {
     calls_.tick();
     raft_.step(raft::Tick{});
     proposals_.on_tick([this](std::uint64_t start_ticks) {
-        return contact_.timeout_reason(start_ticks, calls_.now_ticks(), raft_.leader(), conf_);
+        return contact_.timeout_reason(start_ticks, calls_.now_ticks(), raft_.leader(),
+                                       raft_.conf());
     });
     reads_.on_tick();
 }
@@ -114,6 +118,7 @@ void Replica::Impl::on(Tick /*event*/) {
 void Replica::Impl::on(Receive event) {
     contact_.heard(event.message.from, calls_.now_ticks());
     snapshot_handed_ |= event.message.kind() == raft::MessageKind::kInstallSnapshot;
+    want_changes(event.message);
     raft_.step(raft::Receive{.message = std::move(event.message)});
 }
 
@@ -155,9 +160,7 @@ void Replica::Impl::on(StateApplied event) {
     proposals_.on_applied(event.output);
     reads_.on_applied(applied);
     raft_.step(raft::Applied{.index = applied});
-    if (event.output.members_changed) {
-        refresh_conf();
-    }
+    membership_.on_applied(std::move(event.output.members));
 }
 
 void Replica::Impl::on(StateFlushed event) { raft_.step(raft::Compact{.index = event.applied}); }
@@ -183,8 +186,8 @@ void Replica::Impl::on(SnapshotInstalled event) {
     apply_flow_.resume(last.index);
     proposals_.on_installed(last);
     reads_.on_applied(last.index);
+    membership_.on_applied(std::move(event.members));
     raft_.step(raft::SnapshotInstalled{.snapshot = std::move(event.snapshot)});
-    refresh_conf();
 }
 
 void Replica::Impl::on(Shutdown /*event*/) {
@@ -200,6 +203,7 @@ void Replica::Impl::take_effects(Effects& out) {
         return take_halt(out);
     }
     proposals_.propose_queued(raft_);
+    judge_changes();
     reads_.maybe_ask(raft_);
     if (raft_.has_ready()) {
         raft_.take_ready(ready_);
@@ -235,6 +239,10 @@ void Replica::Impl::take_effects(Effects& out) {
         out.install = std::exchange(installing_, std::nullopt);
     }
     apply_flow_.take(out.apply);
+    if (membership_.follow(raft_, apply_flow_.applied())) {
+        out.peers = membership_.peers();
+        contact_.keep(*out.peers);
+    }
     calls_.take(raft_.term(), out.completions);
     refresh_view(out);
 }
@@ -255,9 +263,68 @@ void Replica::Impl::on_role_change(const raft::RoleChange& change) {
     }
 }
 
-void Replica::Impl::refresh_conf() { conf_ = raft_.status().conf; }
+// Takes them out of the message of a follower; what is left of it is the core's.
+void Replica::Impl::want_changes(raft::Message& message) {
+    auto* forward = std::get_if<raft::ForwardProposals>(&message.body);
+    if (forward == nullptr || raft_.role() != raft::Role::kLeader || message.term != raft_.term()) {
+        return;
+    }
+    const auto first = std::stable_partition(
+        forward->proposals.begin(), forward->proposals.end(),
+        [](const raft::Forwarded& proposal) { return proposal.kind != raft::EntryKind::kConfig; });
+    for (auto change = first; change != forward->proposals.end(); ++change) {
+        WantedChange wanted{message.from, message.term, std::move(*change)};
+        if (!membership_.want(wanted)) {
+            wanted.change.refusal = Errc::kTooManyRequests;
+            decide(std::move(wanted));
+        }
+    }
+    forward->proposals.erase(first, forward->proposals.end());
+}
+
+void Replica::Impl::judge_changes() {
+    for (raft::Propose& change : proposals_.take_changes()) {
+        WantedChange wanted{config_.raft.id,
+                            raft_.term(),
+                            {.id = change.id,
+                             .payload = std::move(change.payload),
+                             .kind = raft::EntryKind::kConfig}};
+        if (!membership_.want(wanted)) {
+            wanted.change.refusal = Errc::kTooManyRequests;
+            decide(std::move(wanted));
+        }
+    }
+    const auto connected = [this](NodeId node) {
+        return contact_.is_connected(node, calls_.now_ticks());
+    };
+    while (auto judged = membership_.judge_next(raft_, apply_flow_.applied(), connected)) {
+        decide(*std::move(judged));
+    }
+    if (auto vote = membership_.vote_due(raft_, apply_flow_.applied())) {
+        raft_.step(
+            raft::Propose{.id = {}, .payload = *std::move(vote), .kind = raft::EntryKind::kConfig});
+    }
+}
+
+// Only the core may refuse what others asked for: it remembers the id, so that a repeat of the
+// message cannot end otherwise.
+void Replica::Impl::decide(WantedChange judged) {
+    if (judged.from != config_.raft.id) {
+        raft::ForwardProposals again;
+        again.proposals.push_back(std::move(judged.change));
+        raft_.step(raft::Receive{
+            .message = {judged.from, config_.raft.id, judged.term, std::move(again)}});
+    } else if (judged.change.refusal) {
+        proposals_.on_refused({.id = judged.change.id, .reason = *judged.change.refusal});
+    } else {
+        raft_.step(raft::Propose{.id = judged.change.id,
+                                 .payload = std::move(judged.change.payload),
+                                 .kind = judged.change.kind});
+    }
+}
 
 void Replica::Impl::refresh_view(Effects& out) {
+    const raft::ConfState& conf = raft_.conf();
     const NodeView fresh{
         .member = config_.raft.id,
         .leader = raft_.leader(),
@@ -267,8 +334,9 @@ void Replica::Impl::refresh_view(Effects& out) {
         .last = raft_.last_index(),
         .floor = raft_.floor_index(),
         .is_leader = raft_.role() == raft::Role::kLeader,
-        .is_learner =
-            std::binary_search(conf_.learners.begin(), conf_.learners.end(), config_.raft.id),
+        .is_learner = membership_.is_learner(config_.raft.id),
+        .voters = conf.voters.size(),
+        .learners = conf.learners.size(),
         .stopping = stopping_,
         .leader_changes = leader_changes_,
         .proposals_pending = proposals_.pending(),
@@ -294,7 +362,7 @@ Result<std::unique_ptr<Replica>> Replica::restore(const ReplicaConfig& config,
                          std::to_string(applied_index.value)};
     }
     return std::unique_ptr<Replica>(
-        new Replica(std::make_unique<Impl>(config, std::move(raft), applied_index)));
+        new Replica(std::make_unique<Impl>(config, std::move(raft), std::move(applied))));
 }
 
 Replica::Replica(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

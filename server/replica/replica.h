@@ -15,6 +15,7 @@
 #include "raft/raft.h"
 #include "server/replica/effect.h"
 #include "server/replica/event.h"
+#include "server/replica/membership_limits.h"
 #include "server/replica/view.h"
 #include "storage/state_machine.h"
 
@@ -33,6 +34,7 @@ struct ReplicaConfig {
 
     std::uint64_t pending_bytes_max = 256U * 1024U * 1024U;  // requests of those, together
     std::uint64_t pending_calls_max = 100'000;  // waiters of both kinds; over it: kTooManyRequests
+    MembershipLimits membership{};
     std::uint64_t apply_bytes_max = 4U * 1024U * 1024U;  // entries of one Effects::apply
 };
 

@@ -21,6 +21,9 @@ SnapshotFlow::SnapshotFlow(NodeId self, const SnapshotLimits& limits)
 void SnapshotFlow::on_turn(const Effects& effects, const NodeView& view) {
     sender_.on_view(view);
     receiver_.on_view(view);
+    if (effects.peers != nullptr) {
+        sender_.on_peers(*effects.peers);
+    }
     for (const NodeId to : effects.snapshots_wanted) {
         sender_.wanted(to);
     }

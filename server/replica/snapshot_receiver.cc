@@ -173,7 +173,8 @@ void SnapshotReceiver::on(InstallDone done) {
     ++stats_.receives;
     note(SnapshotNoteKind::kInstalled);
     out_.send.emplace_back(from_, SnapshotDone{});
-    out_.events.emplace_back(SnapshotInstalled{std::move(done.snapshot), done.revision.value()});
+    out_.events.emplace_back(SnapshotInstalled{std::move(done.snapshot), done.revision.value(),
+                                               std::move(done.members)});
 }
 
 void SnapshotReceiver::on_lane_lost(NodeId from) {

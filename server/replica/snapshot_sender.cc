@@ -1,6 +1,7 @@
 #include "server/replica/snapshot_sender.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace cairn::server {
@@ -11,6 +12,20 @@ void SnapshotSender::on_view(const NodeView& view) {
         drop_all();
     }
     view_ = view;
+}
+
+void SnapshotSender::on_peers(const PeerSet& peers) {
+    for (auto at = sends_.begin(); at != sends_.end();) {
+        const NodeId to = at->first;
+        const bool stays =
+            std::any_of(peers.members.begin(), peers.members.end(),
+                        [&](const command::MemberInfo& member) { return member.id() == to.value; });
+        if (!stays) {
+            release(to, at->second);
+        }
+        at = stays ? std::next(at) : sends_.erase(at);
+    }
+    stats_.sending = sends_.size();
 }
 
 void SnapshotSender::drop_all() {

@@ -1,7 +1,7 @@
 // A leader's half of the flow of snapshots: to each follower that lacks what the log held.
 // Owned by SnapshotFlow; one thread.
 // Never keeps the core waiting for ever: each follower asked for is answered by one SnapshotSent,
-// unless this member stops leading.
+// unless this member stops leading or the follower is removed.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "server/replica/peers.h"
 #include "server/replica/snapshot_layout.h"
 #include "server/replica/snapshot_limits.h"
 #include "server/replica/snapshot_work.h"
@@ -24,6 +25,8 @@ class SnapshotSender {
 
     // Before anything else of a turn: who leads, and what the log still holds.
     void on_view(const NodeView& view);
+    // Then: who is no member any more gets none, and the core does not wait for it.
+    void on_peers(const PeerSet& peers);
     // The core wants a snapshot sent to `to`.
     void wanted(NodeId to);
     void tick();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -86,7 +87,8 @@ struct PieceWritten {
 };
 struct InstallDone {
     raft::SnapshotMeta snapshot;
-    Result<std::int64_t> revision;  // an error is final: the member halts
+    Result<std::int64_t> revision;                         // an error is final: the member halts
+    std::shared_ptr<const storage::Membership> members{};  // as the state machine has them now
 };
 using SnapshotResult =
     std::variant<SnapshotBuilt, PieceRead, SnapshotOpened, PieceWritten, InstallDone>;

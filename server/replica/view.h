@@ -18,6 +18,8 @@ struct NodeView {
     Index floor;  // the log holds what is above it
     bool is_leader = false;
     bool is_learner = false;
+    std::uint64_t voters{};  // of the newest configuration in the log
+    std::uint64_t learners{};
     bool stopping = false;
     std::uint64_t leader_changes{};  // seen by this member since its start
     std::uint64_t proposals_pending{};

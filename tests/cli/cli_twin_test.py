@@ -6,6 +6,7 @@ raft's counters and sizes of files, and etcdctl's own log lines and help."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -180,6 +181,29 @@ TABLE_ROWS: list[Row] = rows("""
     alarm list
 """)
 
+# Changes of members, in the formats that show their answers. SELF and LEARNER stand for ids, of
+# which the second depends on the second in which the learner was added.
+MEMBER_FORMATS = ("simple", "json")
+MEMBER_ROWS: list[Row] = rows("""
+    member add n2 --learner --peer-urls http://127.0.0.1:1
+    member list
+    member add n3 --learner --peer-urls http://127.0.0.1:2
+    member add n2 --peer-urls http://127.0.0.1:1
+    member promote LEARNER
+    move-leader LEARNER
+    member remove SELF
+    member remove LEARNER
+    member remove LEARNER
+    member promote LEARNER
+    member promote SELF
+""")
+SELF_ROWS: list[Row] = rows("""
+    member update SELF --peer-urls http://127.0.0.1:12381,http://127.0.0.1:12382
+    member list
+    member update SELF --peer-urls http://127.0.0.1:12380
+    move-leader SELF
+""")
+
 # Where no format is reached, or the command line itself is what is tried.
 ONCE: list[Row] = rows("""
     put
@@ -255,6 +279,39 @@ ONCE: list[Row] = rows("""
     --command-timeout 0s get foo
     --command-timeout -1s put foo bar
     --dial-timeout 3s --keepalive-time 1s --keepalive-timeout 1s get foo
+    member add
+    member add n2
+    member add n2 n3 --peer-urls http://127.0.0.1:1
+    member add n2 n3 http://127.0.0.1:1 HTTP://b
+    member add n2 --peer-urls ''
+    member add n2 --peer-urls nonsense
+    member add n2 --peer-urls ftp://1.1.1.1:1
+    member add n2 --peer-urls http://1.1.1.1:1/x
+    member add n2 --peer-urls http://1.1.1.1
+    member add n2 --peer-urls http://1.1.1.1:1,
+    member add n2 --peer-urls http://127.0.0.1:12380
+    member add n2 --learner=x --peer-urls http://1.1.1.1:1
+    member remove
+    member remove zz
+    member remove ''
+    member remove 0
+    member remove 1234
+    member remove 1 2
+    member remove 10000000000000000
+    member remove -1
+    member update
+    member update 1234
+    member update zz
+    member update 1234 --peer-urls http://127.0.0.1:1
+    member update 1234 --peer-urls nonsense
+    member promote
+    member promote zz
+    member promote 1234
+    move-leader
+    move-leader zz
+    move-leader 0
+    move-leader 1234
+    move-leader 1 2
     --insecure-transport=true --insecure-discovery --insecure-skip-tls-verify get foo
     --discovery-srv-name x get foo
     --debug=false get foo
@@ -400,6 +457,24 @@ class Program:
     def __init__(self, path: str, server: Server):
         self.path = path
         self.server = server
+        self.ids: dict[str, str] = {}
+
+    def learn_ids(self) -> None:
+        done = subprocess.run([CAIRN, "--endpoints", self.server.endpoint, "member", "list", "-w",
+                               "json"], capture_output=True, check=True, env={})
+        for member in json.loads(done.stdout)["members"]:
+            self.ids["SELF" if member.get("name") else "LEARNER"] = f"{member['ID']:x}"
+
+    def run_about_members(self, arguments: list[str]) -> tuple[int, list[bytes], list[bytes]]:
+        """The words of the output alone: their order depends on the ids."""
+        self.learn_ids()
+        code, out, errors = self.run([self.ids.get(word, word) for word in arguments], b"")
+        self.learn_ids()
+        if "LEARNER" in self.ids:
+            number = self.ids["LEARNER"]
+            for text in (f"{number:>16}", number, str(int(number, 16))):
+                out = out.replace(text.encode(), b"LEARNER")
+        return code, sorted(re.split(rb"[\s,{}\[\]\"]+", out)), errors
 
     def run(self, arguments: list[str], given: bytes) -> tuple[int, bytes, list[bytes]]:
         command = [self.path, "--endpoints", self.server.endpoint, *arguments]
@@ -460,6 +535,17 @@ class TwinTest(unittest.TestCase):
         sequence = [with_format(row, FORMATS[i % len(FORMATS)]) for i, row in enumerate(ROWS)]
         self.compare(CAIRND, sequence + ONCE)
 
+    def test_changes_of_members(self) -> None:
+        sequence = [with_format(row, output)[0] for output in MEMBER_FORMATS for row in MEMBER_ROWS]
+        sequence += [with_format(row, output)[0] for output in (*MEMBER_FORMATS, "protobuf")
+                     for row in SELF_ROWS]
+        for server in (str(self.etcd / "etcd"), CAIRND):
+            ours, theirs = self.twins(server)
+            for arguments in sequence:
+                with self.subTest(server=Path(server).name, arguments=arguments):
+                    self.assertEqual(ours.run_about_members(arguments),
+                                     theirs.run_about_members(arguments))
+
     def test_what_differs(self) -> None:
         for row, ours, theirs in self.run_both(str(self.etcd / "etcd"), DIFFERENT):
             with self.subTest(row=row):
@@ -467,7 +553,7 @@ class TwinTest(unittest.TestCase):
 
     def test_every_command_and_flag_has_a_row(self) -> None:
         used: dict[str, set[str]] = {}
-        for arguments, _ in ROWS + TABLE_ROWS:
+        for arguments, _ in ROWS + TABLE_ROWS + MEMBER_ROWS + SELF_ROWS:
             names = {word.split("=")[0] for word in arguments if word.startswith("-")}
             used.setdefault(command_of(arguments), set()).update(names)
         everywhere = {word.split("=")[0] for row, _ in ROWS + ONCE + ETCD_ONLY
@@ -477,9 +563,9 @@ class TwinTest(unittest.TestCase):
                        "--discovery-srv"}
         theirs = self.help_of([])
         ours = subprocess.run([CAIRN, "help"], text=True, capture_output=True, check=True).stdout
-        commands = {name for name in re.findall(r"^  (\w+(?: \w+)?)  ", ours, re.M)
+        commands = {name for name in re.findall(r"^  ([\w-]+(?: \w+)?)  ", ours, re.M)
                     if re.search(rf"^\t{name}\t", theirs, re.M)}
-        self.assertEqual(len(commands), 11, commands)
+        self.assertEqual(len(commands), 16, commands)
         for command in sorted(commands):
             own, global_ones = self.help_of(command.split()).split("OPTIONS:")[1:]
             flags = set(re.findall(r"--[\w-]+", own)) - {"--help"}

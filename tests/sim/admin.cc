@@ -68,13 +68,14 @@ bool Admin::is_named(const SimNode& node) const {
 
 bool Admin::settled() const {
     return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-        return node->lost() || node->retired() || is_named(*node) == node->started();
+        const bool has_vote =
+            !node->up() || !node->is_member() || node->is_voter() == !node->view().is_learner;
+        return node->lost() || node->retired() || (is_named(*node) == node->started() && has_vote);
     });
 }
 
-// A new member is started as soon as it stands in somebody's log: the change that makes it one may
-// need its vote. A removed one is taken down some time later, or at once when nothing may go wrong
-// any more: until then it may disturb.
+// A new member is started as soon as it stands in somebody's log. A removed one is taken down some
+// time later, or at once when nothing may go wrong any more: until then it may disturb.
 void Admin::follow() {
     for (const auto& node : nodes_) {
         const bool named = is_named(*node);
@@ -92,8 +93,8 @@ NodeIndex Admin::pick(const std::vector<NodeId>& ids) {
 }
 
 std::optional<Admin::Change> Admin::addition(bool is_learner) {
-    const auto spare = std::find_if(nodes_.begin(), nodes_.end(), [](const auto& node) {
-        return !node->started() && !node->is_member();
+    const auto spare = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+        return !node->started() && !node->is_member() && !safety_.was_member(node->index());
     });
     if (spare == nodes_.end() ||
         member_count(safety_.applied_conf()) >= options_.admin.members_max) {
@@ -173,7 +174,7 @@ std::optional<Admin::Change> Admin::draw_change() {
 }
 
 // What the API's check before a reconfiguration is for: the members that still have their data
-// decide alone, before the change and after it.
+// decide alone, before the change and after it, and when all new voters have their votes.
 bool Admin::leaves_quorum(const Change& change) const {
     const auto next = raft::apply_conf_change(
         safety_.applied_conf(),
@@ -181,10 +182,19 @@ bool Admin::leaves_quorum(const Change& change) const {
     if (!next) {
         return false;
     }
-    const auto well =
-        std::count_if(next.value().voters.begin(), next.value().voters.end(),
-                      [&](NodeId id) { return !nodes_[SafetyChecker::index_of(id)]->damaged(); });
-    return static_cast<std::size_t>(well) > next.value().voters.size() / 2;
+    const auto majority = [&](const std::vector<NodeId>& voters) {
+        const auto well = std::count_if(voters.begin(), voters.end(), [&](NodeId id) {
+            return !nodes_[SafetyChecker::index_of(id)]->damaged();
+        });
+        return static_cast<std::size_t>(well) > voters.size() / 2;
+    };
+    std::vector<NodeId> soon = next.value().voters;
+    for (const NodeId id : next.value().learners) {
+        if (workload_.votes_due().contains(SafetyChecker::index_of(id))) {
+            soon.push_back(id);
+        }
+    }
+    return majority(next.value().voters) && majority(soon);
 }
 
 void Admin::maybe_change() {

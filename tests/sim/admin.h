@@ -29,7 +29,8 @@ class Admin {
     void handle();
     // No more changes; what is under way comes to its end, and the nodes follow.
     void heal();
-    // All members were started or are lost, and no removed one runs any more.
+    // All members were started or are lost, those that clients know as voters have their vote, and
+    // no removed one runs any more.
     [[nodiscard]] bool settled() const;
 
   private:

@@ -316,8 +316,8 @@ bool Nemesis::may_damage(NodeIndex node) const {
     const bool settled = std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& other) {
         return !other->up() || !other->is_member() || safety_.newest_conf(other->index()) == conf;
     });
-    return settled && !workload_.admin_waits() && conf.voters_outgoing.empty() &&
-           majority(conf.voters);
+    return settled && !workload_.admin_waits() && workload_.votes_due().empty() &&
+           conf.voters_outgoing.empty() && majority(conf.voters);
 }
 
 void Nemesis::damage(NodeIndex node, SimNode::Damage kind) {

@@ -135,8 +135,8 @@ void SimNode::start(std::uint64_t crash_after) {
     boot_ = prng_.next() | 1U;
     raft::Recovered recovered;
     bool ready = open_storage(recovered) && open_state(recovered);
-    if (ready && recovered == raft::Recovered{} && !joins_) {
-        ready = bootstrap(recovered);
+    if (ready && recovered == raft::Recovered{}) {
+        ready = joins_ ? write_first(raft::joining_batch(), recovered) : bootstrap(recovered);
     } else if (ready) {
         ready = finish_install(recovered);
     }
@@ -154,11 +154,13 @@ void SimNode::start_replica(raft::Recovered recovered) {
     if (sabotaged(Sabotage::kForgetVote)) {
         recovered.hard_state.vote = NodeId{};
     }
-    server::ReplicaConfig config{.raft = world_.options.raft,
-                                 .boot = boot_,
-                                 .request_timeout_ticks = world_.options.request_timeout_ticks,
-                                 .read_retry_ticks = world_.options.read_retry_ticks,
-                                 .apply_bytes_max = world_.options.apply_bytes_max};
+    server::ReplicaConfig config{
+        .raft = world_.options.raft,
+        .boot = boot_,
+        .request_timeout_ticks = world_.options.request_timeout_ticks,
+        .read_retry_ticks = world_.options.read_retry_ticks,
+        .membership = {.strict = false, .learners_max = world_.options.admin.members_max},
+        .apply_bytes_max = world_.options.apply_bytes_max};
     config.raft.id = id_;
     config.raft.seed = prng_.next();
     auto replica = server::Replica::restore(config, std::move(recovered), state_->applied_state());

@@ -132,7 +132,8 @@ void SimNode::on_install() {
     check_digest();
     maybe_collect();
     server::SnapshotInstalled event{.snapshot = std::move(installing_->snapshot),
-                                    .revision = state_->view()->revision()};
+                                    .revision = state_->view()->revision(),
+                                    .members = state_->applied_state().members};
     installing_.reset();
     step(std::move(event));
 }

@@ -432,6 +432,21 @@ const etcdserverpb::RangeRequest& Workload::read_request(std::uint64_t op) {
     return flight(op).read;
 }
 
+// A new voter comes in without a vote, and the leader gives it one when it has the log.
+void Workload::note_member(const storage::Command& change) {
+    command::MemberInfo info;
+    const ByteView request = change.request.view();
+    CAIRN_ASSERT(info.ParseFromArray(request.data(), static_cast<int>(request.size())));
+    const NodeIndex node = SafetyChecker::index_of(NodeId{info.id()});
+    if (change.kind == command::MEMBER_ADD && !info.is_learner()) {
+        votes_due_.insert(node);
+    } else if (change.kind == command::MEMBER_REMOVE) {
+        votes_due_.erase(node);
+    } else if (!change.id.member && votes_due_.erase(node) == 0) {
+        verdict_.fail("M1", fmt::format("node {} gets a vote that nobody asked for", node));
+    }
+}
+
 void Workload::on_first_apply(const raft::Entry& applied) {
     Bytes payload = applied.payload;
     if (applied.kind == raft::EntryKind::kConfig) {
@@ -447,6 +462,12 @@ void Workload::on_first_apply(const raft::Entry& applied) {
     auto decoded = storage::decode_command(payload);
     if (!decoded) {
         return verdict_.fail("R3", "an entry does not decode: " + to_string(decoded.error()));
+    }
+    if (storage::is_member_change(decoded.value().kind)) {
+        note_member(decoded.value());
+        if (!decoded.value().id.member) {
+            return;  // the leader's own
+        }
     }
     const std::uint64_t op = read_tag(decoded.value().request.view());
     if (op == 0 || op > history_.size()) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "sim/options.h"
 #include "sim/parts.h"
 #include "sim/sim_node.h"
+#include "storage/command.h"
 
 namespace cairn::sim {
 
@@ -37,6 +39,8 @@ class Workload final : public NodeClients {
     // A call of the administrator, one at a time. False when it is left out of this run.
     bool administer(NodeIndex node, command::CommandKind kind, std::string request);
     [[nodiscard]] bool admin_waits() const { return admin_op_ != 0; }
+    // New voters whom the leader has not given their vote yet, as far as any node has applied.
+    [[nodiscard]] const std::set<NodeIndex>& votes_due() const { return votes_due_; }
     // Clients that do not wait between two calls, until the same is called with `on` false.
     void overload(bool on) { overloads_ += on ? 1 : -1; }
 
@@ -89,6 +93,7 @@ class Workload final : public NodeClients {
     void answer_later(std::uint64_t op);
     void end(std::uint64_t op);
     void check_serial(Client& client, std::uint64_t op);
+    void note_member(const storage::Command& change);
     HistoryOp draw_op();
     HistoryOp make_read(OpKind kind);
     void make_txn(HistoryOp& op, bool compare_and_set);
@@ -112,6 +117,7 @@ class Workload final : public NodeClients {
     std::vector<HistoryOp> history_;  // by op - 1; op is also the tag
     std::vector<Flight> flights_;
     std::vector<LoggedCommand> log_;
+    std::set<NodeIndex> votes_due_;
     std::int64_t newest_revision_ = 1;  // as any client has seen
     std::uint64_t admin_op_ = 0;        // in flight; 0: none
     std::uint64_t drawn_ = 0;           // calls drawn, those left out included

@@ -168,9 +168,6 @@ TEST_CASE("config: contradictions of the first start, in etcd's words", "[config
           "HTTP://127.0.0.1:2390/");
     CHECK(first_start_error({"--initial-cluster=default=https://127.0.0.1:2390"}) ==
           "--initial-cluster=https://127.0.0.1:2390: TLS is not supported yet");
-    CHECK(first_start_error({"--initial-cluster-state=existing", "--data-dir=d"}) ==
-          "--initial-cluster-state=existing, but there is no data in d: joining a running cluster "
-          "is not supported yet");
     std::string many = "--initial-cluster=default=http://localhost:2380";
     for (int i = 0; i < 64; ++i) {
         many += ",m" + std::to_string(i) + "=http://h:" + std::to_string(i);
@@ -178,6 +175,32 @@ TEST_CASE("config: contradictions of the first start, in etcd's words", "[config
     CHECK(first_start_error({many}) == "--initial-cluster has 65 members, at most 64 are possible");
     // localhost and its address are the same place; a comma too many is no member.
     CHECK(plan_bootstrap(build({"--initial-cluster=default=http://127.0.0.1:2380,"}).value()));
+}
+
+TEST_CASE("config: who joins finds itself among the members", "[config][bootstrap]") {
+    const auto config = build({"--name=n2", "--initial-cluster-state=existing",
+                               "--initial-cluster=n1=http://localhost:1,n2=http://h:2"});
+    REQUIRE(config);
+    RunningCluster running{ClusterId{0xc1}, {}};
+    const auto add = [&](std::uint64_t id, const std::string& name, const std::string& url) {
+        command::MemberInfo& member = running.members.emplace_back();
+        member.set_id(id);
+        member.set_name(name);
+        member.add_peer_urls(url);
+    };
+    add(0xa1, "n1", "http://127.0.0.1:1");
+    const auto error = [&] { return plan_join(config.value(), running).error().detail; };
+    CHECK(error() ==
+          "error validating peerURLs {ClusterID:c1 Members:[&{ID:a1 "
+          "RaftAttributes:{PeerURLs:[http://127.0.0.1:1] IsLearner:false} Attributes:{Name:n1 "
+          "ClientURLs:[]}}] RemovedMemberIDs:[]}: member count is unequal");
+    add(0xb2, "", "http://h:3");
+    CHECK(error().ends_with(
+        "PeerURLs: no match found for existing member (b2, [http://h:3]), last resolver error "
+        "(resolved urls: \"http://h:3\" != \"http://h:2\")"));
+    running.members.back().set_peer_urls(0, "http://h:2");
+    // Not the name that the cluster knows: a newcomer has none there yet.
+    CHECK(plan_join(config.value(), running).value() == NodeId{0xb2});
 }
 
 }  // namespace cairn::server

@@ -86,8 +86,8 @@ TEST_CASE("flags: a feature that comes later is refused by name", "[config][flag
           "--cert-file=x: not supported yet (only \"\" is accepted)");
     CHECK(error_of({"--enable-v2"}) ==
           "--enable-v2=true: not supported by cairn (only \"false\" is accepted)");
-    CHECK(error_of({}, {{"ETCD_FORCE_NEW_CLUSTER", "true"}}) ==
-          "ETCD_FORCE_NEW_CLUSTER=true: not supported yet (only \"false\" is accepted)");
+    CHECK(error_of({}, {{"ETCD_UNSAFE_NO_FSYNC", "true"}}) ==
+          "ETCD_UNSAFE_NO_FSYNC=true: not supported yet (only \"false\" is accepted)");
     // The default in another spelling is still the default.
     CHECK(parse({"--auth-token-ttl=0x12c", "--grpc-keepalive-interval=120m", "--enable-v2=F"}));
     // Every flag of the table takes its own default.

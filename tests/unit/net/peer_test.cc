@@ -100,6 +100,7 @@ peer::HelloReply welcome(ClusterId cluster = kCluster, NodeId from = kPeer) {
 struct Host {
     std::vector<std::string> said;
     std::size_t lost = 0;
+    std::size_t removed = 0;
     boost::asio::io_context reactor;
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{
         reactor.get_executor()};
@@ -109,8 +110,12 @@ struct Host {
     void make_hub(PeerAddress other) {
         hub = std::make_unique<PeerHub>(
             reactor, PeerIdentity{kCluster, kSelf}, std::vector<PeerAddress>{std::move(other)},
-            PeerHub::Hooks{[](raft::Message) {}, [this](NodeId) { ++lost; },
-                           [this](NodeId, const std::string& text) { said.push_back(text); }},
+            PeerHub::Hooks{[](raft::Message) {},
+                           [this](NodeId) { ++lost; },
+                           [this](NodeId, const std::string& text) { said.push_back(text); },
+                           {},
+                           {},
+                           [this] { ++removed; }},
             metrics);
     }
     [[nodiscard]] bool has_said(const std::string& text) const {
@@ -136,6 +141,17 @@ class Dialler {
         std::array<char, 2048> reply{};
         socket_.read_some(boost::asio::buffer(reply));
     }
+    peer::HelloReply ask(const peer::Hello& hello) {
+        std::string frame;
+        peer::append_frame(peer::encode_hello(hello), frame);
+        boost::asio::write(socket_, boost::asio::buffer(frame));
+        REQUIRE(turn_until(host_.reactor, [this] { return socket_.available() > 0; }));
+        std::string reply(2048, '\0');
+        reply.resize(socket_.read_some(boost::asio::buffer(reply)));
+        peer::FrameReader reader;
+        reader.feed(reply);
+        return peer::decode_hello_reply(*reader.next().value()).value();
+    }
     void greet_twice(NodeId from) {
         boost::asio::write(socket_, boost::asio::buffer(hello_of(from) + hello_of(from)));
     }
@@ -159,6 +175,18 @@ class Dialler {
     Host& host_;
     tcp::socket socket_;
 };
+
+command::MemberInfo member(NodeId id, std::uint16_t port) {
+    command::MemberInfo info;
+    info.set_id(id.value);
+    info.add_peer_urls("http://127.0.0.1:" + std::to_string(port));
+    return info;
+}
+
+std::shared_ptr<const PeerSet> peers(std::vector<command::MemberInfo> members,
+                                     std::vector<NodeId> removed = {}) {
+    return std::make_shared<const PeerSet>(PeerSet{std::move(members), std::move(removed)});
+}
 
 raft::Message append_of(std::size_t bytes) {
     const raft::EntryId id{Term{7}, Index{1}};
@@ -300,6 +328,104 @@ TEST_CASE("a hub keeps what comes in within bounds", "[net][peer_hub]") {
         Dialler hasty(host, port);
         hasty.greet_twice(kPeer);
         CHECK(turn_until(host.reactor, [&] { return hasty.is_closed(); }));
+    }
+    acceptor->stop();
+}
+
+TEST_CASE("a hub follows the members", "[net][peer_hub]") {
+    Host host;
+    FakePeer peer(host.reactor, welcome(), false);
+    FakePeer moved(host.reactor, welcome(), false);
+    host.make_hub({kPeer, "127.0.0.1", peer.port()});
+    host.hub->start();
+    const auto connected = [&] { return host.hub->connected() == 1; };
+    REQUIRE(turn_until(host.reactor, connected));
+    // A list without this member is of the past.
+    host.hub->follow(peers({}));
+    CHECK(host.hub->connected() == 1);
+    host.hub->follow(peers({member(kSelf, 1), member(kPeer, peer.port())}));
+    CHECK(host.hub->connected() == 1);
+    CHECK(peer.connections() == 1);
+    host.hub->follow(peers({member(kSelf, 1), member(kPeer, moved.port())}));
+    CHECK(host.hub->connected() == 0);
+    REQUIRE(turn_until(host.reactor, connected));
+    CHECK(moved.connections() == 1);
+    host.hub->follow(peers({member(kSelf, 1)}, {kPeer}));
+    CHECK(host.hub->known() == 0);
+    CHECK(host.hub->connected() == 0);
+}
+
+TEST_CASE("who is out of the cluster is told so, by its own cluster alone", "[net][peer_hub]") {
+    const auto [cluster, told] =
+        GENERATE(table<ClusterId, bool>({{kCluster, true}, {ClusterId{0xc2}, false}}));
+    Host host;
+    peer::HelloReply reply = welcome(cluster);
+    reply.accepted = false;
+    reply.removed = true;
+    reply.reason = "why";
+    FakePeer peer(host.reactor, reply, false);
+    host.make_hub({kPeer, "127.0.0.1", peer.port()});
+    host.hub->start();
+    REQUIRE(turn_until(host.reactor, [&] { return peer.connections() >= 2; }));
+    CHECK((host.removed > 0) == told);
+    CHECK(host.has_said("refused: why") == true);
+}
+
+TEST_CASE("a hub answers greetings by what it knows of the members", "[net][peer_hub]") {
+    constexpr NodeId kGone{0xdead};
+    constexpr NodeId kNew{0xbeef};
+    Host host;
+    host.make_hub({kPeer, "127.0.0.1", free_port(host.reactor)});
+    host.hub->follow(peers({member(kSelf, 1), member(kPeer, 2)}, {kGone}));
+    const std::uint16_t port = free_port(host.reactor);
+    const auto acceptor = Acceptor::listen(host.reactor, "127.0.0.1", port).value();
+    acceptor->start([&](tcp::socket socket) { host.hub->accept(std::move(socket)); },
+                    [](const std::string&) {});
+    peer::Hello hello{peer::kPeerProtocol, kCluster, kPeer, kSelf, "test"};
+
+    SECTION("a removed member") {
+        Dialler dialler(host, port);
+        hello.from = kGone;
+        hello.peer_urls = {"http://127.0.0.1:3"};
+        const auto reply = dialler.ask(hello);
+        CHECK_FALSE(reply.accepted);
+        CHECK(reply.removed);
+        CHECK(reply.reason == "dead was removed from the cluster");
+    }
+    SECTION("a member that this one has not heard of yet") {
+        Dialler dialler(host, port);
+        hello.from = kNew;
+        hello.peer_urls = {"http://127.0.0.1:3"};
+        CHECK(dialler.ask(hello).accepted);
+        CHECK(host.hub->known() == 2);
+        // It stays while it may still turn out to be one.
+        host.hub->follow(peers({member(kSelf, 1), member(kPeer, 2)}, {kGone}));
+        CHECK(host.hub->known() == 2);
+        host.hub->follow(peers({member(kSelf, 1), member(kPeer, 2)}, {kNew, kGone}));
+        CHECK(host.hub->known() == 1);
+    }
+    SECTION("many of those") {
+        std::vector<std::unique_ptr<Dialler>> diallers;
+        for (std::uint64_t i = 0; i < kNewcomersMax + 3; ++i) {
+            diallers.push_back(std::make_unique<Dialler>(host, port));
+            hello.from = NodeId{0x1000 + i};
+            hello.peer_urls = {"http://127.0.0.1:3"};
+            CHECK(diallers.back()->ask(hello).accepted);
+        }
+        CHECK(host.hub->known() == 1 + kNewcomersMax);
+    }
+    SECTION("somebody who wants to know the members") {
+        Dialler dialler(host, port);
+        const auto reply = dialler.ask({.protocol = peer::kPeerProtocol,
+                                        .cluster = {},
+                                        .from = {},
+                                        .to = {},
+                                        .version = "test",
+                                        .ask_members = true});
+        CHECK(reply.cluster == kCluster);
+        REQUIRE(reply.members.size() == 2);
+        CHECK(reply.members[1].peer_urls(0) == "http://127.0.0.1:2");
+        CHECK(turn_until(host.reactor, [&] { return dialler.is_closed(); }));
     }
     acceptor->stop();
 }

@@ -70,6 +70,17 @@ class Side {
         hub_.send({raft::Message{from, to, Term{1}, raft::Heartbeat{}}});
     }
     [[nodiscard]] bool connected() const { return hub_.connected() == 1; }
+    // The members are these now, and where.
+    void follow(const std::vector<std::pair<NodeId, std::uint16_t>>& members) {
+        PeerSet peers;
+        for (const auto& [id, port] : members) {
+            command::MemberInfo& member = peers.members.emplace_back();
+            member.set_id(id.value);
+            member.add_peer_urls("http://127.0.0.1:" + std::to_string(port));
+        }
+        hub_.follow(std::make_shared<const PeerSet>(std::move(peers)));
+        lanes.follow();
+    }
 
   private:
     Metrics metrics_;
@@ -89,7 +100,9 @@ class Side {
 struct Two {
     Two() : Two(free_port(), free_port()) {}
     Two(std::uint16_t leader_port, std::uint16_t follower_port)
-        : leader(reactor, kLeader, kFollower, leader_port, follower_port),
+        : leader_address(kLeader, leader_port),
+          follower_address(kFollower, follower_port),
+          leader(reactor, kLeader, kFollower, leader_port, follower_port),
           follower(reactor, kFollower, kLeader, follower_port, leader_port) {}
     ~Two() {
         leader.stop();
@@ -108,6 +121,8 @@ struct Two {
     }
 
     boost::asio::io_context reactor{1};
+    std::pair<NodeId, std::uint16_t> leader_address;
+    std::pair<NodeId, std::uint16_t> follower_address;
     Side leader;
     Side follower;
 };
@@ -117,6 +132,25 @@ SnapshotChunk chunk(std::uint64_t offset) {
 }
 
 }  // namespace
+
+TEST_CASE("a snapshot's connection follows its member", "[net][snapshot_lanes]") {
+    Two two;
+    REQUIRE(two.turn_until([&] { return two.leader.connected() && two.follower.connected(); }));
+    two.leader.lanes.want(kFollower, true);
+    const auto up = [&] { return two.leader.lane_up; };
+    REQUIRE(two.turn_until(up));
+    two.leader.follow({two.leader_address, two.follower_address});
+    CHECK(two.leader.lane_up);
+
+    SECTION("that has moved") { two.leader.follow({two.leader_address, {kFollower, free_port()}}); }
+    SECTION("that is removed") { two.leader.follow({two.leader_address}); }
+    CHECK_FALSE(two.leader.lane_up);
+    REQUIRE(two.turn_until([&] { return two.follower.lanes_lost == 1; }));
+    two.leader.follow({two.leader_address, two.follower_address});
+    // Whom the hub had forgotten is asked for anew by who wants it.
+    two.leader.lanes.want(kFollower, true);
+    REQUIRE(two.turn_until(up));
+}
 
 TEST_CASE("a snapshot has a connection of its own, both ways", "[net][snapshot_lanes]") {
     Two two;

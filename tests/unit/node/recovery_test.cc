@@ -73,14 +73,23 @@ class Member {
     SimFs files_;
 };
 
+// Whom it would reach.
+std::vector<command::MemberInfo> members_of(const RecoveredNode& node) {
+    Effects effects;
+    node.replica->take_effects(effects);
+    REQUIRE(effects.peers != nullptr);
+    return effects.peers->members;
+}
+
 void check_new_member(const Member& member, const RecoveredNode& node) {
     const auto plan = plan_bootstrap(member.config());
     REQUIRE(plan.has_value());
     CHECK(node.identity == DataDirIdentity{plan.value().cluster, plan.value().self});
     CHECK(node.log_entries == 3);
-    REQUIRE(node.members.size() == 3);
+    const auto members = members_of(node);
+    REQUIRE(members.size() == 3);
     for (std::size_t i = 0; i < 3; ++i) {
-        CHECK(node.members[i].id() == plan.value().members[i].id.value);
+        CHECK(members[i].id() == plan.value().members[i].id.value);
     }
     CHECK(node.replica->view().term == Term{1});
 }
@@ -144,7 +153,7 @@ TEST_CASE("what the log acknowledged is there after a power cut", "[node][recove
     CHECK_FALSE(node.value().first_start);
     CHECK(node.value().log_entries == 4);
     CHECK(node.value().replica->view().term == Term{2});
-    CHECK(node.value().members.size() == 3);
+    CHECK(members_of(node.value()).size() == 3);
 }
 
 TEST_CASE("a restart looks at the data and not at the flags of the first start",
@@ -158,12 +167,41 @@ TEST_CASE("a restart looks at the data and not at the flags of the first start",
     check_new_member(member, node.value());
 }
 
-TEST_CASE("an empty directory cannot join an existing cluster", "[node][recovery]") {
+TEST_CASE("a member that nobody tells of the cluster does not join it", "[node][recovery]") {
     Member member;
-    const auto node = member.start({"--initial-cluster-state=existing"});
+    // The discard port of this machine: nobody is there.
+    const auto node =
+        member.start({"--initial-cluster-state=existing", "--name=a",
+                      "--initial-cluster=a=http://127.0.0.1:2380,b=http://127.0.0.1:9"});
     REQUIRE(node.has_error());
     CHECK(node.error().code == Errc::kInvalidConfig);
+    CHECK(node.error().detail ==
+          "cannot fetch cluster info from peer urls: could not retrieve cluster information from "
+          "the given URLs");
     CHECK_FALSE(member.files().exists(member.path() + "/IDENTITY").value());
+}
+
+// Before its first entry, and before its first snapshot, there is a term in it.
+TEST_CASE("a member that joins may restart with an empty log", "[node][recovery]") {
+    Member member;
+    { REQUIRE(member.start().has_value()); }  // for an identity
+    const std::string wal = member.path() + "/wal";
+    REQUIRE(member.files().remove_all(wal).has_value());
+    std::filesystem::remove_all(member.path() + "/db");
+    {
+        auto log = storage::LogStore::open(member.files(), wal, kLog);
+        REQUIRE(log.has_value());
+        REQUIRE(log.value().log->append(std::array{raft::joining_batch()}).has_value());
+    }
+    Prng prng(1);
+    member.files().crash(prng, {SimWriteLoss::kAll, SimDirLoss::kAll, nullptr});
+    const auto node = member.start();
+    if (node.has_error()) {
+        FAIL(to_string(node.error()));
+    }
+    CHECK(node.value().log_entries == 0);
+    CHECK(node.value().replica->view().term == Term{1});
+    CHECK(members_of(node.value()).empty());
 }
 
 TEST_CASE("a second process is refused, and has changed nothing", "[node][recovery]") {
@@ -277,7 +315,7 @@ TEST_CASE("a first start without its identity starts over with other flags", "[n
     REQUIRE(node.has_value());
     CHECK(node.value().first_start);
     CHECK(node.value().log_entries == 1);
-    CHECK(node.value().members.size() == 1);
+    CHECK(members_of(node.value()).size() == 1);
 }
 
 TEST_CASE("a member on a full disk does not start", "[node][recovery]") {

@@ -165,8 +165,8 @@ TEST_CASE("a lane is known, and greeted in its own protocol", "[peer][hello][sna
     const auto verdict = [](std::uint32_t protocol, std::uint32_t lane) {
         Hello hello{protocol, ClusterId{0xc1}, NodeId{0xa1}, NodeId{0xb2}, "0.1.0"};
         hello.lane = lane;
-        const auto result =
-            check_hello(decode_hello(encode_hello(hello)).value(), hello.cluster, hello.to, true);
+        const auto result = check_hello(decode_hello(encode_hello(hello)).value(), hello.cluster,
+                                        hello.to, Standing::kMember);
         return result.has_value() ? std::string() : result.error().detail;
     };
     CHECK(verdict(protocol_of(Lane::kMessages), 0).empty());
@@ -253,16 +253,23 @@ TEST_CASE("a frame over the cap or with a flipped bit ends the stream", "[peer][
 TEST_CASE("a hello is let in only by its own cluster", "[peer][hello]") {
     const Hello hello{kPeerProtocol, ClusterId{0xc1}, NodeId{1}, NodeId{2}, "0.1.0"};
     REQUIRE(decode_hello(encode_hello(hello)).value() == hello);
-    REQUIRE(check_hello(hello, ClusterId{0xc1}, NodeId{2}, true).has_value());
-    REQUIRE(check_hello(hello, ClusterId{0xc2}, NodeId{2}, true).error().code ==
+    REQUIRE(check_hello(hello, ClusterId{0xc1}, NodeId{2}, Standing::kMember).has_value());
+    REQUIRE(check_hello(hello, ClusterId{0xc2}, NodeId{2}, Standing::kMember).error().code ==
             Errc::kClusterIdMismatch);
-    REQUIRE(check_hello(hello, ClusterId{0xc1}, NodeId{3}, true).error().code == Errc::kProtocol);
-    REQUIRE(check_hello(hello, ClusterId{0xc1}, NodeId{2}, false).error().code == Errc::kProtocol);
+    REQUIRE(check_hello(hello, ClusterId{0xc1}, NodeId{3}, Standing::kMember).error().code ==
+            Errc::kProtocol);
+    REQUIRE(check_hello(hello, ClusterId{0xc1}, NodeId{2}, Standing::kStranger).error().code ==
+            Errc::kProtocol);
+    REQUIRE(check_hello(hello, ClusterId{0xc1}, NodeId{2}, Standing::kNewcomer).has_value());
+    REQUIRE(check_hello(hello, ClusterId{0xc1}, NodeId{2}, Standing::kRemoved).error().code ==
+            Errc::kMemberNotFound);
     Hello newer = hello;
     newer.protocol = 2;
-    REQUIRE(check_hello(newer, ClusterId{0xc1}, NodeId{2}, true).error().code == Errc::kProtocol);
+    REQUIRE(check_hello(newer, ClusterId{0xc1}, NodeId{2}, Standing::kMember).error().code ==
+            Errc::kProtocol);
     const HelloReply reply{false, "why", kPeerProtocol, ClusterId{0xc1}, NodeId{2}};
-    REQUIRE(decode_hello_reply(encode_hello_reply(reply)).value() == reply);
+    REQUIRE(encode_hello_reply(decode_hello_reply(encode_hello_reply(reply)).value()) ==
+            encode_hello_reply(reply));
     REQUIRE(decode_hello(std::string(2000, 'x')).error().code == Errc::kMalformed);
     REQUIRE(decode_hello("\xff").error().code == Errc::kMalformed);
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -335,20 +336,21 @@ TEST_CASE("the core decides what becomes of a whole snapshot", "[replica][snapsh
         effects.install = files.manifest.meta;
         receiver.flow.on_turn(effects, follows(kFollower));
         auto out = take(receiver.flow);
-        REQUIRE(of<InstallIncoming>(out.work).size() == 1);
-        CHECK(out.send.empty());
+        REQUIRE((of<InstallIncoming>(out.work).size() == 1 && out.send.empty()));
         CHECK(receiver.flow.stats().installing);
         // Nothing else may come in between.
         receiver.flow.on_message(kThird, offer_of(files, kTerm + 1));
         CHECK(take(receiver.flow).send ==
               std::vector{
                   std::pair{kThird, SnapshotMessage{SnapshotRefused{Errc::kTooManyRequests}}}});
-        receiver.flow.on_result(InstallDone{files.manifest.meta, std::int64_t{55}});
+        const auto members = std::make_shared<const storage::Membership>();
+        receiver.flow.on_result(InstallDone{files.manifest.meta, std::int64_t{55}, members});
         out = take(receiver.flow);
         CHECK(out.send == std::vector{std::pair{kLeader, SnapshotMessage{SnapshotDone{}}}});
         const auto installed = of<SnapshotInstalled>(out.events);
         REQUIRE(installed.size() == 1);
         CHECK((installed[0].snapshot == files.manifest.meta && installed[0].revision == 55));
+        CHECK(installed[0].members == members);
     }
     SECTION("a failed install stops the member") {
         Effects effects;

@@ -89,6 +89,15 @@ TEST_CASE("a log that the crash left behind the engine follows it", "[snapshot][
     CHECK(batch->hard_state == recovered.hard_state);
 }
 
+TEST_CASE("a new member's first snapshot may be all it has", "[snapshot][install]") {
+    raft::Recovered recovered;
+    recovered.hard_state = *raft::joining_batch().hard_state;
+    const auto batch = follow_install(kSnapshot, kSnapshot.last, recovered).value();
+    REQUIRE(batch.has_value());
+    CHECK(batch->floor == kSnapshot);
+    CHECK(recovered == raft::Recovered{{Term{3}, NodeId{}, Index{77}}, kSnapshot, {}});
+}
+
 TEST_CASE("a vote of the snapshot's term or a later one is kept", "[snapshot][install]") {
     raft::Recovered recovered = log_with(20, 0);
     recovered.hard_state = {Term{3}, NodeId{2}, Index{20}};

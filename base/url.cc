@@ -1,4 +1,4 @@
-#include "server/url.h"
+#include "base/url.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-namespace cairn::server {
+namespace cairn {
 namespace {
 
 std::string_view trimmed(std::string_view text) {
@@ -108,4 +108,4 @@ std::string join_urls(const std::vector<Url>& urls) {
     return text;
 }
 
-}  // namespace cairn::server
+}  // namespace cairn

@@ -1,4 +1,4 @@
-// Url: scheme://host:port, the only shape of address that the server's flags take.
+// Url: scheme://host:port, the only shape of address that flags and members have.
 // Values and pure functions; any thread. Must never resolve a name.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 
-namespace cairn::server {
+namespace cairn {
 
 struct Url {
     std::string scheme;  // "http", "https", "unix" or "unixs"
@@ -31,4 +31,4 @@ Result<std::vector<Url>> parse_urls(std::string_view text);
 // The texts of `urls`, separated by commas.
 std::string join_urls(const std::vector<Url>& urls);
 
-}  // namespace cairn::server
+}  // namespace cairn

@@ -1,11 +1,11 @@
-#include "server/url.h"
+#include "base/url.h"
 
 #include <string>
 #include <vector>
 
 #include "catch.h"
 
-namespace cairn::server {
+namespace cairn {
 namespace {
 
 std::string error_of(const std::string& text) {
@@ -17,7 +17,7 @@ std::string error_of(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("url: scheme, host and port", "[node][url]") {
+TEST_CASE("url: scheme, host and port", "[base][url]") {
     const Url url = parse_url(" HTTP://Node-1.example:02380\t").value();
     CHECK(url.scheme == "http");
     CHECK(url.host == "Node-1.example");
@@ -33,7 +33,7 @@ TEST_CASE("url: scheme, host and port", "[node][url]") {
     CHECK(parse_url("http://:2379").value().host.empty());
 }
 
-TEST_CASE("url: what is none is refused in etcd's words", "[node][url]") {
+TEST_CASE("url: what is none is refused in etcd's words", "[base][url]") {
     const std::string shape = "URL address does not have the form \"host:port\": ";
     CHECK(error_of("") == "URL scheme must be http, https, unix, or unixs: ");
     CHECK(error_of("127.0.0.1:2379") ==
@@ -52,7 +52,7 @@ TEST_CASE("url: what is none is refused in etcd's words", "[node][url]") {
     }
 }
 
-TEST_CASE("url: lists are sorted and have no gaps", "[node][url]") {
+TEST_CASE("url: lists are sorted and have no gaps", "[base][url]") {
     const auto urls = parse_urls("http://b:2, http://a:10,http://a:1").value();
     CHECK(join_urls(urls) == "http://a:1,http://a:10,http://b:2");
     CHECK(parse_urls("").has_error());
@@ -61,4 +61,4 @@ TEST_CASE("url: lists are sorted and have no gaps", "[node][url]") {
     CHECK(join_urls({}).empty());
 }
 
-}  // namespace cairn::server
+}  // namespace cairn

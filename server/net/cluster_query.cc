@@ -1,0 +1,93 @@
+#include "server/net/cluster_query.h"
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+
+#include "server/net/task.h"
+#include "server/net/version.h"
+#include "server/peer/peer_frame.h"
+
+namespace cairn::server::net {
+namespace {
+
+using boost::asio::ip::tcp;
+
+constexpr std::chrono::seconds kAnswerTimeout{3};
+
+// One question to one member.
+struct Question {
+    boost::asio::io_context reactor{1};
+    tcp::resolver resolver{reactor};
+    tcp::socket socket{reactor};
+    std::optional<peer::HelloReply> answer;
+};
+
+// True when nothing more is to come.
+bool take_answer(peer::FrameReader& reader, std::optional<peer::HelloReply>& answer) {
+    const auto payload = reader.next();
+    if (payload.has_error() || !payload.value().has_value()) {
+        return payload.has_error();
+    }
+    auto reply = peer::decode_hello_reply(*payload.value(), peer::kMembersReplyBytesMax);
+    if (reply.has_value()) {
+        answer = std::move(reply).value();
+    }
+    return true;
+}
+
+Task<> ask(Question* question, PeerEndpoint peer) {
+    auto [not_found, endpoints] =
+        co_await question->resolver.async_resolve(peer.host, std::to_string(peer.port), kTask);
+    if (not_found) {
+        co_return;
+    }
+    auto [refused, connected] =
+        co_await boost::asio::async_connect(question->socket, endpoints, kTask);
+    if (refused) {
+        co_return;
+    }
+    std::string frame;
+    peer::append_frame(peer::encode_hello({.protocol = peer::kPeerProtocol,
+                                           .cluster = {},
+                                           .from = {},
+                                           .to = {},
+                                           .version = std::string(kCairnVersion),
+                                           .ask_members = true}),
+                       frame);
+    auto [lost, written] =
+        co_await boost::asio::async_write(question->socket, boost::asio::buffer(frame), kTask);
+    peer::FrameReader reader(peer::kMembersReplyBytesMax);
+    std::array<char, 4096> buffer{};
+    bool open = !lost;
+    while (open) {
+        auto [ended, count] =
+            co_await question->socket.async_read_some(boost::asio::buffer(buffer), kTask);
+        reader.feed(ByteView(buffer.data(), count));
+        open = !ended && !take_answer(reader, question->answer);
+    }
+}
+
+}  // namespace
+
+Result<peer::HelloReply> ask_for_members(std::span<const PeerEndpoint> peers) {
+    for (const PeerEndpoint& peer : peers) {
+        Question question;
+        spawn(question.reactor.get_executor(), ask(&question, peer), "cluster query");
+        question.reactor.run_for(kAnswerTimeout);
+        if (question.answer && !question.answer->members.empty()) {
+            return *std::move(question.answer);
+        }
+    }
+    return Error{Errc::kConnection, "could not retrieve cluster information from the given URLs"};
+}
+
+}  // namespace cairn::server::net

@@ -141,11 +141,12 @@ std::string ProcessCluster::log_path(std::size_t node) const {
 std::vector<std::string> ProcessCluster::arguments(std::size_t node) const {
     std::string members;
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-        members +=
-            fmt::format("{}n{}=http://127.0.0.1:{}", i == 0 ? "" : ",", i, nodes_[i].peer_port);
+        if (nodes_[i].is_member) {
+            members += fmt::format("{}n{}={}", members.empty() ? "" : ",", i, peer_url(i));
+        }
     }
     const auto client = fmt::format("http://127.0.0.1:{}", nodes_[node].client_port);
-    const auto peer = fmt::format("http://127.0.0.1:{}", nodes_[node].peer_port);
+    const auto peer = peer_url(node);
     std::vector<std::string> all{server_,
                                  fmt::format("--name=n{}", node),
                                  "--data-dir=" + data_dir(node),
@@ -154,9 +155,31 @@ std::vector<std::string> ProcessCluster::arguments(std::size_t node) const {
                                  "--listen-peer-urls=" + peer,
                                  "--initial-advertise-peer-urls=" + peer,
                                  "--initial-cluster=" + members};
+    if (nodes_[node].joins) {
+        all.emplace_back("--initial-cluster-state=existing");
+    }
     all.insert(all.end(), flags_.begin(), flags_.end());
     return all;
 }
+
+std::string ProcessCluster::peer_url(std::size_t node) const {
+    return fmt::format("http://127.0.0.1:{}", nodes_[node].peer_port);
+}
+
+void ProcessCluster::begin_with(std::size_t node) {
+    for (std::size_t i = 0; i < size(); ++i) {
+        nodes_[i].is_member = i == node;
+    }
+}
+
+void ProcessCluster::join(std::size_t node) {
+    nodes_[node].is_member = true;
+    nodes_[node].joins = true;
+}
+
+void ProcessCluster::leave(std::size_t node) { nodes_[node].is_member = false; }
+
+void ProcessCluster::wipe(std::size_t node) { std::filesystem::remove_all(data_dir(node)); }
 
 void ProcessCluster::start(std::size_t node) {
     auto texts = arguments(node);

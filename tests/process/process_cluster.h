@@ -46,6 +46,14 @@ class ProcessCluster {
     // The power-cut build, in its environment the folder that it needs; see power_cut_main.cc.
     void use_power_cut(std::string server, bool ignore_syncs);
 
+    // Without these, all nodes begin as one cluster. A cluster of this node alone:
+    void begin_with(std::size_t node);
+    // The node's next start joins the cluster of those that begin_with and join have named and
+    // leave has not.
+    void join(std::size_t node);
+    void leave(std::size_t node);
+    // Removes its data; it must not run.
+    void wipe(std::size_t node);
     void start(std::size_t node);
     void start_all();
     void send_signal(std::size_t node, int signal) const;
@@ -64,6 +72,7 @@ class ProcessCluster {
 
     [[nodiscard]] std::size_t size() const { return nodes_.size(); }
     [[nodiscard]] std::vector<std::string> endpoints() const;
+    [[nodiscard]] std::string peer_url(std::size_t node) const;
     [[nodiscard]] client::Client client_of(std::size_t node) const;
     [[nodiscard]] std::string log_of(std::size_t node) const;
     [[nodiscard]] std::string last_lines() const;
@@ -74,6 +83,8 @@ class ProcessCluster {
         std::uint16_t peer_port{};
         pid_t pid = -1;                  // -1: not running
         std::optional<int> exit_code{};  // of its last run
+        bool is_member = true;
+        bool joins = false;
     };
 
     [[nodiscard]] std::vector<std::string> arguments(std::size_t node) const;

@@ -162,8 +162,9 @@ Node::Impl::Impl(storage::FileSystem& files, ServerConfig config, RecoveredNode 
     limits.ping_interval_ms_min = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(config_.grpc_keepalive_min_time)
             .count());
-    ports_ = std::make_unique<net::NodePorts>(net::NodePorts{
-        *driver_, dispatcher_, metrics_, readers_, responses_, [this] { return facts(); }, limits});
+    ports_ = std::make_unique<net::NodePorts>(net::NodePorts{*driver_, *hub_, dispatcher_, metrics_,
+                                                             readers_, responses_,
+                                                             [this] { return facts(); }, limits});
     clients_ = std::make_shared<net::ClientListener>(reactor_, *ports_);
     command::MemberInfo self;
     self.set_id(identity_.member.value);
@@ -415,6 +416,7 @@ net::ScrapeFacts Node::Impl::facts() const {
     facts.open_calls = driver_->calls_open();
     facts.peers_known = hub_->known();
     facts.peers_connected = hub_->connected();
+    facts.newest_common_command = static_cast<std::uint64_t>(hub_->newest_common_command());
     facts.requests = *ports_->limits.budget;
     facts.response_bytes_held = responses_->held_bytes();
     facts.response_bytes_max = responses_->bytes_max();

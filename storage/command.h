@@ -14,6 +14,10 @@
 namespace cairn::storage {
 
 inline constexpr std::uint8_t kCommandVersion = 1;
+// The newest kind that every build knows, and the newest that this one does. Those between may be
+// written once all members know them (docs/formats/command.md).
+inline constexpr command::CommandKind kCommonCommand = command::MEMBER_PROMOTE;
+inline constexpr command::CommandKind kNewestCommand = command::CommandKind_MAX;
 
 struct Command {
     command::CommandKind kind = command::UNKNOWN;

@@ -363,7 +363,8 @@ void ClientSession::run_held() {
     }
 }
 
-// What it claims is what its answer may take: more, and every member refuses it.
+// What it claims is what its answer may take: more, and every member refuses it. While one may not
+// know that kind of command, and would stop at it, the answer may take more than it claims.
 void ClientSession::run_claimed_write(wire::StreamId stream, Call& call) {
     call.room = node_.responses->claim_for_write(call.claim);
     if (call.room == nullptr) {
@@ -371,10 +372,15 @@ void ClientSession::run_claimed_write(wire::StreamId stream, Call& call) {
         return;
     }
     const auto& propose = std::get<Propose>(call.work);
-    Bytes bounded = storage::encode_bounded(
-        {ResponseBudget::bound_of(call.claim), propose.kind, propose.request.view()});
-    call.waiting = node_.driver.submit(shared_from_this(), static_cast<std::uint64_t>(stream),
-                                       command::BOUNDED, std::move(bounded));
+    command::CommandKind kind = propose.kind;
+    Bytes request = propose.request;
+    if (node_.peers.newest_common_command() >= command::BOUNDED) {
+        request = storage::encode_bounded(
+            {ResponseBudget::bound_of(call.claim), kind, propose.request.view()});
+        kind = command::BOUNDED;
+    }
+    call.waiting = node_.driver.submit(shared_from_this(), static_cast<std::uint64_t>(stream), kind,
+                                       std::move(request));
 }
 
 // It had no effect, so it may be proposed again.

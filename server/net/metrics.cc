@@ -334,6 +334,9 @@ std::string Metrics::text(const ScrapeFacts& facts) const {
     page.gauge("cairn_peers_known", "Other members of the cluster.", as_double(facts.peers_known));
     page.gauge("cairn_peers_connected", "Other members this one has a connection to.",
                as_double(facts.peers_connected));
+    page.gauge("cairn_newest_common_command",
+               "The newest kind of command that all members are known to know.",
+               as_double(facts.newest_common_command));
     page.counter("etcd_server_slow_apply_total",
                  "The total number of slow apply requests (likely overloaded from slow disk).",
                  slow_applies);

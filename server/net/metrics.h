@@ -41,6 +41,7 @@ struct ScrapeFacts {
     std::uint64_t open_calls{};
     std::uint64_t peers_known{};
     std::uint64_t peers_connected{};
+    std::uint64_t newest_common_command{};
     wire::H2Budget requests;
     std::uint64_t response_bytes_held{};
     std::uint64_t response_bytes_max{};

@@ -11,6 +11,7 @@
 #include "proto/wire/h2_limits.h"
 #include "server/api/dispatcher.h"
 #include "server/net/metrics.h"
+#include "server/net/peer_hub.h"
 #include "server/net/read_pool.h"
 #include "server/net/replica_driver.h"
 #include "server/net/response_budget.h"
@@ -19,6 +20,7 @@ namespace cairn::server::net {
 
 struct NodePorts {
     ReplicaDriver& driver;
+    const PeerHub& peers;
     const api::Dispatcher& dispatcher;
     Metrics& metrics;
     ReadPool& readers;

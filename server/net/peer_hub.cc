@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "server/net/descriptors.h"
+#include "storage/command.h"
 
 namespace cairn::server::net {
 namespace {
@@ -84,6 +85,7 @@ void PeerHub::drop_link(NodeId id) {
         }
     }
     std::erase(newcomers_, id);
+    newest_commands_.erase(id);
 }
 
 void PeerHub::follow(std::shared_ptr<const PeerSet> peers) {
@@ -170,9 +172,12 @@ peer::HelloReply PeerHub::on_hello(const peer::Hello& hello) {
         reply.accepted = false;
         reply.removed = verdict.error().code == Errc::kMemberNotFound;
         reply.reason = verdict.error().detail;
-    } else if (standing == peer::Standing::kNewcomer) {
+        return reply;
+    }
+    if (standing == peer::Standing::kNewcomer) {
         meet(hello);
     }
+    newest_commands_[hello.from] = hello.newest_command;
     return reply;
 }
 
@@ -216,6 +221,23 @@ void PeerHub::send(const std::vector<raft::Message>& messages) {
     for (const auto& [id, link] : links_) {
         link->flush();
     }
+}
+
+// Until this member is one of them itself, it does not know them all.
+command::CommandKind PeerHub::newest_common_command() const {
+    std::uint32_t newest = storage::kNewestCommand;
+    bool settled = false;
+    for (const auto& member : peers_->members) {
+        const NodeId id{member.id()};
+        if (id == identity_.self) {
+            settled = true;
+            continue;
+        }
+        const auto said = newest_commands_.find(id);
+        newest = std::min(newest, said == newest_commands_.end() ? 0 : said->second);
+    }
+    return settled && newest > storage::kCommonCommand ? static_cast<command::CommandKind>(newest)
+                                                       : storage::kCommonCommand;
 }
 
 std::optional<PeerAddress> PeerHub::address_of(NodeId id) const {

@@ -13,6 +13,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "proto/cairn/command.pb.h"
 #include "server/net/log_limit.h"
 #include "server/net/peer_link.h"
 #include "server/net/peer_session.h"
@@ -52,6 +53,8 @@ class PeerHub {
     // Queues and sends one turn's messages.
     void send(const std::vector<raft::Message>& messages);
 
+    // The newest kind of command that all members are known to know: what this one may write.
+    [[nodiscard]] command::CommandKind newest_common_command() const;
     // Where a member is reached.
     [[nodiscard]] std::optional<PeerAddress> address_of(NodeId id) const;
     [[nodiscard]] std::size_t known() const { return links_.size(); }
@@ -78,6 +81,9 @@ class PeerHub {
     std::shared_ptr<const PeerSet> peers_ = std::make_shared<const PeerSet>();
     std::map<NodeId, std::shared_ptr<PeerLink>> links_;
     std::vector<NodeId> newcomers_;  // of links_, oldest first; at most kNewcomersMax
+    // As their last greetings said. Ids of links_: it stands as long as the member does, since one
+    // that is away must be able to go on with what was written meanwhile.
+    std::map<NodeId, std::uint32_t> newest_commands_;
     std::shared_ptr<const PeerSession::Hooks> session_hooks_;
     std::vector<std::weak_ptr<PeerSession>> sessions_;  // in the order in which they came
     // Of sessions_; ids as of links_.

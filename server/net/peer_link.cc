@@ -16,6 +16,7 @@
 #include "server/peer/peer_codec.h"
 #include "server/peer/peer_frame.h"
 #include "server/peer/peer_hello.h"
+#include "storage/command.h"
 
 namespace cairn::server::net {
 namespace {
@@ -205,6 +206,7 @@ Task<bool> PeerLink::greet(std::shared_ptr<PeerLink> self) {
                       self->address_.id, std::string(kCairnVersion)};
     hello.lane = static_cast<std::uint32_t>(self->lane_);
     hello.peer_urls = self->identity_.peer_urls;
+    hello.newest_command = storage::kNewestCommand;
     peer::append_frame(peer::encode_hello(hello), frame);
     auto [write_error, written] =
         co_await boost::asio::async_write(self->socket_, boost::asio::buffer(frame), kTask);

@@ -29,6 +29,7 @@ std::string encode_hello(const Hello& hello) {
     encoded.set_version(hello.version);
     encoded.set_lane(hello.lane);
     encoded.set_ask_members(hello.ask_members);
+    encoded.set_newest_command(hello.newest_command);
     encoded.mutable_peer_urls()->Assign(hello.peer_urls.begin(), hello.peer_urls.end());
     if (encoded.ByteSizeLong() > kHelloBytesMax) {
         encoded.clear_peer_urls();
@@ -45,7 +46,8 @@ Result<Hello> decode_hello(ByteView bytes) {
                  encoded.version(),
                  encoded.lane(),
                  {encoded.peer_urls().begin(), encoded.peer_urls().end()},
-                 encoded.ask_members()};
+                 encoded.ask_members(),
+                 encoded.newest_command()};
 }
 
 std::string encode_hello_reply(const HelloReply& reply) {

@@ -36,6 +36,7 @@ struct Hello {
     std::uint32_t lane{};
     std::vector<std::string> peer_urls{};  // of the sender; left out when they do not fit
     bool ask_members = false;
+    std::uint32_t newest_command{};  // the newest command::CommandKind that the sender knows
 
     bool operator==(const Hello&) const = default;
 };

@@ -120,6 +120,28 @@ TEST_CASE("peer.md: frames, greetings and messages have their golden bytes", "[g
     CHECK(encode_hello_reply(decode_hello_reply(encode_hello_reply(reply)).value()) ==
           encode_hello_reply(reply));
 
+    Hello newer = hello;
+    newer.peer_urls = {"http://h:1"};
+    newer.newest_command = 11;
+    golden.expect("hello-newer", encode_hello(newer));
+    CHECK(decode_hello(encode_hello(newer)).value() == newer);
+    HelloReply removed = reply;
+    removed.removed = true;
+    golden.expect("hello-removed", encode_hello_reply(removed));
+    CHECK(decode_hello_reply(encode_hello_reply(removed)).value().removed);
+    const Hello question{.protocol = kPeerProtocol,
+                         .cluster = {},
+                         .from = {},
+                         .to = {},
+                         .version = "0.1.0",
+                         .ask_members = true};
+    golden.expect("hello-asks", encode_hello(question));
+    CHECK(decode_hello(encode_hello(question)).value() == question);
+    HelloReply answer{true, "", kPeerProtocol, ClusterId{0xc1}, NodeId{0xb2}};
+    answer.members.emplace_back().set_id(0xa1);
+    golden.expect("hello-members", encode_hello_reply(answer));
+    CHECK(decode_hello_reply(encode_hello_reply(answer)).value().members.at(0).id() == 0xa1);
+
     std::string frame;
     append_frame("hello", frame);
     golden.expect("frame", frame);

@@ -20,6 +20,7 @@
 #include "server/net/peer_hub.h"
 #include "server/peer/peer_codec.h"
 #include "server/peer/peer_hello.h"
+#include "storage/command.h"
 
 namespace cairn::server::net {
 namespace {
@@ -369,6 +370,59 @@ TEST_CASE("who is out of the cluster is told so, by its own cluster alone", "[ne
     REQUIRE(turn_until(host.reactor, [&] { return peer.connections() >= 2; }));
     CHECK((host.removed > 0) == told);
     CHECK(host.has_said("refused: why") == true);
+}
+
+TEST_CASE("a new kind of command is for when all members know it", "[net][peer_hub]") {
+    constexpr NodeId kNew{0xbeef};
+    constexpr std::uint32_t kNewest = storage::kNewestCommand;
+    Host host;
+    host.make_hub({kPeer, "127.0.0.1", free_port(host.reactor)});
+    const std::uint16_t port = free_port(host.reactor);
+    const auto acceptor = Acceptor::listen(host.reactor, "127.0.0.1", port).value();
+    acceptor->start([&](tcp::socket socket) { host.hub->accept(std::move(socket)); },
+                    [](const std::string&) {});
+    const auto greet = [&](NodeId from, std::uint32_t newest, ClusterId cluster = kCluster) {
+        Dialler dialler(host, port);
+        peer::Hello hello{peer::kPeerProtocol, cluster, from, kSelf, "test"};
+        hello.newest_command = newest;
+        return dialler.ask(hello).accepted;
+    };
+    const auto all_know_it = [&] {
+        return host.hub->newest_common_command() == storage::kNewestCommand;
+    };
+    // It knows nobody yet, then itself, then one of whom it has not heard.
+    CHECK(host.hub->newest_common_command() == storage::kCommonCommand);
+    host.hub->follow(peers({member(kSelf, 1)}));
+    CHECK(all_know_it());
+    host.hub->follow(peers({member(kSelf, 1), member(kPeer, 2)}));
+    CHECK(host.hub->newest_common_command() == storage::kCommonCommand);
+    CHECK_FALSE(greet(kPeer, kNewest, ClusterId{0xc2}));
+    CHECK_FALSE(all_know_it());
+    // Also when it is away again.
+    CHECK(greet(kPeer, kNewest));
+    CHECK(all_know_it());
+
+    SECTION("a learner counts") {
+        command::MemberInfo learner = member(kNew, 3);
+        learner.set_is_learner(true);
+        host.hub->follow(peers({member(kSelf, 1), member(kPeer, 2), learner}));
+        CHECK_FALSE(all_know_it());
+        CHECK(greet(kNew, kNewest + 1));
+        CHECK(all_know_it());
+    }
+    SECTION("an older build in its place") {
+        CHECK(greet(kPeer, kNewest - 1));
+        CHECK_FALSE(all_know_it());
+        CHECK(greet(kPeer, 0));
+        CHECK(host.hub->newest_common_command() == storage::kCommonCommand);
+    }
+    SECTION("what was said ends with the member") {
+        host.hub->follow(peers({member(kSelf, 1)}, {kPeer}));
+        CHECK(all_know_it());
+        host.hub->follow(peers({member(kSelf, 1), member(kPeer, 2)}));
+        CHECK_FALSE(all_know_it());
+    }
+    acceptor->stop();
 }
 
 TEST_CASE("a hub answers greetings by what it knows of the members", "[net][peer_hub]") {

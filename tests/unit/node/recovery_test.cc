@@ -193,8 +193,6 @@ TEST_CASE("a member that joins may restart with an empty log", "[node][recovery]
         REQUIRE(log.has_value());
         REQUIRE(log.value().log->append(std::array{raft::joining_batch()}).has_value());
     }
-    Prng prng(1);
-    member.files().crash(prng, {SimWriteLoss::kAll, SimDirLoss::kAll, nullptr});
     const auto node = member.start();
     if (node.has_error()) {
         FAIL(to_string(node.error()));

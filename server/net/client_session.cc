@@ -1,6 +1,7 @@
 #include "server/net/client_session.h"
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -262,11 +263,8 @@ void ClientSession::on_event(wire::ResponseStarted&) {}
 void ClientSession::on_event(wire::ResponseEnded&) {}
 
 void ClientSession::dispatch(wire::StreamId stream, Call& call) {
-    const std::string version(session_.client_api_version());
-    call.request.client_api_version = version;
-    call.request.unix_seconds = std::chrono::duration_cast<std::chrono::seconds>(
-                                    std::chrono::system_clock::now().time_since_epoch())
-                                    .count();
+    call.request.client_api_version = session_.client_api_version();
+    call.request.unix_seconds = std::time(nullptr);
     Intent intent = node_.dispatcher.on_request(call.request, node_.driver.view());
     call.request.client_api_version = {};
     call.request.request = Bytes();
@@ -371,16 +369,14 @@ void ClientSession::run_claimed_write(wire::StreamId stream, Call& call) {
         starve(stream, call);
         return;
     }
-    const auto& propose = std::get<Propose>(call.work);
-    command::CommandKind kind = propose.kind;
-    Bytes request = propose.request;
+    Propose write = std::get<Propose>(call.work);
     if (node_.peers.newest_common_command() >= command::BOUNDED) {
-        request = storage::encode_bounded(
-            {ResponseBudget::bound_of(call.claim), kind, propose.request.view()});
-        kind = command::BOUNDED;
+        const auto bound = ResponseBudget::bound_of(call.claim);
+        write.request = storage::encode_bounded({bound, write.kind, write.request.view()});
+        write.kind = command::BOUNDED;
     }
-    call.waiting = node_.driver.submit(shared_from_this(), static_cast<std::uint64_t>(stream), kind,
-                                       std::move(request));
+    call.waiting = node_.driver.submit(shared_from_this(), static_cast<std::uint64_t>(stream),
+                                       write.kind, std::move(write.request));
 }
 
 // It had no effect, so it may be proposed again.

@@ -42,6 +42,9 @@ constexpr std::size_t kLargeKeys = 100;
 constexpr std::size_t kLargeBytes = 1'000'000;
 constexpr std::size_t kValueBytes = 100'000;  // of the other tests
 
+// For what has to happen at some time: no measure of how fast it is.
+constexpr auto kPatience = 60s;
+
 etcdserverpb::RangeRequest all_of_it() {
     etcdserverpb::RangeRequest request;
     request.set_key("big/");
@@ -142,6 +145,18 @@ std::uint64_t cancelled(const Cluster& cluster, const std::string& state) {
     return cluster.value_of("cairn_reads_cancelled_total{state=\"" + state + "\"}");
 }
 
+// All of `streams` end, refused with `message`.
+void check_refused(H2Client& client, const std::vector<wire::StreamId>& streams,
+                   const std::string& message) {
+    client.read_until_ended(streams.size());
+    for (const auto stream : streams) {
+        const auto& status = client.answers().at(stream).status;
+        REQUIRE(status.has_value());
+        CHECK(status->code == wire::GrpcCode::kResourceExhausted);
+        CHECK(status->message == message);
+    }
+}
+
 double milliseconds_since(Clock::time_point begin) {
     return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
@@ -209,19 +224,16 @@ TEST_CASE("64 clients that ask for 100 MB and do not read cost no more than the 
 
     // A long answer finds no room, and says so; its caller may also want to wait less.
     H2Client late(cluster.endpoint());
-    const auto begin = Clock::now();
     const auto refused = late.call(kRange, all_of_it().SerializeAsString());
     const auto hurried = late.call(kRange, all_of_it().SerializeAsString(), 200'000'000);
-    late.read_until_ended(1);
+    late.read_until_ended(1);  // the first to end is the one that wants to wait less
     REQUIRE(late.answers().at(hurried).status.has_value());
     CHECK(late.answers().at(hurried).status->code == wire::GrpcCode::kDeadlineExceeded);
-    CHECK(milliseconds_since(begin) < 3000);
     late.read_until_ended(2);
     REQUIRE(late.answers().at(refused).status.has_value());
     CHECK(late.answers().at(refused).status->code == wire::GrpcCode::kResourceExhausted);
     CHECK(late.answers().at(refused).status->message.find("no room for the answer") !=
           std::string::npos);
-    CHECK(milliseconds_since(begin) < 10'000);
     // A short one is answered as ever.
     client::GetOptions page;
     page.range_end = "big0";
@@ -233,8 +245,8 @@ TEST_CASE("64 clients that ask for 100 MB and do not read cost no more than the 
 
     // They leave: nothing of it stays.
     greedy.clear();
-    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 10s));
-    CHECK(wait_until([&] { return cluster.memory() < before + kSlack; }, 10s));
+    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, kPatience));
+    CHECK(wait_until([&] { return cluster.memory() < before + kSlack; }, kPatience));
     std::printf("memory after they left: %lld MiB more than before\n",
                 (static_cast<long long>(cluster.memory()) - static_cast<long long>(before)) /
                     static_cast<long long>(kMiB));
@@ -272,7 +284,7 @@ TEST_CASE("Answers wait for room in turn, and all come when they are read",
     CHECK(cluster.value_of("cairn_response_waits_total") > 0);
     std::printf("%zu of %zu answers were read whole, %zu refused after their wait\n", whole, kCalls,
                 refused);
-    CHECK(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 5s));
+    CHECK(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, kPatience));
 }
 
 TEST_CASE("An answer that is larger than the budget is refused at once",
@@ -285,22 +297,16 @@ TEST_CASE("An answer that is larger than the budget is refused at once",
     sorted.set_sort_target(etcdserverpb::RangeRequest::VALUE);
     sorted.set_sort_order(etcdserverpb::RangeRequest::DESCEND);
     H2Client client(cluster.endpoint());
-    const auto begin = Clock::now();
     const std::vector<wire::StreamId> streams{
         client.call(kRange, all_of_it().SerializeAsString()),
         client.call(kRange, sorted.SerializeAsString()),
         client.call(kTxn, txn.SerializeAsString()),
     };
-    client.read_until_ended(streams.size());
-    for (const auto stream : streams) {
-        const auto& status = client.answers().at(stream).status;
-        REQUIRE(status.has_value());
-        CHECK(status->code == wire::GrpcCode::kResourceExhausted);
-        CHECK(status->message ==
-              "cairn: one answer may take 3670016 bytes of --experimental-response-budget-bytes, "
-              "this one needs more; ask for less at once");
-    }
-    CHECK(milliseconds_since(begin) < 4000);  // they did not wait for room
+    check_refused(
+        client, streams,
+        "cairn: one answer may take 3670016 bytes of "
+        "--experimental-response-budget-bytes, this one needs more; ask for less at once");
+    CHECK(cluster.value_of("cairn_response_waits_total") == 0);
     // The half of it fits.
     auto half = all_of_it();
     half.set_limit(25);
@@ -342,7 +348,7 @@ TEST_CASE("64 transactions that write and answer much cost no more than the budg
             most_held = std::max(most_held, cluster.value_of("cairn_response_bytes"));
             return cluster.value_of("cairn_response_refused_total") >= 60;
         },
-        20s));
+        kPatience));
     std::printf("at most %lld MiB more; held by answers and claims at most %llu MiB\n",
                 (static_cast<long long>(most) - static_cast<long long>(before)) /
                     static_cast<long long>(kMiB),
@@ -368,7 +374,7 @@ TEST_CASE("64 transactions that write and answer much cost no more than the budg
     REQUIRE(written->kvs.size() == 1);
     CHECK(written->kvs.front().version >= 1 + whole);
     CHECK(written->kvs.front().version <= 1 + whole + ended);
-    CHECK(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 10s));
+    CHECK(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, kPatience));
     read_one();
 }
 
@@ -385,15 +391,10 @@ TEST_CASE("A write whose answer is too long has no effect, and says so",
         client.call(kTxn, write_and_read_all("written").SerializeAsString()),
         client.call(kDelete, removal.SerializeAsString()),
     };
-    client.read_until_ended(streams.size());
-    for (const auto stream : streams) {
-        const auto& status = client.answers().at(stream).status;
-        REQUIRE(status.has_value());
-        CHECK(status->code == wire::GrpcCode::kResourceExhausted);
-        CHECK(status->message ==
-              "cairn: the answer of one write may have 3145728 bytes, three eighths of "
-              "--experimental-response-budget-bytes, this one needs more; ask for less at once");
-    }
+    check_refused(
+        client, streams,
+        "cairn: the answer of one write may have 3145728 bytes, three eighths of "
+        "--experimental-response-budget-bytes, this one needs more; ask for less at once");
     CHECK(cluster.client().get("written")->kvs.empty());
     CHECK(cluster.client().get("big/100049")->kvs.size() == 1);
     // What is shorter goes through, for all that the first claims were too little for it.
@@ -417,7 +418,8 @@ TEST_CASE("Clients that never read do not stop the writes of others, and are end
         greedy.push_back(std::make_unique<H2Client>(cluster.endpoint()));
         greedy.back()->call(kRange, all_of_it().SerializeAsString());
     }
-    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_refused_total") > 0; }, 10s));
+    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_refused_total") > 0; },
+                       kPatience));
     REQUIRE(cluster.value_of("cairn_response_bytes") > 8 * kMiB);
     // A compare-and-swap that reads on failure, its success, and a removal.
     etcdserverpb::TxnRequest swap;
@@ -430,7 +432,6 @@ TEST_CASE("Clients that never read do not stop the writes of others, and are end
     etcdserverpb::DeleteRangeRequest removal;
     removal.set_key("small");
     H2Client other(cluster.endpoint());
-    const auto begin = Clock::now();
     for (const auto& [method, request] :
          {std::pair(kTxn, swap.SerializeAsString()), std::pair(kTxn, swap.SerializeAsString()),
           std::pair(kDelete, removal.SerializeAsString())}) {
@@ -438,8 +439,7 @@ TEST_CASE("Clients that never read do not stop the writes of others, and are end
         other.read_until_ended(static_cast<std::size_t>(stream + 1) / 2);
         CHECK(other.answers().at(stream).status->is_ok());
     }
-    CHECK(milliseconds_since(begin) < 2000);
-    CHECK(cluster.value_of("cairn_response_stalled_total") == 0);
+    CHECK(cluster.value_of("cairn_response_stalled_total") == 0);  // nobody was ended for them
     // Somebody else wants a long answer until those that take nothing are ended.
     CHECK(wait_until(
         [&] {
@@ -448,7 +448,7 @@ TEST_CASE("Clients that never read do not stop the writes of others, and are end
             late.read_until_ended(1);
             return late.answers().at(stream).status->is_ok();
         },
-        25s));
+        kPatience));
     CHECK(cluster.value_of("cairn_response_stalled_total") >= 1);
     CHECK(cluster.nodes().log_of(0).find("do not take their answers") != std::string::npos);
     // The others have their answers.
@@ -465,12 +465,12 @@ TEST_CASE("What waits behind an answer goes on when that is reset", "[process][r
     cluster.fill(80, kValueBytes);
     H2Client client(cluster.endpoint());
     const auto unread = client.call(kRange, all_of_it().SerializeAsString());
-    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") > 0; }, 10s));
+    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") > 0; }, kPatience));
     std::this_thread::sleep_for(200ms);
     // Held: more than 4 MiB are to be sent before.
     etcdserverpb::RangeRequest small;
     small.set_key("big/100000");
-    const auto behind = client.call(kRange, small.SerializeAsString(), 5'000'000'000);
+    const auto behind = client.call(kRange, small.SerializeAsString(), 60'000'000'000);
     std::this_thread::sleep_for(200ms);
     client.reset(unread);
     client.read_until_ended(1);
@@ -481,30 +481,29 @@ TEST_CASE("What waits behind an answer goes on when that is reset", "[process][r
 TEST_CASE("A client that leaves ends its scan", "[process][response_budget]") {
     Cluster cluster(1);
     cluster.fill(200, kValueBytes);
-    const auto scans_of = [](const std::string& method, const std::string& request) {
-        return std::pair(method, request);
-    };
     etcdserverpb::HashKVRequest hash;
-    const auto [method, request] = GENERATE_COPY(scans_of(kRange, all_of_it().SerializeAsString()),
-                                                 scans_of(kHashKv, hash.SerializeAsString()));
-    // Two threads scan without a pause, so whoever leaves does it in the middle, nearly always.
+    const auto [method, request] =
+        GENERATE_COPY(std::pair(std::string(kRange), all_of_it().SerializeAsString()),
+                      std::pair(std::string(kHashKv), hash.SerializeAsString()));
+    const bool resets = GENERATE(true, false);
+    // A scan takes some milliseconds: in one of the rounds the client leaves in the middle. One
+    // that leaves very early may take its calls with it, unseen.
     std::uint64_t running = 0;
     for (int round = 0; round < 50 && running == 0; ++round) {
-        const std::uint64_t before = cancelled(cluster, "waiting") + cancelled(cluster, "running");
         {
             H2Client gone(cluster.endpoint());
+            std::vector<wire::StreamId> streams;
             for (int i = 0; i < 16; ++i) {
-                const auto stream = gone.call(method, request);
-                if (round % 2 == 0) {
-                    gone.reset(stream);
-                }
+                streams.push_back(gone.call(method, request));
+            }
+            std::this_thread::sleep_for(round % 10 * 2ms);
+            for (std::size_t i = 0; resets && i < streams.size(); ++i) {
+                gone.reset(streams[i]);
             }
         }
-        REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, 10s));
-        CHECK(wait_until(
-            [&] { return cancelled(cluster, "waiting") + cancelled(cluster, "running") > before; },
-            5s));
-        running = cancelled(cluster, "running");
+        REQUIRE(
+            wait_until([&] { return cluster.value_of("cairn_response_bytes") == 0; }, kPatience));
+        wait_until([&] { return (running = cancelled(cluster, "running")) > 0; }, 1s);
     }
     CHECK(running > 0);
     cluster.read_all_once();
@@ -518,7 +517,8 @@ TEST_CASE("What a client leaves unread goes at once, not when its scans would ha
     part.set_limit(30);
     auto gone = std::make_unique<H2Client>(cluster.endpoint());
     gone->call(kRange, part.SerializeAsString());
-    REQUIRE(wait_until([&] { return cluster.value_of("cairn_response_bytes") > 2 * kMiB; }, 10s));
+    REQUIRE(
+        wait_until([&] { return cluster.value_of("cairn_response_bytes") > 2 * kMiB; }, kPatience));
     std::vector<std::unique_ptr<H2Client>> busy;
     for (int i = 0; i < 64; ++i) {
         if (i % 16 == 0) {
@@ -541,7 +541,7 @@ TEST_CASE("What a client leaves unread goes at once, not when its scans would ha
     for (auto& client : busy) {
         client->read_until_ended(16);
     }
-    CHECK(wait_until([&] { return cancelled(cluster, "waiting") == 1; }, 5s));
+    CHECK(wait_until([&] { return cancelled(cluster, "waiting") == 1; }, kPatience));
 }
 
 TEST_CASE("A leader whose followers are stopped refuses what it cannot commit",
@@ -592,7 +592,8 @@ TEST_CASE("A leader whose followers are stopped refuses what it cannot commit",
     std::printf("%zu of %zu puts refused\n", refused, kClients * kPuts);
     CHECK(refused > 0);
     CHECK(refused < kClients * kPuts);
-    CHECK(wait_until([&] { return cluster.client().put("after", "value").has_value(); }, 20s));
+    CHECK(
+        wait_until([&] { return cluster.client().put("after", "value").has_value(); }, kPatience));
 }
 
 }  // namespace cairn::process

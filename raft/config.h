@@ -44,6 +44,12 @@ struct Config {
     // snapshot that travels longer than the log lasts would be followed by another, without end.
     std::uint64_t catch_up_bytes_max = 512U * 1024U * 1024U;
 
+    // Leader lease for reads (§6.4.1). Not 0: a member that answers a heartbeat votes for nobody
+    // else for so many nanoseconds of its clock, and a leader with a quorum of such answers grants
+    // reads for nine tenths of it by its own clock, without asking. Holds as long as no member's
+    // clock gains more than a tenth on another's in that time. Needs an Input::ClockRead each turn.
+    std::uint64_t lease_promise_ns = 0;
+
     std::uint64_t seed = 0;  // for election jitter; differs between members
 
     [[nodiscard]] Result<void> validate() const;

@@ -11,6 +11,7 @@
 #include "raft/config.h"
 #include "raft/forward_window.h"
 #include "raft/input.h"
+#include "raft/lease.h"
 #include "raft/log.h"
 #include "raft/raft.h"
 #include "raft/read_queue.h"
@@ -37,6 +38,7 @@ class Core {
     [[nodiscard]] const Log& log() const { return log_; }
     [[nodiscard]] const Tracker& tracker() const { return tracker_; }
     [[nodiscard]] const Writes& writes() const { return writes_; }
+    [[nodiscard]] const Lease& lease() const { return lease_; }
     [[nodiscard]] bool installing() const { return installing_; }
     [[nodiscard]] bool is_electable() const;
     [[nodiscard]] bool conf_settled() const;
@@ -83,6 +85,7 @@ class Core {
     Verdict gate_higher_term(const Message& message);
     Verdict gate_lower_term(Message& message);
     [[nodiscard]] bool in_lease(const Message& message) const;
+    [[nodiscard]] bool may_depose(const Message& message) const;
     void ignore(const Message& message);
 
     // election.cc
@@ -162,7 +165,7 @@ class Core {
     void refuse_read_index_request(Message& message);
     void on_read_index_reply(Message& message);
     void flush_reads();
-    void grant_confirmed_reads();
+    void grant_reads(std::uint64_t confirmed);
     void grant_read(const PendingRead& read);
     void refuse_pending_reads();
 
@@ -196,6 +199,7 @@ class Core {
     std::optional<Transfer> transfer_;
     Log log_;
     Writes writes_;
+    Lease lease_;
     Tracker tracker_;
     ReadQueue reads_;
     ForwardWindow window_;

@@ -84,7 +84,8 @@ struct BodyText {
                            m.floor.value);
     }
     std::string operator()(const HeartbeatReply& m) const {
-        return fmt::format("round={}", m.read_round);
+        return fmt::format("round={}{}", m.read_round,
+                           m.promise_ns > 0 ? fmt::format(" promise={}", m.promise_ns) : "");
     }
     std::string operator()(const TimeoutNow&) const { return ""; }
     std::string operator()(const ForwardProposals& m) const {
@@ -115,6 +116,9 @@ struct BodyText {
 
 struct InputText {
     std::string operator()(const Tick&) const { return "Tick"; }
+    std::string operator()(const ClockRead& i) const {
+        return fmt::format("ClockRead {}", i.now_ns);
+    }
     std::string operator()(const Receive& i) const { return "Receive " + describe(i.message); }
     std::string operator()(const Propose& i) const {
         return "Propose " + describe(i.id) + "=" + proposal_text(i.kind, i.payload);

@@ -83,17 +83,24 @@ void Core::on_receive(Message& message) {
     (this->*handler)(message);
 }
 
-// Dissertation §4.2.3: who hears from a leader helps nobody to depose it, unless the leader itself
-// asked for that. A request from the leader shows that it has stopped leading.
-bool Core::in_lease(const Message& message) const {
+// The leader itself asked for this election, or a request of its own shows that it has stopped
+// leading.
+bool Core::may_depose(const Message& message) const {
     const auto* vote = std::get_if<Vote>(&message.body);
+    const bool asked_for =
+        vote != nullptr && vote->transfer && !CAIRN_MUTANT(transfer_stopped_by_lease);
+    return asked_for || (at_.leader == message.from && !CAIRN_MUTANT(former_leader_refused));
+}
+
+// Dissertation §4.2.3: who hears from a leader helps nobody to depose it.
+bool Core::in_lease(const Message& message) const {
     if (CAIRN_MUTANT(anybody_deposes_the_leader)) {
         return false;
     }
-    return config_.check_quorum && (at_.leader || CAIRN_MUTANT(fresh_member_refuses)) &&
-           (at_.leader != message.from || CAIRN_MUTANT(former_leader_refused)) &&
-           at_.election_elapsed < config_.election_ticks &&
-           !(vote != nullptr && vote->transfer && !CAIRN_MUTANT(transfer_stopped_by_lease));
+    const bool hears_leader = config_.check_quorum &&
+                              (at_.leader || CAIRN_MUTANT(fresh_member_refuses)) &&
+                              at_.election_elapsed < config_.election_ticks;
+    return (hears_leader || lease_.holds_vote()) && !may_depose(message);
 }
 
 Core::Verdict Core::gate_higher_term(const Message& message) {
@@ -109,6 +116,9 @@ Core::Verdict Core::gate_higher_term(const Message& message) {
         case MessageKind::kVote:
             if (in_lease(message)) {
                 return Verdict::kIgnore;
+            }
+            if (may_depose(message)) {
+                lease_.release();
             }
             break;
         case MessageKind::kAppend:

@@ -68,7 +68,8 @@ bool Core::may_campaign() const {
 }
 
 void Core::hup() {
-    if (!may_campaign()) {
+    const bool promised = lease_.holds_vote() && !tracker_.self_decides();
+    if (!may_campaign() || promised) {
         // It may not stand itself, but it must not stand up for a dead leader either (in_lease).
         set_leader({});
         trace(TraceKind::kIgnored, kNotAMessage);
@@ -164,7 +165,9 @@ void Core::on_pre_vote_reply(Message& message) {
 }
 
 void Core::on_vote(Message& message) {
-    const bool granted = may_vote_for(message.from) &&
+    // A promise outlives the term it was given in: that may have come without a vote.
+    const bool promised = lease_.holds_vote() && !may_depose(message);
+    const bool granted = !promised && may_vote_for(message.from) &&
                          is_up_to_date(std::get<Vote>(message.body).last) &&
                          !(CAIRN_MUTANT(learner_refuses_to_vote) && !tracker_.is_voter(config_.id));
     if (granted) {
@@ -208,6 +211,7 @@ void Core::become_leader() {
                                                             : log_.marks().stable);
     }
     reads_.reset();
+    lease_.begin_term();
     window_.reset();
     trace(TraceKind::kBecame, static_cast<std::uint16_t>(at_.role), config_.id);
     // Raft paper §8: an entry of its own term tells it what is committed.

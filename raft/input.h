@@ -16,6 +16,12 @@ namespace cairn::raft {
 // One tick of the replica's clock has passed (Config counts in ticks).
 struct Tick {};
 
+// A clock of this machine that never goes back and goes on while it sleeps, read after everything
+// else of this turn came in. Only with Config::lease_promise_ns.
+struct ClockRead {
+    std::uint64_t now_ns{};
+};
+
 // A message from another member. `message.to` is this member.
 struct Receive {
     Message message;
@@ -84,7 +90,7 @@ struct SnapshotInstalled {
 struct Campaign {};
 
 using Input =
-    std::variant<Tick, Receive, Propose, ReadIndex, Persisted, Applied, Compact, PeerUnreachable,
-                 TransferLeader, SnapshotSent, SnapshotInstalled, Campaign>;
+    std::variant<Tick, ClockRead, Receive, Propose, ReadIndex, Persisted, Applied, Compact,
+                 PeerUnreachable, TransferLeader, SnapshotSent, SnapshotInstalled, Campaign>;
 
 }  // namespace cairn::raft

@@ -34,6 +34,7 @@ void Core::after_conf_change() {
         return;
     }
     leading_.appends_due = true;
+    lease_.reset();
     if (Progress* own = tracker_.find(config_.id)) {
         own->set_own_match(log_.marks().stable);
     }

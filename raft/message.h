@@ -74,6 +74,7 @@ struct Heartbeat {
 
 struct HeartbeatReply {
     std::uint64_t read_round{};  // echoed: confirms leadership for all rounds up to it
+    std::uint64_t promise_ns{};  // Config::lease_promise_ns of who answers
     bool operator==(const HeartbeatReply&) const = default;
 };
 

@@ -11,6 +11,7 @@ void Progress::reset(Index last) {
     match_ = Index{};
     told_commit_ = Index{};
     read_round_ = 0;
+    promised_round_ = 0;
     catching_up_ = false;
     // A new leader has not heard of anybody yet; it gives everybody one span of check-quorum.
     heard_ever_ = false;
@@ -132,6 +133,8 @@ void Progress::nudge() {
 }
 
 void Progress::confirmed(std::uint64_t round) { read_round_ = std::max(read_round_, round); }
+
+void Progress::promised(std::uint64_t round) { promised_round_ = std::max(promised_round_, round); }
 
 bool Progress::wants_append(Index last, Index commit) const {
     if (state_ == ProgressState::kSnapshot) {

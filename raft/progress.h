@@ -43,6 +43,7 @@ class Progress {
         return heard_ever_ && silent_ticks_ < ticks;
     }
     [[nodiscard]] std::uint64_t read_round() const { return read_round_; }
+    [[nodiscard]] std::uint64_t promised_round() const { return promised_round_; }
 
     // A new term of leadership begins; the log ends at `last`.
     void reset(Index last);
@@ -79,6 +80,8 @@ class Progress {
     [[nodiscard]] bool take_nudge() { return std::exchange(nudge_allowed_, false); }
     // A HeartbeatReply carried `round`.
     void confirmed(std::uint64_t round);
+    // And a promise not to vote.
+    void promised(std::uint64_t round);
 
     // Whether an Append should leave now, for a log ending at `last` committed up to `commit`.
     [[nodiscard]] bool wants_append(Index last, Index commit) const;
@@ -104,6 +107,7 @@ class Progress {
     bool heard_ever_ = false;
     std::uint32_t silent_ticks_ = 0;
     std::uint64_t read_round_ = 0;  // the newest round it has confirmed in this term
+    std::uint64_t promised_round_ = 0;
     Inflights inflights_;
 };
 

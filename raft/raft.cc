@@ -35,6 +35,7 @@ Core::Core(const Config& config, Log log, const HardState& hard_state)
       prng_(Prng(config.seed).split("election")),
       log_(std::move(log)),
       writes_(hard_state),
+      lease_(config),
       tracker_(config.id, {.inflight_count_max = config.inflight_count_max,
                            .inflight_bytes_max = config.inflight_bytes_max}) {
     at_.term = hard_state.term;
@@ -49,6 +50,7 @@ Core::Core(const Config& config, Log log, const HardState& hard_state)
 void Core::step(Input&& input) {
     std::visit(Overload{
                    [&](Tick&) { on_tick(); },
+                   [&](ClockRead& clock) { lease_.set_clock(clock.now_ns); },
                    [&](Receive& receive) { on_receive(receive.message); },
                    [&](Propose& propose) { on_propose(propose); },
                    [&](ReadIndex& read) { on_read_index(read); },
@@ -140,6 +142,7 @@ Index Raft::last_index() const { return core_->log().last(); }
 Index Raft::floor_index() const { return core_->log().floor().last.index; }
 const ConfState& Raft::conf() const { return core_->log().conf(); }
 Index Raft::conf_index() const { return core_->log().conf_index(); }
+std::uint64_t Raft::lease_reads() const { return core_->lease().reads(); }
 bool Raft::conf_settled() const { return core_->conf_settled(); }
 bool Raft::takes_conf_change() const {
     return core_->role() == Role::kLeader && core_->takes_conf_change();

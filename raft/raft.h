@@ -79,6 +79,8 @@ class Raft {
     // The newest configuration in the log, committed or not, and the index of its entry.
     [[nodiscard]] const ConfState& conf() const;
     [[nodiscard]] Index conf_index() const;
+    // Reads granted by the lease alone, since the start.
+    [[nodiscard]] std::uint64_t lease_reads() const;
     // It is committed, and not joint: nothing of it is under way.
     [[nodiscard]] bool conf_settled() const;
     // As leader, and no change of the configuration is under way: the next would be taken.

@@ -28,12 +28,15 @@ class ReadQueue {
     // False when the queue is full.
     bool add(NodeId from, std::uint64_t request);
 
-    [[nodiscard]] bool has_unassigned() const { return assigned_ < reads_.size(); }
+    [[nodiscard]] bool has_unassigned() const { return unassigned() > 0; }
+    [[nodiscard]] std::size_t unassigned() const { return reads_.size() - assigned_; }
     [[nodiscard]] bool empty() const { return reads_.empty(); }
     [[nodiscard]] std::size_t size() const { return reads_.size(); }
     // The newest round begun in this term.
     [[nodiscard]] std::uint64_t round() const { return round_; }
 
+    // A new round that no read waits for: it confirms those before it.
+    std::uint64_t next_round() { return ++round_; }
     // Puts all reads that wait for a round into a new one, at `commit`.
     void begin_round(Index commit);
     // Moves out the reads of all rounds up to `round`, in the order they came.

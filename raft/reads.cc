@@ -6,6 +6,7 @@ namespace cairn::raft {
 
 void Core::on_read_index(const ReadIndex& read) {
     if (at_.role == Role::kLeader) {
+        lease_.read_came();
         if (!reads_.add({}, read.request)) {
             out_.reads_refused.push_back(
                 {.request = read.request, .reason = Errc::kTooManyRequests});
@@ -19,6 +20,7 @@ void Core::on_read_index(const ReadIndex& read) {
 
 void Core::on_read_index_request(Message& message) {
     const auto& request = std::get<ReadIndexRequest>(message.body);
+    lease_.read_came();
     if (!reads_.add(message.from, request.request)) {
         refuse_read_index_request(message);
     }
@@ -44,28 +46,31 @@ bool Core::committed_in_own_term() const {
 }
 
 // All reads of this turn share one round, begun after they came in: an answer to it proves that
-// this member still led then. Alone, a leader needs nobody's answer.
+// this member still led then. Alone, a leader needs nobody's answer; nor while a quorum, itself
+// among them, has promised to elect nobody: one that leaves is not, and who is left may elect
+// itself.
 void Core::flush_reads() {
     if (!reads_.has_unassigned() || !committed_in_own_term()) {
         return;
     }
+    const std::size_t fresh = reads_.unassigned();
     reads_.begin_round(CAIRN_MUTANT(read_at_applied_index) ? log_.marks().applied
                                                            : log_.marks().commit);
     if (tracker_.self_decides() || CAIRN_MUTANT(read_without_quorum)) {
-        grant_confirmed_reads();
+        grant_reads(reads_.round());
+    } else if (lease_.is_held() && tracker_.is_voter(config_.id)) {
+        lease_.granted(fresh);
+        grant_reads(reads_.round());
     } else {
         leading_.heartbeat_due = true;
     }
 }
 
-void Core::grant_confirmed_reads() {
+void Core::grant_reads(std::uint64_t confirmed) {
     if (reads_.empty()) {
         return;
     }
-    reads_.take_confirmed(CAIRN_MUTANT(read_without_quorum)
-                              ? reads_.round()
-                              : tracker_.confirmed_round(reads_.round()),
-                          scratch_.reads);
+    reads_.take_confirmed(confirmed, scratch_.reads);
     for (const PendingRead& read : scratch_.reads) {
         grant_read(read);
     }

@@ -126,7 +126,9 @@ void Core::on_heartbeat(Message& message) {
     }
     compaction_.cluster_floor = std::max(compaction_.cluster_floor, heartbeat.floor);
     maybe_compact();
-    send(message.from, HeartbeatReply{.read_round = heartbeat.read_round});
+    lease_.promise();
+    send(message.from,
+         HeartbeatReply{.read_round = heartbeat.read_round, .promise_ns = lease_.promise_ns()});
 }
 
 void Core::on_heartbeat_as_candidate(Message& message) {
@@ -177,6 +179,10 @@ void Core::on_heartbeat_reply(Message& message) {
     progress->heard();
     progress->confirmed(CAIRN_MUTANT(old_answer_confirms_reads) ? reads_.round()
                                                                 : reply.read_round);
+    if (lease_.suffices(reply.promise_ns)) {
+        progress->promised(reply.read_round);
+        lease_.confirmed(tracker_.promised_round(reads_.round()));
+    }
     if (progress->match() < log_.last() && !CAIRN_MUTANT(lost_append_never_noticed) &&
         progress->take_nudge()) {
         // Appends or their answers may have been lost: an Append, even empty, finds out (row 44).
@@ -185,7 +191,8 @@ void Core::on_heartbeat_reply(Message& message) {
         leading_.appends_due = true;
     }
     maybe_ask_transferee(*progress);
-    grant_confirmed_reads();
+    grant_reads(CAIRN_MUTANT(read_without_quorum) ? reads_.round()
+                                                  : tracker_.confirmed_round(reads_.round()));
 }
 
 // Raft paper §5.4.2 and figure 8: only an entry of the leader's own term is committed by counting;
@@ -222,6 +229,10 @@ void Core::flush_heartbeats() {
         return;
     }
     leading_.heartbeat_due = false;
+    if (lease_.enabled()) {
+        // An answer tells only that the question had been asked: so each has a number of its own.
+        lease_.asked(reads_.next_round());
+    }
     for (const Progress& progress : tracker_.all()) {
         if (progress.id() != config_.id) {
             send(progress.id(), Heartbeat{.commit = std::min(progress.match(), log_.marks().commit),

@@ -116,6 +116,12 @@ std::uint64_t Tracker::confirmed_round(std::uint64_t own) const {
     });
 }
 
+std::uint64_t Tracker::promised_round(std::uint64_t own) const {
+    return agreed([&](const Progress& progress) {
+        return progress.id() == self_ ? own : progress.promised_round();
+    });
+}
+
 Index Tracker::least_match() const {
     Index least{members_.empty() ? 0 : std::numeric_limits<std::uint64_t>::max()};
     for (const Progress& progress : members_) {

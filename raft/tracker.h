@@ -38,6 +38,8 @@ class Tracker {
     [[nodiscard]] Index committed() const;
     // The largest read round that every needed majority has confirmed; `own` is this member's.
     [[nodiscard]] std::uint64_t confirmed_round(std::uint64_t own) const;
+    // The same of those that promised not to vote for another (Lease).
+    [[nodiscard]] std::uint64_t promised_round(std::uint64_t own) const;
     // What all members, learners included, have durably.
     [[nodiscard]] Index least_match() const;
     // Whether a quorum was heard of less than `ticks` ago, or the term is younger.

@@ -52,6 +52,7 @@ void Core::on_transfer_leader(NodeId to) {
 // may be lost.
 void Core::maybe_ask_transferee(const Progress& progress) {
     if (transfer_ && transfer_->to == progress.id() && progress.match() == log_.last()) {
+        lease_.give_up();
         send(progress.id(), TimeoutNow{});
     }
 }

@@ -232,6 +232,7 @@ Result<void> read_times(const FlagValues& flags, ServerConfig& config) {
     config.heartbeat_interval = std::chrono::milliseconds(heartbeat);
     config.election_timeout = std::chrono::milliseconds(election);
     config.pre_vote = flags.boolean("pre-vote");
+    config.lease_reads = flags.boolean("experimental-lease-reads");
     return ok();
 }
 

@@ -66,6 +66,7 @@ struct ServerConfig {
     std::uint64_t max_learners = 1;
     bool force_new_cluster = false;
     bool pre_vote = true;
+    bool lease_reads = false;
 
     std::uint64_t max_request_bytes = 0;                  // in [1, kMaxRequestBytesMax]
     std::uint64_t max_txn_ops = 0;                        // at least 1

@@ -41,6 +41,9 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {"experimental-response-budget-bytes", kUint, kSupported, kMember, "268435456",
      "Most memory for answers that clients have not read yet, in bytes; reads beyond it wait or "
      "get ResourceExhausted. cairn's own."},
+    {"experimental-lease-reads", kBool, kSupported, kMember, "false",
+     "Linearizable reads without a round of messages while a quorum has promised to elect nobody. "
+     "Right only as long as no member's clock gains more than a tenth on another's. cairn's own."},
     {"experimental-log-bytes-max", kUint, kSupported, kMember, "134217728",
      "Most bytes of the log that are kept, in memory and on disk, for members that lack them; one "
      "that lacks more gets a snapshot. cairn's own."},

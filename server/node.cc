@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <ctime>
 #include <optional>
 #include <random>
 #include <utility>
@@ -42,6 +43,14 @@ constexpr auto kDrainPoll = 10ms;
 std::uint64_t draw_boot() {
     std::random_device source;
     return (std::uint64_t{source()} << 32U) | source();
+}
+
+// It goes on while the machine sleeps, as a lease has to.
+std::uint64_t boot_clock_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 std::string hex(std::uint64_t id) { return fmt::format("{:x}", id); }
@@ -185,6 +194,7 @@ net::DriverPorts Node::Impl::driver_ports() {
             [this](const std::shared_ptr<const PeerSet>& peers) { on_peers(peers); },
             [this](const Error& error) { on_halt(error); },
             [](const std::vector<TraceEvent>& events) { log_trace(events); },
+            config_.lease_reads ? std::function(boot_clock_ns) : nullptr,
             [this](const Effects& effects, const NodeView& view) {
                 snapshots_->on_turn(effects, view);
             }};

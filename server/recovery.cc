@@ -172,6 +172,9 @@ ReplicaConfig replica_config(const ServerConfig& config, NodeId self, std::uint6
     replica.raft.id = self;
     replica.raft.election_ticks = config.election_ticks();
     replica.raft.pre_vote = config.pre_vote;
+    // Less than the shortest time after which a member stands: a promise must not send it back.
+    replica.raft.lease_promise_ns =
+        config.lease_reads ? (config.election_ticks() - 1) * tick_ms * 1'000'000 : 0;
     replica.raft.seed = boot;
     replica.raft.log_bytes_max = config.log_bytes_max;
     replica.boot = boot;

@@ -108,6 +108,9 @@ void add_node(Page& page, const ScrapeFacts& facts) {
                  node.proposals_failed);
     page.counter("etcd_server_read_indexes_failed_total",
                  "The total number of failed read indexes seen.", node.read_indexes_failed);
+    page.counter("cairn_lease_reads_total",
+                 "Batches of linearizable reads that the leader's lease let through at once.",
+                 node.lease_reads);
     page.gauge("cairn_raft_term", "The current raft term.", as_double(node.term.value));
     page.gauge("cairn_raft_last_index", "The last index of the raft log.",
                as_double(node.last.value));

@@ -162,6 +162,9 @@ void ReplicaDriver::turn() {
     if (halted_) {
         return;
     }
+    if (ports_.clock_ns) {
+        replica_->step(ClockRead{ports_.clock_ns()});
+    }
     replica_->take_effects(effects_);
     carry_out();
 }

@@ -34,6 +34,8 @@ struct DriverPorts {
     std::function<void(const std::shared_ptr<const PeerSet>&)> peers;  // they have changed
     std::function<void(const Error&)> halt;                            // called once
     std::function<void(const std::vector<TraceEvent>&)> trace;
+    // Read at the end of each turn's events, for raft::ClockRead; empty: nobody needs it.
+    std::function<std::uint64_t()> clock_ns;
     // At the end of each turn, for what it says of snapshots.
     std::function<void(const Effects&, const NodeView&)> snapshots;
 };

@@ -103,6 +103,7 @@ struct BodyEncoder {
     }
     void operator()(const raft::HeartbeatReply& body) const {
         out.mutable_heartbeat_reply()->set_read_round(body.read_round);
+        out.mutable_heartbeat_reply()->set_promise_ns(body.promise_ns);
     }
     void operator()(const raft::TimeoutNow&) const { out.mutable_timeout_now(); }
     void operator()(const raft::ForwardProposals& body) const {
@@ -232,7 +233,8 @@ Result<raft::MessageBody> decode_body(const pb::Message& in) {
                 Index{heartbeat.commit()}, heartbeat.read_round(), Index{heartbeat.floor()}}};
         }
         case pb::Message::kHeartbeatReply:
-            return raft::MessageBody{raft::HeartbeatReply{in.heartbeat_reply().read_round()}};
+            return raft::MessageBody{raft::HeartbeatReply{in.heartbeat_reply().read_round(),
+                                                          in.heartbeat_reply().promise_ns()}};
         case pb::Message::kTimeoutNow: return raft::MessageBody{raft::TimeoutNow{}};
         case pb::Message::kForwardProposals: return decode_forward(in.forward_proposals());
         case pb::Message::kForwardRefused: return decode_refused(in.forward_refused());

@@ -20,6 +20,11 @@ namespace cairn::server {
 // One tick of time (raft::Config counts in ticks; so do the replica's timeouts).
 struct Tick {};
 
+// See raft::ClockRead.
+struct ClockRead {
+    std::uint64_t now_ns{};
+};
+
 // A message from a peer. `message.to` is this member. An InstallSnapshot is stepped when its files
 // are whole and durable here; the Effects say later whether to `install` them or, taken next, that
 // they are of no use.
@@ -98,8 +103,8 @@ struct SnapshotInstalled {
 // Refuse new calls from now on; those in flight run to their end.
 struct Shutdown {};
 
-using Event = std::variant<Tick, Receive, Submit, SubmitRead, Cancel, LogPersisted, StorageFailed,
-                           StateApplied, StateFlushed, GarbageCollected, PeerLost, TransferLeader,
-                           SnapshotSent, SnapshotInstalled, Shutdown>;
+using Event = std::variant<Tick, ClockRead, Receive, Submit, SubmitRead, Cancel, LogPersisted,
+                           StorageFailed, StateApplied, StateFlushed, GarbageCollected, PeerLost,
+                           TransferLeader, SnapshotSent, SnapshotInstalled, Shutdown>;
 
 }  // namespace cairn::server

@@ -10,6 +10,7 @@ struct Describe {
     TraceEvent& out;
 
     void operator()(const Tick& /*event*/) const {}
+    void operator()(const ClockRead& /*event*/) const {}
     void operator()(const Receive& event) const {
         out.detail = static_cast<std::uint16_t>(event.message.kind());
         out.peer = event.message.from;

@@ -32,6 +32,7 @@ class Replica::Impl {
 
   private:
     void on(Tick event);
+    void on(ClockRead event);
     void on(Receive event);
     void on(Submit event);
     void on(SubmitRead event);
@@ -66,6 +67,7 @@ class Replica::Impl {
     Membership membership_;
     FlightRecorder recorder_;
     NodeView view_;
+    std::optional<raft::ClockRead> clock_;          // of this turn
     bool snapshot_handed_ = false;                  // to the core, which has not said yet
     std::optional<raft::SnapshotMeta> installing_;  // to be begun when no apply is in flight
     std::optional<Error> failure_;                  // set: the member is halted
@@ -101,7 +103,9 @@ void Replica::Impl::step(Event event) {
     if (failure_) {
         return;
     }
-    recorder_.record(event, calls_.now_ticks());
+    if (!std::holds_alternative<ClockRead>(event)) {
+        recorder_.record(event, calls_.now_ticks());
+    }
     std::visit([this](auto& alternative) { on(std::move(alternative)); }, event);
 }
 
@@ -114,6 +118,8 @@ void Replica::Impl::on(Tick /*event*/) {
     });
     reads_.on_tick();
 }
+
+void Replica::Impl::on(ClockRead event) { clock_ = raft::ClockRead{event.now_ns}; }
 
 void Replica::Impl::on(Receive event) {
     contact_.heard(event.message.from, calls_.now_ticks());
@@ -205,6 +211,9 @@ void Replica::Impl::take_effects(Effects& out) {
     proposals_.propose_queued(raft_);
     judge_changes();
     reads_.maybe_ask(raft_);
+    if (clock_) {
+        raft_.step(*std::exchange(clock_, std::nullopt));
+    }
     if (raft_.has_ready()) {
         raft_.take_ready(ready_);
         if (ready_.halt) {
@@ -344,6 +353,7 @@ void Replica::Impl::refresh_view(Effects& out) {
         .proposals_applied = apply_flow_.applied().value,
         .proposals_failed = proposals_.failed(),
         .read_indexes_failed = reads_.failed(),
+        .lease_reads = raft_.lease_reads(),
     };
     out.view_changed = fresh != view_;
     view_ = fresh;

@@ -27,6 +27,7 @@ struct NodeView {
     std::uint64_t proposals_applied{};
     std::uint64_t proposals_failed{};
     std::uint64_t read_indexes_failed{};
+    std::uint64_t lease_reads{};  // granted by the lease alone: batches of reads
 
     bool operator==(const NodeView&) const = default;
 };

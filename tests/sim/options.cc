@@ -136,7 +136,7 @@ LoadOptions draw_load(Prng prng) {
     return load;
 }
 
-raft::Config draw_raft(Prng prng) {
+raft::Config draw_raft(Prng prng, Time tick_us) {
     raft::Config config;
     config.election_ticks = static_cast<std::uint32_t>(prng.between(5, 12));
     config.heartbeat_ticks = static_cast<std::uint32_t>(prng.between(1, 2));
@@ -167,6 +167,10 @@ raft::Config draw_raft(Prng prng) {
     }
     if (prng.chance(1, 4)) {
         config.log_entries_max = prng.between(5, 500);
+    }
+    if (prng.chance(1, 3)) {
+        config.lease_promise_ns =
+            prng.between(1, 2 * std::uint64_t{config.election_ticks}) * tick_us * 1'000;
     }
     return config;
 }
@@ -200,7 +204,7 @@ Options Options::draw(std::uint64_t seed) {
     // One seed in ten is calm, and in one of ten the nemesis knows three kinds of fault.
     const std::uint64_t mood = prng.below(10);
     const bool quiet = mood == 0;
-    options.raft = draw_raft(root.split("raft"));
+    options.raft = draw_raft(root.split("raft"), options.tick_us);
     options.net = draw_net(root.split("net"), quiet);
     options.disk = draw_disk(root.split("disk"), quiet);
     options.load = draw_load(root.split("load"));
@@ -239,11 +243,11 @@ std::string Options::describe() const {
         read_retry_ticks, apply_bytes_max, sabotage_name(sabotage));
     out += fmt::format(
         "raft election {} heartbeat {} pre_vote {} check_quorum {} append_bytes {} inflight {}/{} "
-        "uncommitted {} apply_bytes {} apply_gap {} log {} entries {} catch_up {}\n",
+        "uncommitted {} apply_bytes {} apply_gap {} log {} entries {} catch_up {} lease_ns {}\n",
         raft.election_ticks, raft.heartbeat_ticks, raft.pre_vote, raft.check_quorum,
         raft.append_bytes_max, raft.inflight_count_max, raft.inflight_bytes_max,
         raft.uncommitted_bytes_max, raft.apply_bytes_max, raft.apply_gap_max, raft.log_bytes_max,
-        raft.log_entries_max, raft.catch_up_bytes_max);
+        raft.log_entries_max, raft.catch_up_bytes_max, raft.lease_promise_ns);
     out += fmt::format(
         "net delay {}+{} fifo {} drop {} dup {} tail {} report_loss {} ship {}\n"
         "disk write {}+{} apply {}+{} slow {} segment {} flush_ticks {} torn {} reads_new {} "

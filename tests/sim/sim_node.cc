@@ -32,6 +32,12 @@ SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients,
     if (world_.options.uneven_ticks) {
         tick_us_ += prng_.below(tick_us_ / 3);
     }
+    if (world_.options.raft.lease_promise_ns > 0) {
+        clock_permille_ = prng_.between(950, 1'050);  // no two of them further apart than a tenth
+        // Nor must all of them promise the same.
+        promise_ns_ = world_.options.raft.lease_promise_ns * prng_.between(500, 1'000) / 1'000;
+        clock_start_ns_ = prng_.below(std::uint64_t{1} << 50U);
+    }
     if (sabotaged(Sabotage::kSkipSync)) {
         sabotaged_files_ = std::make_unique<UnsyncedFs>(files_);
     }
@@ -158,6 +164,9 @@ void SimNode::on_collect() {
 // ---- effects
 
 void SimNode::turn() {
+    if (clock_permille_ > 0) {
+        replica_->step(server::ClockRead{clock_start_ns_ + world_.queue.now() * clock_permille_});
+    }
     replica_->take_effects(effects_);
     take_arrival();
     execute();

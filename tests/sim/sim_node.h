@@ -173,6 +173,10 @@ class SimNode {
     NodeClients& clients_;
     Prng prng_;
     Time tick_us_;
+    // The clock of leases: nothing but its rate is wrong; 0: nobody reads it.
+    std::uint64_t clock_permille_ = 0;
+    std::uint64_t clock_start_ns_ = 0;
+    std::uint64_t promise_ns_ = 0;
     DiskOptions disk_;
 
     storage::SimFs files_;

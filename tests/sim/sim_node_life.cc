@@ -163,6 +163,7 @@ void SimNode::start_replica(raft::Recovered recovered) {
         .apply_bytes_max = world_.options.apply_bytes_max};
     config.raft.id = id_;
     config.raft.seed = prng_.next();
+    config.raft.lease_promise_ns = promise_ns_;
     auto replica = server::Replica::restore(config, std::move(recovered), state_->applied_state());
     if (!replica) {
         return world_.verdict.fail(

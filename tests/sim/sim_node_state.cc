@@ -152,10 +152,10 @@ bool SimNode::idle() const {
 }
 
 std::string SimNode::last_events() const {
-    static constexpr std::array kNames = {"tick",     "receive",   "submit",         "submit-read",
-                                          "cancel",   "persisted", "storage-failed", "applied",
-                                          "flushed",  "collected", "peer-lost",      "transfer",
-                                          "snapshot", "installed", "shutdown"};
+    static constexpr std::array kNames = {"tick",        "clock",    "receive",   "submit",
+                                          "submit-read", "cancel",   "persisted", "storage-failed",
+                                          "applied",     "flushed",  "collected", "peer-lost",
+                                          "transfer",    "snapshot", "installed", "shutdown"};
     static_assert(kNames.size() == std::variant_size_v<server::Event>);
     constexpr std::size_t kShown = 24;
     std::string out = status_line() + "\n";

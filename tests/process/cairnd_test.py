@@ -186,8 +186,7 @@ class LoneNode(Base):
                 self.assertIn(b"too_many", got[-100:])
 
     def test_grpc_health(self) -> None:
-        if shutil.which("curl") is None:
-            self.skipTest("no curl")
+        self.assertIsNotNone(shutil.which("curl"), "scripts/setup installs it")
         done = subprocess.run(
             ["curl", "--silent", "--http2-prior-knowledge", "--include",
              "--header", "content-type: application/grpc", "--header", "te: trailers",

@@ -14,6 +14,7 @@
 #include <google/protobuf/stubs/logging.h>
 
 #include "base/assert.h"
+#include "raft/conf_change.h"
 #include "server/api/dispatcher.h"
 #include "server/api/read_answer.h"
 #include "storage/command.h"
@@ -42,6 +43,10 @@ class Member {
         machine_ = std::move(opened).value();
         node_.member = node_.leader = kIdentity.member;
         node_.term = kTerm;
+        command::MemberInfo self;
+        self.set_id(kIdentity.member.value);
+        change_members(raft::ConfChangeKind::kBootstrapVoter,
+                       Bytes::copy_of(self.SerializeAsString()));
     }
 
     void serve(wire::MethodId method, std::string_view request) {
@@ -64,15 +69,15 @@ class Member {
         CAIRN_ASSERT(propose.request.size() < kLimits.request_bytes_max);
         storage::Command command;
         command.kind = propose.kind;
-        command.id = {kIdentity.member, kBoot, ++sequence_};
+        command.id = {kIdentity.member, kBoot, applied_ + 1};
         command.request = propose.request;
-        raft::Entry entry;
-        entry.id = {kTerm, Index{sequence_}};
-        entry.kind = raft::EntryKind::kCommand;
-        entry.payload = storage::encode_command(command);
-        const auto output = machine_->apply({&entry, 1});
-        CAIRN_ASSERT(output.has_value() && output.value().results.size() == 1);
-        const storage::ApplyResult& result = output.value().results.front();
+        Bytes payload = storage::encode_command(command);
+        // Which change it is to the core makes no difference to the state machine.
+        const auto output = storage::is_member_change(propose.kind)
+                                ? change_members(raft::ConfChangeKind::kUpdate, std::move(payload))
+                                : apply(raft::EntryKind::kCommand, std::move(payload));
+        CAIRN_ASSERT(output.results.size() == 1);
+        const storage::ApplyResult& result = output.results.front();
         CAIRN_ASSERT(result.id == command.id);
         // The API has parsed it, so that the state machine must be able to.
         CAIRN_ASSERT(result.error != Errc::kMalformedRequest);
@@ -90,11 +95,29 @@ class Member {
         CAIRN_ASSERT(dispatcher_.format(reply, machine_->view()->revision(), kTerm).status.is_ok());
     }
 
+    static void carry_out(const MoveLeader& move) { CAIRN_ASSERT(move.to); }
+
+    storage::ApplyOutput apply(raft::EntryKind kind, Bytes payload) {
+        raft::Entry entry;
+        entry.id = {kTerm, Index{++applied_}};
+        entry.kind = kind;
+        entry.payload = std::move(payload);
+        auto output = machine_->apply({&entry, 1});
+        CAIRN_ASSERT(output.has_value());
+        return std::move(output).value();
+    }
+
+    storage::ApplyOutput change_members(raft::ConfChangeKind kind, Bytes context) {
+        return apply(raft::EntryKind::kConfig,
+                     raft::encode_conf_change(
+                         {.kind = kind, .node = kIdentity.member, .context = std::move(context)}));
+    }
+
     const Dispatcher dispatcher_{kIdentity, kLimits};
     NodeView node_;
     std::shared_ptr<storage::MemEngine> engine_ = std::make_shared<storage::MemEngine>();
     std::unique_ptr<storage::StateMachine> machine_;
-    std::uint64_t sequence_ = 0;
+    std::uint64_t applied_ = 0;
 };
 
 }  // namespace

@@ -54,7 +54,6 @@ std::vector<NamedBody> one_of_each() {
         {"append-reply", raft::AppendReply{true, Index{44}, Index{43}, last}},
         {"heartbeat", raft::Heartbeat{Index{40}, 3, Index{12}}},
         {"heartbeat-reply", raft::HeartbeatReply{3, 0}},
-        {"heartbeat-promise", raft::HeartbeatReply{3, 1}},
         {"timeout-now", raft::TimeoutNow{}},
         {"forward-proposals", raft::ForwardProposals{{{id, Bytes::copy_of("payload")}}}},
         {"forward-refused", raft::ForwardRefused{{{id, Errc::kTooManyRequests}}}},
@@ -147,10 +146,13 @@ TEST_CASE("peer.md: frames, greetings and messages have their golden bytes", "[g
     append_frame("hello", frame);
     golden.expect("frame", frame);
 
-    const auto bodies = one_of_each();
+    auto bodies = one_of_each();
     REQUIRE(bodies.size() == raft::kMessageKindCount);
     for (std::size_t kind = 0; kind < bodies.size(); ++kind) {
         REQUIRE(bodies[kind].body.index() == kind);
+    }
+    bodies.push_back({"heartbeat-promise", raft::HeartbeatReply{3, 1}});
+    for (std::size_t kind = 0; kind < bodies.size(); ++kind) {
         const raft::Message message{NodeId{0xa1}, NodeId{0xb2}, Term{7}, bodies[kind].body};
         std::string encoded;
         encode_message(message, encoded);

@@ -470,6 +470,9 @@ class Program:
         self.learn_ids()
         code, out, errors = self.run([self.ids.get(word, word) for word in arguments], b"")
         self.learn_ids()
+        # The id is made of the URLs and the second: whether it is the same is luck.
+        errors = [line.replace(b"member ID already exist", b"Peer URLs already exists")
+                  for line in errors]
         if "LEARNER" in self.ids:
             number = self.ids["LEARNER"]
             for text in (f"{number:>16}", number, str(int(number, 16))):

@@ -254,12 +254,13 @@ class UseTest(unittest.TestCase):
             self.assertEqual((code, out), (1, ""))
             self.assertIn(f'Error: unknown command "{command}" for "cairn"\n', error)
             self.assertIn("There is: alarm, compaction, completion, del, endpoint, get,", error)
-        self.assertIn('unknown command "add" for "cairn member"\nThere is: list.\n',
-                      self.ask("member", "add", "x")[2])
+        self.assertIn('unknown command "expel" for "cairn member"\n'
+                      "There is: add, list, promote, remove, update.\n",
+                      self.ask("member", "expel", "x")[2])
 
     def test_help(self) -> None:
-        listed = re.findall(r"^  (\w+(?: \w+)?)  +[A-Z]", cairn("help")[1], re.M)
-        self.assertEqual(len(listed), 13, listed)
+        listed = re.findall(r"^  ([\w-]+(?: \w+)?)  +[A-Z]", cairn("help")[1], re.M)
+        self.assertEqual(len(listed), 18, listed)
         for command in listed:
             code, text, error = cairn(*command.split(), "--help")
             self.assertEqual((code, error), (0, ""))

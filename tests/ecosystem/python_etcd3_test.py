@@ -333,6 +333,19 @@ class ClusterAndMaintenance(OnThreeNodes):
         self.see(lambda client: list(client.list_alarms()), [])
         self.one.put("p/k", "v")
 
+    def test_changes_of_members(self) -> None:
+        """One that never starts, so it never votes."""
+        added = self.one.add_member(["http://127.0.0.1:9"])
+        self.addCleanup(added.remove)
+        self.see(lambda client: [list(member.peer_urls) for member in client.members
+                                 if member.id == added.id], [["http://127.0.0.1:9"]])
+        added.update(["http://127.0.0.1:10"])
+        self.see(lambda client: [list(member.peer_urls) for member in client.members
+                                 if member.id == added.id], [["http://127.0.0.1:10"]])
+        self.check_error(grpc.StatusCode.FAILED_PRECONDITION,
+                         "etcdserver: Peer URLs already exists",
+                         lambda: self.two.add_member(["http://127.0.0.1:10"]))
+
     def test_what_comes_later(self) -> None:
         """Refused at once, which the client reports as what it is."""
         for name, call in (
@@ -342,7 +355,6 @@ class ClusterAndMaintenance(OnThreeNodes):
                 ("revoke_lease", lambda client: client.revoke_lease(1)),
                 ("watch", self.watch),
                 ("snapshot", lambda client: client.snapshot(io.BytesIO())),
-                ("add_member", lambda client: client.add_member(["http://127.0.0.1:9"])),
                 ("user", lambda client: connect(CLUSTER.nodes[0], user="root", password="x"))):
             for client in self.clients:
                 with self.subTest(name), self.assertRaises(grpc.RpcError) as caught:

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -37,8 +38,7 @@ constexpr const char* kHashKv = "/etcdserverpb.Maintenance/HashKV";
 constexpr std::uint64_t kMiB = 1024U * 1024U;
 constexpr std::uint64_t kBudget = 256 * kMiB;
 
-// 100 MB.
-constexpr std::size_t kLargeKeys = 100;
+constexpr std::size_t kLargeKeys = 100;  // 100 MB
 constexpr std::size_t kLargeBytes = 1'000'000;
 constexpr std::size_t kValueBytes = 100'000;  // of the other tests
 
@@ -166,10 +166,12 @@ struct PutTimes {
     std::vector<double> milliseconds;
     std::uint64_t memory_max = 0;
 
-    // One every 10 ms for so long.
-    void measure(const Cluster& cluster, std::chrono::seconds span) {
+    // One every 10 ms for so long, and until what they are to be disturbed by is there.
+    void measure(const Cluster& cluster, std::chrono::seconds span,
+                 const std::function<bool()>& disturbed) {
         auto client = cluster.client();
-        for (const auto end = Clock::now() + span; Clock::now() < end;) {
+        const auto begun = Clock::now();
+        while (Clock::now() - begun < span || (!disturbed() && Clock::now() - begun < kPatience)) {
             const auto begin = Clock::now();
             const auto done = client.put("small", "value");
             INFO((done.has_value() ? std::string() : done.error().message));
@@ -204,7 +206,7 @@ TEST_CASE("64 clients that ask for 100 MB and do not read cost no more than the 
         greedy.back()->call(kRange, all_of_it().SerializeAsString());
     }
     PutTimes puts;
-    puts.measure(cluster, 4s);
+    puts.measure(cluster, 4s, [&] { return cluster.value_of("cairn_response_waits_total") >= 50; });
     const std::uint64_t held = cluster.value_of("cairn_response_bytes");
     std::printf(
         "memory: %llu MiB before, at most %llu MiB more; held by answers %llu MiB\n"
@@ -306,7 +308,6 @@ TEST_CASE("An answer that is larger than the budget is refused at once",
         client, streams,
         "cairn: one answer may take 3670016 bytes of "
         "--experimental-response-budget-bytes, this one needs more; ask for less at once");
-    CHECK(cluster.value_of("cairn_response_waits_total") == 0);
     // The half of it fits.
     auto half = all_of_it();
     half.set_limit(25);

@@ -39,10 +39,12 @@ struct Config {
     // No: a member that lacks more cannot be helped, so all are waited for, and a leader whose log
     // reaches log_bytes_max refuses proposals.
     bool snapshots = true;
-    std::uint64_t log_entries_max = 1'000'000;
     // The same for what was written since a snapshot for a member was asked for: without it a
     // snapshot that travels longer than the log lasts would be followed by another, without end.
     std::uint64_t catch_up_bytes_max = 512U * 1024U * 1024U;
+    // What the state machine needs over a crash, since it has not flushed it: beyond it a leader
+    // refuses proposals and a follower takes no entries, until Input::Compact says that it has.
+    std::uint64_t unflushed_bytes_max = 512U * 1024U * 1024U;
 
     // Leader lease for reads (§6.4.1). Not 0: a member that answers a heartbeat votes for nobody
     // else for so many nanoseconds of its clock, and a leader with a quorum of such answers grants

@@ -121,6 +121,7 @@ class Core {
     void on_heartbeat_reply(Message& message);
     void hear_leader(NodeId leader);
     [[nodiscard]] bool is_sound(const Append& append, Term term) const;
+    [[nodiscard]] bool is_flush_behind() const;
     Result<void> append_after_match(Append& append);
     void acknowledge(NodeId leader, Index match);
     void maybe_commit();

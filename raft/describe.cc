@@ -354,8 +354,9 @@ std::string describe(const Ready& ready) {
     for (const Message& message : ready.messages) {
         line("send", describe(message));
     }
-    for (const NodeId node : ready.snapshots_wanted) {
-        line("snapshot", fmt::format("wanted by {}", node.value));
+    for (const SnapshotWanted& wanted : ready.snapshots_wanted) {
+        line("snapshot",
+             fmt::format("wanted by {} from {}", wanted.to.value, wanted.at_least.value));
     }
     if (ready.install) {
         line("install", describe(*ready.install));

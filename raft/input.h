@@ -57,8 +57,8 @@ struct Applied {
     Index index;
 };
 
-// The log up to `index` is no longer needed by this member's own state machine. The core keeps what
-// a member still lacks, as long as that is at most Config::log_bytes_max.
+// The log up to `index` is no longer needed by this member's own state machine: it has flushed it.
+// The core keeps what a member still lacks, as long as that is at most Config::log_bytes_max.
 struct Compact {
     Index index;
 };

@@ -20,7 +20,8 @@ Result<void> require(bool holds, const char* rule) {
 Result<void> check_marks(const Log& log) {
     const Log::Marks& marks = log.marks();
     const Index floor = log.floor().last.index;
-    CAIRN_TRY(require(floor <= marks.applied, "floor <= applied"));
+    CAIRN_TRY(require(floor <= log.flushed(), "floor <= flushed"));
+    CAIRN_TRY(require(log.flushed() <= marks.applied, "flushed <= applied"));
     CAIRN_TRY(require(marks.applied <= marks.handed_out, "applied <= handed out"));
     CAIRN_TRY(require(marks.handed_out <= marks.commit, "handed out <= commit"));
     CAIRN_TRY(require(marks.handed_out <= marks.stable, "handed out <= stable"));
@@ -36,6 +37,7 @@ Result<void> check_entries(const Core& core) {
     Term term = log.floor().last.term;
     std::uint64_t uncommitted = 0;
     std::uint64_t applying = 0;
+    std::uint64_t unflushed = 0;
     ConfState conf = log.floor().conf;
     for (Index index = log.first(); index <= log.last(); ++index) {
         const Entry& entry = log.at(index);
@@ -43,6 +45,7 @@ Result<void> check_entries(const Core& core) {
         CAIRN_TRY(require(entry.id.term >= term, "terms never fall along the log"));
         term = entry.id.term;
         uncommitted += index > log.marks().commit ? entry.cost_bytes() : 0;
+        unflushed += index > log.flushed() ? entry.cost_bytes() : 0;
         const bool applies = index > log.marks().applied && index <= log.marks().handed_out;
         applying += applies ? entry.cost_bytes() : 0;
         if (entry.kind == EntryKind::kConfig) {
@@ -53,6 +56,7 @@ Result<void> check_entries(const Core& core) {
     CAIRN_TRY(require(term <= core.term(), "no entry of a later term than the own"));
     CAIRN_TRY(require(uncommitted == log.uncommitted_bytes(), "uncommitted bytes add up"));
     CAIRN_TRY(require(applying == log.applying_bytes(), "applying bytes add up"));
+    CAIRN_TRY(require(unflushed == log.unflushed_bytes(), "unflushed bytes add up"));
     return require(conf == log.conf(), "the configuration is that of the log");
 }
 

@@ -12,6 +12,7 @@ Log::Log(SnapshotMeta floor) : floor_(std::move(floor)) {
     confs_.push_back({floor_.last.index, floor_.conf});
     const Index at = floor_.last.index;
     marks_ = {.stable = at, .unsaved_from = at + 1, .commit = at, .handed_out = at, .applied = at};
+    flushed_ = at;
 }
 
 void Log::start(Index commit, Index applied) {
@@ -107,6 +108,7 @@ Result<void> Log::append(Entry entry) {
     }
     bytes_ += entry.cost_bytes();
     uncommitted_bytes_ += entry.cost_bytes();
+    unflushed_bytes_ += entry.cost_bytes();
     ring_.push_back(std::move(entry));
     return ok();
 }
@@ -115,6 +117,7 @@ void Log::truncate(Index from) {
     CAIRN_ASSERT(from > marks_.commit && from <= last());
     for (Index index = from; index <= last(); ++index) {
         bytes_ -= at(index).cost_bytes();
+        unflushed_bytes_ -= at(index).cost_bytes();
         uncommitted_bytes_ -= CAIRN_MUTANT(uncommitted_bytes_leak) ? 0 : at(index).cost_bytes();
     }
     ring_.drop_back(static_cast<std::size_t>(last() - from + 1));
@@ -131,6 +134,7 @@ void Log::compact(Index index) {
     if (index <= floor_.last.index) {
         return;
     }
+    flushed_to(index);
     const SnapshotMeta floor{.last = at(index).id, .conf = conf_at(index)};
     for (Index dropped = first(); dropped <= index; ++dropped) {
         bytes_ -= at(dropped).cost_bytes();
@@ -145,10 +149,10 @@ void Log::compact(Index index) {
 
 void Log::restart(SnapshotMeta snapshot) { *this = Log(std::move(snapshot)); }
 
-Index Log::floor_within(std::uint64_t bytes_max, std::uint64_t entries_max) const {
+Index Log::floor_within(std::uint64_t bytes_max) const {
     std::uint64_t bytes = bytes_;
     Index floor = floor_.last.index;
-    while (bytes > bytes_max || last() - floor > entries_max) {
+    while (bytes > bytes_max) {
         ++floor;
         bytes -= at(floor).cost_bytes();
     }
@@ -200,6 +204,14 @@ void Log::applied_to(Index index) {
     while (marks_.applied < index) {
         ++marks_.applied;
         applying_bytes_ -= at(marks_.applied).cost_bytes();
+    }
+}
+
+void Log::flushed_to(Index index) {
+    const Index end = std::min(index, marks_.applied);
+    while (flushed_ < end) {
+        ++flushed_;
+        unflushed_bytes_ -= at(flushed_).cost_bytes();
     }
 }
 

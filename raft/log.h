@@ -42,8 +42,11 @@ class Log {
     [[nodiscard]] std::uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
     [[nodiscard]] std::uint64_t applying_bytes() const { return applying_bytes_; }
-    // The lowest floor that leaves at most so much above it, in cost and in entries.
-    [[nodiscard]] Index floor_within(std::uint64_t bytes_max, std::uint64_t entries_max) const;
+    // The same of those that the state machine has not flushed.
+    [[nodiscard]] std::uint64_t unflushed_bytes() const { return unflushed_bytes_; }
+    [[nodiscard]] Index flushed() const { return flushed_; }
+    // The lowest floor that leaves at most so much above it, in cost.
+    [[nodiscard]] Index floor_within(std::uint64_t bytes_max) const;
 
     // `index` must be in the log, above the floor.
     [[nodiscard]] const Entry& at(Index index) const;
@@ -84,6 +87,8 @@ class Log {
     [[nodiscard]] bool has_committed(std::uint64_t bytes_max) const;
     // index <= handed_out.
     void applied_to(Index index);
+    // The state machine has what is applied up to `index` over any crash.
+    void flushed_to(Index index);
 
   private:
     struct ConfAt {
@@ -102,6 +107,8 @@ class Log {
     std::uint64_t bytes_ = 0;  // cost of all entries above the floor
     std::uint64_t uncommitted_bytes_ = 0;
     std::uint64_t applying_bytes_ = 0;
+    Index flushed_;  // Invariant: floor <= flushed_ <= applied
+    std::uint64_t unflushed_bytes_ = 0;
 };
 
 }  // namespace cairn::raft

@@ -42,7 +42,7 @@ void Progress::become_replicate() {
     inflights_.clear();
 }
 
-bool Progress::acked(Index match) {
+bool Progress::acked(Index match, Index floor) {
     // In kProbe an answer that only repeats the match is still the probe's answer.
     if (match < match_ || (match == match_ && state_ == ProgressState::kReplicate)) {
         return false;
@@ -51,8 +51,8 @@ bool Progress::acked(Index match) {
     next_ = std::max(next_, match_ + 1);
     if (state_ == ProgressState::kSnapshot) {
         // It may have got further by another leader's help, or by the snapshot itself whose end
-        // has not been told yet.
-        if (match_ >= kept_from_) {
+        // has not been told yet: what it lacks now, the log has.
+        if (match_ >= floor) {
             become_replicate();
         }
     } else if (state_ == ProgressState::kProbe) {

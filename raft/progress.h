@@ -56,13 +56,14 @@ class Progress {
     }
     void tick() { ++silent_ticks_; }
 
-    // An answer: everything up to `match` is there. True when anything moved.
-    bool acked(Index match);
+    // An answer: everything up to `match` is there. True when anything moved. The log begins above
+    // `floor`.
+    bool acked(Index match, Index floor);
     // A refusal of an Append after `rejected`; `resume` is where the logs may still agree.
     // False when it is stale: such a one must not move anything (reliability rows 34, 35).
     bool refused(Index rejected, Index resume);
-    // The log does not reach back to what it lacks. `kept_from` is what a snapshot asked for now
-    // cannot lie below.
+    // The log does not reach back to what it lacks. `kept_from` is what the snapshot asked for now
+    // will not lie below.
     void become_snapshot(Index kept_from);
     // That snapshot arrived, up to `last` (an ack is still to come), or came to nothing.
     void snapshot_sent(std::optional<Index> last);

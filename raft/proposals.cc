@@ -24,6 +24,9 @@ std::optional<Errc> Core::admit(EntryKind kind, const Bytes& payload) const {
     if (!config_.snapshots && log_.bytes() + cost.cost_bytes() > config_.log_bytes_max) {
         return Errc::kTooManyRequests;
     }
+    if (is_flush_behind()) {
+        return Errc::kTooManyRequests;
+    }
     if (log_.marks().commit - log_.marks().applied > config_.apply_gap_max) {
         return Errc::kTooManyRequests;
     }

@@ -58,6 +58,7 @@ void Core::step(Input&& input) {
                    [&](Applied& applied) { on_applied(applied.index); },
                    [&](Compact& compact) {
                        compaction_.wanted = std::max(compaction_.wanted, compact.index);
+                       log_.flushed_to(compaction_.wanted);
                        maybe_compact();
                    },
                    [&](PeerUnreachable& peer) { on_peer_unreachable(peer.node); },

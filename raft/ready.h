@@ -36,6 +36,14 @@ struct RoleChange {
     bool operator==(const RoleChange&) const = default;
 };
 
+// A follower needs what the log no longer has: a snapshot of the state machine that contains the
+// entry at `at_least`. What is behind that entry the log keeps for it.
+struct SnapshotWanted {
+    NodeId to;
+    Index at_least;
+    bool operator==(const SnapshotWanted&) const = default;
+};
+
 // How a TransferLeader input ended. Always answered: kNotLeader here, kBadLeaderTransferee for a
 // stranger, a learner or when there is nobody else, kTimeoutLeaderTransfer when it did not happen
 // within an election timeout or somebody else leads now; success at once when `to` is this leader.
@@ -83,9 +91,8 @@ struct Ready {
     std::vector<Entry> committed;
     std::vector<ReadGrant> reads;
     std::vector<ReadRefusal> reads_refused;
-    // These followers need what the log no longer has: a snapshot of the state machine, to be
-    // answered by SnapshotSent. Each is named once until then.
-    std::vector<NodeId> snapshots_wanted;
+    // Each is to be answered by SnapshotSent, and its follower is named once until then.
+    std::vector<SnapshotWanted> snapshots_wanted;
     // The snapshot that an InstallSnapshot brought is to replace the state machine, over any crash:
     // answered by SnapshotInstalled, or the member halts. Nothing is handed out in between. When an
     // InstallSnapshot is stepped and the next Ready does not carry this, its files are of no use.

@@ -35,7 +35,7 @@ void Core::on_append(Message& message) {
         return;
     }
     hear_leader(message.from);
-    if (installing_) {
+    if (installing_ || (!append.entries.empty() && is_flush_behind())) {
         ignore(message);
         return;
     }
@@ -59,6 +59,10 @@ void Core::on_append(Message& message) {
     commit_to(std::min(append.commit, CAIRN_MUTANT(commit_beyond_the_append) ? log_.last() : end));
     acknowledge(message.from, CAIRN_MUTANT(ack_of_the_whole_log) ? log_.last() : end);
 }
+
+// The engine has not flushed more than the log may hold for that: entries must wait for it,
+// wherever they come from. Appends without any go on bringing the commit index.
+bool Core::is_flush_behind() const { return log_.unflushed_bytes() > config_.unflushed_bytes_max; }
 
 // Fails, without a change, when the entries cannot be taken: they contradict what is committed, so
 // that somebody has lost data, or carry a configuration this build does not understand. Going on
@@ -151,7 +155,7 @@ void Core::on_append_reply(Message& message) {
     progress->heard();
     bool moved = false;
     if (reply.success) {
-        moved = progress->acked(reply.match);
+        moved = progress->acked(reply.match, log_.floor().last.index);
     } else {
         moved = progress->refused(reply.rejected, log_.last_not_above(reply.hint).index);
         if (moved) {
@@ -307,13 +311,13 @@ Index Core::kept_floor() {
     if (!config_.snapshots) {
         return compaction_.cluster_floor;
     }
-    const Index limit = log_.floor_within(config_.log_bytes_max, config_.log_entries_max);
+    const Index limit = log_.floor_within(config_.log_bytes_max);
     Index kept = std::max(compaction_.cluster_floor, limit);
     if (at_.role != Role::kLeader || kept == compaction_.cluster_floor) {
         return kept;
     }
-    const Index last_resort = log_.floor_within(
-        std::max(config_.catch_up_bytes_max, config_.log_bytes_max), config_.log_entries_max);
+    const Index last_resort =
+        log_.floor_within(std::max(config_.catch_up_bytes_max, config_.log_bytes_max));
     for (Progress& progress : tracker_.all()) {
         const std::optional<Index> from = progress.catching_up_from();
         if (!from) {

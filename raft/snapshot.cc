@@ -1,5 +1,6 @@
 // What the log no longer holds reaches a member as a snapshot (Raft paper §7). The bytes go their
 // own way; the core says who needs one, and what an arrived one does to the log.
+#include <algorithm>
 #include <utility>
 
 #include "base/mutant.h"
@@ -7,15 +8,19 @@
 
 namespace cairn::raft {
 
-// What is applied here now is the least that a snapshot built from now on contains.
+// Whatever snapshot is sent, the log must still reach down to it when it has arrived, or it was
+// sent for nothing. One that was built before will do, too, if it lies in the newer half of the
+// log.
 void Core::want_snapshot(Progress& progress) {
     if (CAIRN_MUTANT(purged_follower_abandoned)) {
         progress.sent(progress.next() - 1, 0, {});
         return;
     }
-    progress.become_snapshot(log_.marks().applied);
-    out_.snapshots_wanted.push_back(progress.id());
-    trace(TraceKind::kSnapshotWanted, 0, progress.id());
+    const Index floor = log_.floor().last.index;
+    const Index at_least = std::min(floor + (log_.last() - floor) / 2, log_.marks().applied);
+    progress.become_snapshot(at_least);
+    out_.snapshots_wanted.push_back({.to = progress.id(), .at_least = at_least});
+    trace(TraceKind::kSnapshotWanted, 0, progress.id(), at_least);
 }
 
 void Core::on_snapshot_sent(const SnapshotSent& sent) {

@@ -11,6 +11,7 @@
 #include "base/trace_event.h"
 #include "raft/message.h"
 #include "raft/persist.h"
+#include "raft/ready.h"
 #include "raft/types.h"
 #include "server/replica/completion.h"
 #include "server/replica/peers.h"
@@ -25,8 +26,8 @@ struct Effects {
     std::vector<raft::Message> send;
     std::optional<raft::PersistBatch> persist;
     std::vector<raft::Entry> apply;
-    // These followers need a snapshot; each is answered by one SnapshotSent.
-    std::vector<NodeId> snapshots_wanted;
+    // Each is answered by one SnapshotSent.
+    std::vector<raft::SnapshotWanted> snapshots_wanted;
     // Replace the state machine by the snapshot that has arrived. No apply is in flight, and none
     // follows before the answer, a SnapshotInstalled; or the member fails.
     std::optional<raft::SnapshotMeta> install;

@@ -24,8 +24,8 @@ void SnapshotFlow::on_turn(const Effects& effects, const NodeView& view) {
     if (effects.peers != nullptr) {
         sender_.on_peers(*effects.peers);
     }
-    for (const NodeId to : effects.snapshots_wanted) {
-        sender_.wanted(to);
+    for (const raft::SnapshotWanted& wanted : effects.snapshots_wanted) {
+        sender_.wanted(wanted);
     }
     if (effects.install.has_value() || effects.install_refused) {
         receiver_.on_verdict(effects.install.has_value());

@@ -54,17 +54,15 @@ void SnapshotSender::release(NodeId to, const Send& send) {
     }
 }
 
-// The log must reach down to the snapshot when it has arrived, or it was sent for nothing: of those
-// that are there already, one in the newer half of the log will do.
-void SnapshotSender::wanted(NodeId to) {
+void SnapshotSender::wanted(const raft::SnapshotWanted& wanted) {
+    const NodeId to = wanted.to;
     if (const auto former = sends_.find(to); former != sends_.end()) {
         release(to, former->second);
     }
     Send& send = sends_[to] = Send{};
     send.run = ++runs_;
     stats_.sending = sends_.size();
-    const Index middle = view_.floor + (view_.last - view_.floor) / 2;
-    out_.work.emplace_back(BuildSnapshot{to, std::min(middle, view_.applied), send.run});
+    out_.work.emplace_back(BuildSnapshot{to, wanted.at_least, send.run});
     note(SnapshotNoteKind::kBuildBegun, to, send);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "raft/ready.h"
 #include "server/replica/peers.h"
 #include "server/replica/snapshot_layout.h"
 #include "server/replica/snapshot_limits.h"
@@ -27,8 +28,8 @@ class SnapshotSender {
     void on_view(const NodeView& view);
     // Then: who is no member any more gets none, and the core does not wait for it.
     void on_peers(const PeerSet& peers);
-    // The core wants a snapshot sent to `to`.
-    void wanted(NodeId to);
+    // The core wants one sent.
+    void wanted(const raft::SnapshotWanted& wanted);
     void tick();
     // The connection asked for is there, or is lost.
     void on_lane(NodeId to, bool up);

@@ -166,7 +166,7 @@ raft::Config draw_raft(Prng prng, Time tick_us) {
         config.catch_up_bytes_max = prng.between(500, 120'000);
     }
     if (prng.chance(1, 4)) {
-        config.log_entries_max = prng.between(5, 500);
+        config.unflushed_bytes_max = prng.between(60'000, 400'000);
     }
     if (prng.chance(1, 3)) {
         config.lease_promise_ns =
@@ -208,6 +208,10 @@ Options Options::draw(std::uint64_t seed) {
     options.net = draw_net(root.split("net"), quiet);
     options.disk = draw_disk(root.split("disk"), quiet);
     options.load = draw_load(root.split("load"));
+    if (quiet || options.disk.flush_mean_ticks == 0) {
+        // Who waits for a flush refuses calls meanwhile: for ever when there is none.
+        options.raft.unflushed_bytes_max = raft::Config{}.unflushed_bytes_max;
+    }
     if (quiet) {
         // The first election may be split a few times: calls that came before it wait that long.
         options.request_timeout_ticks += 10 * std::uint64_t{options.raft.election_ticks};
@@ -243,11 +247,11 @@ std::string Options::describe() const {
         read_retry_ticks, apply_bytes_max, sabotage_name(sabotage));
     out += fmt::format(
         "raft election {} heartbeat {} pre_vote {} check_quorum {} append_bytes {} inflight {}/{} "
-        "uncommitted {} apply_bytes {} apply_gap {} log {} entries {} catch_up {} lease_ns {}\n",
+        "uncommitted {} apply_bytes {} apply_gap {} log {} catch_up {} unflushed {} lease_ns {}\n",
         raft.election_ticks, raft.heartbeat_ticks, raft.pre_vote, raft.check_quorum,
         raft.append_bytes_max, raft.inflight_count_max, raft.inflight_bytes_max,
         raft.uncommitted_bytes_max, raft.apply_bytes_max, raft.apply_gap_max, raft.log_bytes_max,
-        raft.log_entries_max, raft.catch_up_bytes_max, raft.lease_promise_ns);
+        raft.catch_up_bytes_max, raft.unflushed_bytes_max, raft.lease_promise_ns);
     out += fmt::format(
         "net delay {}+{} fifo {} drop {} dup {} tail {} report_loss {} ship {}\n"
         "disk write {}+{} apply {}+{} slow {} segment {} flush_ticks {} torn {} reads_new {} "

@@ -215,9 +215,9 @@ void SimNode::execute() {
         apply_scheduled_ = true;
         after(draw_time(prng_, disk_.apply_min_us, disk_.apply_mean_us), NodeEventKind::kApplyRun);
     }
-    for (const NodeId to : effects_.snapshots_wanted) {
+    for (const raft::SnapshotWanted& wanted : effects_.snapshots_wanted) {
         if (life == life_ && effect_allowed()) {
-            ship(to);
+            ship(wanted.to);
         }
     }
     if (life == life_) {

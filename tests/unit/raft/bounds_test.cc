@@ -69,13 +69,65 @@ TEST_CASE("what lies behind a snapshot on its way is kept, up to a limit", "[raf
         node.receive(3, 1, refused(next.value - 1, 0, 0));
         ready = node.take();
     }
-    REQUIRE(ready.snapshots_wanted == std::vector<NodeId>{NodeId{3}});
-    const Index snapshot = node.raft->status().applied;
-    write_without_third(node, 40);
+    REQUIRE(ready.snapshots_wanted.size() == 1);
+    REQUIRE(ready.snapshots_wanted[0].to == NodeId{3});
+    // One that was built before will do, but none below the log of now; and no snapshot that will
+    // do may come to lie below the log while it travels.
+    const Index snapshot = ready.snapshots_wanted[0].at_least;
+    REQUIRE(snapshot >= node.raft->floor().last.index);
+    REQUIRE(snapshot < node.raft->status().applied);
+    write_without_third(node, 30);
     REQUIRE(node.raft->floor().last.index <= snapshot);
     write_without_third(node, 80);
     REQUIRE(node.raft->floor().last.index > snapshot);
     REQUIRE(node.raft->last_index() - node.raft->floor().last.index >= 60);
+}
+
+TEST_CASE("a log that is not flushed takes no more, wherever it comes from", "[raft][limits]") {
+    Config config = test_config(1);
+    config.unflushed_bytes_max = 16 * 1024;
+    const std::string value(1000, 'x');
+    SECTION("from clients") {
+        TestNode node = leader_of(3, config);
+        const auto put = [&](std::uint64_t number) {
+            node.step(Propose{proposal(number), Bytes::copy_of(value)});
+            const auto refused = node.take().refused;
+            REQUIRE((refused.empty() || refused[0].reason == Errc::kTooManyRequests));
+            node.settle();
+            node.receive(2, 1, acked(node.raft->last_index().value));
+            node.settle();
+            return refused.empty();
+        };
+        std::uint64_t taken = 0;
+        while (taken < 100 && put(taken + 10)) {
+            ++taken;
+        }
+        REQUIRE((taken == 16 || taken == 17));
+        REQUIRE_FALSE(put(200));
+        node.step(Compact{node.raft->status().applied});
+        REQUIRE(put(201));
+    }
+    SECTION("from the leader") {
+        TestNode node = follower_of(config);
+        const auto append = [&] {
+            const std::uint64_t last = node.raft->last_index().value;
+            node.receive(2, 1, Append{id(1, last), Index{last}, {command(1, last + 1, value)}});
+            return of_kind(node.settle(), MessageKind::kAppendReply).size() == 1;
+        };
+        std::uint64_t taken = 0;
+        while (taken < 100 && append()) {
+            ++taken;
+        }
+        REQUIRE((taken == 16 || taken == 17));
+        // It is alive, and learns what is committed.
+        const Index last = node.raft->last_index();
+        node.receive(2, 1, Append{id(1, last.value), last, {}});
+        REQUIRE(of_kind(node.settle(), MessageKind::kAppendReply).size() == 1);
+        REQUIRE(node.raft->status().applied == last);
+        REQUIRE_FALSE(append());
+        node.step(Compact{last});
+        REQUIRE(append());
+    }
 }
 
 TEST_CASE("answers to rounds of reads do not repeat Appends", "[raft][reads][limits]") {

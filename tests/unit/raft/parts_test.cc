@@ -256,7 +256,7 @@ TEST_CASE("a probe waits for its answer and then streams", "[raft][progress]") {
     REQUIRE(peer.next() == Index{4});
     peer.sent(Index{10}, 100, Index{});
     REQUIRE(peer.next() == Index{4});  // a probe does not run ahead
-    REQUIRE(peer.acked(Index{8}));
+    REQUIRE(peer.acked(Index{8}, Index{}));
     REQUIRE(peer.state() == ProgressState::kReplicate);
     REQUIRE(peer.next() == Index{9});
 }
@@ -264,16 +264,16 @@ TEST_CASE("a probe waits for its answer and then streams", "[raft][progress]") {
 TEST_CASE("streaming is bounded by the window and resumes with an answer", "[raft][progress]") {
     Progress peer(NodeId{2}, kLimits);
     peer.reset(Index{0});
-    REQUIRE(peer.acked(Index{0}));
+    REQUIRE(peer.acked(Index{0}, Index{}));
     for (std::uint64_t i = 1; i <= 3; ++i) {
         REQUIRE(peer.wants_append(Index{9}, Index{}));
         peer.sent(Index{i}, 10, Index{});
     }
     REQUIRE_FALSE(peer.wants_append(Index{9}, Index{}));
     REQUIRE_FALSE(peer.may_carry_entries());
-    REQUIRE(peer.acked(Index{2}));
+    REQUIRE(peer.acked(Index{2}, Index{}));
     REQUIRE(peer.wants_append(Index{9}, Index{}));
-    REQUIRE_FALSE(peer.acked(Index{1}));  // stale
+    REQUIRE_FALSE(peer.acked(Index{1}, Index{}));  // stale
     REQUIRE(peer.match() == Index{2});
     REQUIRE_FALSE(peer.refused(Index{2}, Index{0}));  // stale: known to match
     REQUIRE(peer.refused(Index{3}, Index{0}));
@@ -285,7 +285,7 @@ TEST_CASE("streaming is bounded by the window and resumes with an answer", "[raf
 TEST_CASE("a full window still asks with an empty append when nudged", "[raft][progress]") {
     Progress peer(NodeId{2}, kLimits);
     peer.reset(Index{0});
-    REQUIRE(peer.acked(Index{0}));
+    REQUIRE(peer.acked(Index{0}, Index{}));
     peer.sent(Index{1}, 5000, Index{});
     REQUIRE_FALSE(peer.wants_append(Index{2}, Index{}));
     peer.nudge();
@@ -298,9 +298,9 @@ TEST_CASE("a full window still asks with an empty append when nudged", "[raft][p
 TEST_CASE("news of the commit index is sent once", "[raft][progress]") {
     Progress peer(NodeId{2}, kLimits);
     peer.reset(Index{0});
-    REQUIRE(peer.acked(Index{0}));
+    REQUIRE(peer.acked(Index{0}, Index{}));
     peer.sent(Index{1}, 10, Index{0});
-    REQUIRE(peer.acked(Index{1}));
+    REQUIRE(peer.acked(Index{1}, Index{}));
     REQUIRE_FALSE(peer.wants_append(Index{1}, Index{0}));
     REQUIRE(peer.wants_append(Index{1}, Index{1}));
     peer.sent(Index{1}, 0, Index{1});
@@ -310,7 +310,7 @@ TEST_CASE("news of the commit index is sent once", "[raft][progress]") {
 TEST_CASE("after lost messages nothing streams until the peer answers", "[raft][progress]") {
     Progress peer(NodeId{2}, kLimits);
     peer.reset(Index{0});
-    REQUIRE(peer.acked(Index{0}));
+    REQUIRE(peer.acked(Index{0}, Index{}));
     peer.sent(Index{4}, 10, Index{});
     peer.unreachable();
     REQUIRE(peer.state() == ProgressState::kProbe);
@@ -318,6 +318,21 @@ TEST_CASE("after lost messages nothing streams until the peer answers", "[raft][
     REQUIRE_FALSE(peer.wants_append(Index{4}, Index{}));
     peer.nudge();
     REQUIRE(peer.wants_append(Index{4}, Index{}));
+}
+
+TEST_CASE("a snapshot is waited for only while the log does not hold what a peer lacks",
+          "[raft][progress]") {
+    Progress peer(NodeId{2}, kLimits);
+    peer.reset(Index{10});
+    peer.become_snapshot(Index{8});
+    REQUIRE(peer.acked(Index{5}, Index{6}));
+    REQUIRE(peer.state() == ProgressState::kSnapshot);
+    REQUIRE_FALSE(peer.wants_append(Index{10}, Index{}));
+    // Not as far as the snapshot, but the log begins here.
+    REQUIRE(peer.acked(Index{6}, Index{6}));
+    REQUIRE(peer.state() == ProgressState::kReplicate);
+    REQUIRE(peer.next() == Index{7});
+    REQUIRE(peer.catching_up_from() == Index{6});
 }
 
 TEST_CASE("joint configurations need both majorities; learners never count", "[raft][tracker]") {
@@ -328,7 +343,7 @@ TEST_CASE("joint configurations need both majorities; learners never count", "[r
     conf.learners = {NodeId{9}};
     tracker.configure(conf, Index{0});
     const auto acked_by = [&](std::uint64_t id, std::uint64_t match) {
-        tracker.find(NodeId{id})->acked(Index{match});
+        tracker.find(NodeId{id})->acked(Index{match}, Index{});
     };
     acked_by(1, 8);
     acked_by(2, 8);

@@ -83,9 +83,11 @@ NodeView follows(NodeId self, Index commit = {}) {
     return view;
 }
 
-Effects wanting(std::vector<NodeId> to) {
+Effects wanting(const std::vector<NodeId>& to) {
     Effects effects;
-    effects.snapshots_wanted = std::move(to);
+    for (const NodeId follower : to) {
+        effects.snapshots_wanted.push_back({.to = follower, .at_least = kLast - 5});
+    }
     return effects;
 }
 
@@ -126,7 +128,6 @@ TEST_CASE("a wanted snapshot is built, dialled for and offered", "[replica][snap
     auto out = take(flow);
     REQUIRE(out.work.size() == 1);
     const auto build = std::get<BuildSnapshot>(out.work.front());
-    // In the newer half of the log: what it lacks of the newest, the log still has.
     CHECK((build.to == kFollower && build.at_least == Index{95}));
     CHECK((out.lanes.empty() && out.send.empty() && out.events.empty()));
 

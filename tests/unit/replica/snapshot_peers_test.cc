@@ -48,7 +48,7 @@ TEST_CASE("who is removed gets no more of a snapshot", "[replica][snapshot]") {
     manifest.files.push_back({"f0", 10, 0});
     SnapshotFlow flow(kLeader, {});
     Effects turn = members({kLeader, kFollower, kThird});
-    turn.snapshots_wanted = {kFollower, kThird};
+    turn.snapshots_wanted = {{kFollower, Index{90}}, {kThird, Index{90}}};
     flow.on_turn(turn, leads());
     for (const auto& work : take(flow).work) {
         const auto& build = std::get<BuildSnapshot>(work);

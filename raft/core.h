@@ -40,6 +40,10 @@ class Core {
     [[nodiscard]] const Writes& writes() const { return writes_; }
     [[nodiscard]] const Lease& lease() const { return lease_; }
     [[nodiscard]] bool installing() const { return installing_; }
+    // A batch is on its way to the disk, and none has come to an end for an election timeout.
+    [[nodiscard]] bool is_log_stalled() const {
+        return writes_.ticks_waited() >= config_.election_ticks;
+    }
     [[nodiscard]] bool is_electable() const;
     [[nodiscard]] bool conf_settled() const;
     // Whether the next change of the configuration may come now. For a leader.
@@ -90,6 +94,7 @@ class Core {
 
     // election.cc
     void on_tick();
+    void leave_office();
     void tick_follower();
     void tick_leader();
     void on_campaign();

@@ -174,7 +174,8 @@ std::string detail_text(const TraceEvent& event) {
         case TraceKind::kSnapshotRefused:
         case TraceKind::kInstalling:
         case TraceKind::kInstalled:
-        case TraceKind::kConfChanged: break;
+        case TraceKind::kConfChanged:
+        case TraceKind::kLogStalled: break;
     }
     return "";
 }
@@ -239,6 +240,7 @@ std::string describe(TraceKind kind) {
         case TraceKind::kInstalling: return "Installing";
         case TraceKind::kInstalled: return "Installed";
         case TraceKind::kConfChanged: return "ConfChanged";
+        case TraceKind::kLogStalled: return "LogStalled";
     }
     return "?";
 }

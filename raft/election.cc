@@ -5,6 +5,7 @@
 namespace cairn::raft {
 
 void Core::on_tick() {
+    writes_.tick();
     tick_transfer();
     if (at_.role == Role::kLeader) {
         tick_leader();
@@ -27,6 +28,10 @@ void Core::tick_leader() {
     for (Progress& progress : tracker_.all()) {
         progress.tick();
     }
+    if (is_log_stalled() && !tracker_.self_decides() && !CAIRN_MUTANT(stalled_leader_stays)) {
+        leave_office();
+        return;
+    }
     if (at_.election_elapsed >= config_.election_ticks) {
         at_.election_elapsed = 0;
         // A leader cut off from its quorum can neither commit nor confirm reads (§6.2).
@@ -46,6 +51,18 @@ void Core::tick_leader() {
     }
 }
 
+// Nothing becomes durable here, so nothing is applied: clients of this member wait for what the
+// others committed long ago, and heartbeats would keep it in office for ever (row 21). Who has most
+// of the log need not wait for an election timeout.
+void Core::leave_office() {
+    trace(TraceKind::kLogStalled);
+    if (const NodeId successor = best_follower()) {
+        lease_.give_up();
+        send(successor, TimeoutNow{});
+    }
+    become_follower(at_.term, {});
+}
+
 void Core::on_campaign() {
     if (at_.role != Role::kLeader) {
         reset_election_timer();
@@ -54,7 +71,8 @@ void Core::on_campaign() {
 }
 
 bool Core::may_campaign() const {
-    if (!is_electable() || (installing_ && !CAIRN_MUTANT(campaign_while_installing))) {
+    if (!is_electable() || is_log_stalled() ||
+        (installing_ && !CAIRN_MUTANT(campaign_while_installing))) {
         return false;
     }
     // While the disk has not taken the last term yet another election could not be won either;

@@ -148,6 +148,7 @@ bool Raft::conf_settled() const { return core_->conf_settled(); }
 bool Raft::takes_conf_change() const {
     return core_->role() == Role::kLeader && core_->takes_conf_change();
 }
+bool Raft::is_log_stalled() const { return core_->is_log_stalled(); }
 Status Raft::status() const { return core_->status(); }
 
 std::optional<EntryId> Raft::entry_id(Index index) const {

@@ -85,6 +85,8 @@ class Raft {
     [[nodiscard]] bool conf_settled() const;
     // As leader, and no change of the configuration is under way: the next would be taken.
     [[nodiscard]] bool takes_conf_change() const;
+    // No write of the log has come to an end for an election timeout, though one is under way.
+    [[nodiscard]] bool is_log_stalled() const;
     [[nodiscard]] Status status() const;
 
     // The log as checkers see it; the reference is good until the next step.

@@ -73,6 +73,7 @@ enum class TraceKind : std::uint16_t {
     kInstalling,       // index: the last of the snapshot
     kInstalled,        // index: the new floor
     kConfChanged,      // index: the entry; the configuration in effect is another
+    kLogStalled,       // no write of the log came to an end: a leader stepped down
 };
 
 // TraceEvent::detail of a kIgnored input that is not a message: a tick, a transfer.

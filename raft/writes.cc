@@ -34,6 +34,7 @@ Writes::Done Writes::persisted(PersistSeq seq) {
         durable_ = batch.hard_state;
         durable_seq_ = batch.seq;
         done.stable = std::max(done.stable, batch.last);
+        ticks_waited_ = 0;
         ++head_;
     }
     if (head_ == batches_.size()) {

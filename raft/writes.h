@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -32,6 +33,9 @@ class Writes {
     // As the newest batch has it, durable or not.
     [[nodiscard]] const HardState& queued() const { return queued_; }
     [[nodiscard]] std::size_t in_flight() const { return batches_.size() - head_; }
+    // Since the last batch came to an end, or the oldest in flight began; 0 when none is.
+    [[nodiscard]] std::uint32_t ticks_waited() const { return ticks_waited_; }
+    void tick() { ticks_waited_ = in_flight() > 0 ? ticks_waited_ + 1 : 0; }
     [[nodiscard]] std::size_t withheld_count() const { return withheld_.size(); }
     // The number the next batch will carry.
     [[nodiscard]] PersistSeq next_seq() const { return next_seq_; }
@@ -76,6 +80,7 @@ class Writes {
     PersistSeq durable_seq_;
     std::vector<Batch> batches_;  // from head_ on: in flight, by seq
     std::size_t head_ = 0;
+    std::uint32_t ticks_waited_ = 0;
     std::vector<Withheld> withheld_;
 };
 

@@ -47,6 +47,11 @@ void log_one(const TraceEvent& event) {
         case raft::TraceKind::kQuorumLost:
             log_line(LogLevel::kWarn, "raft quorum lost, leader steps down", {{"term", term()}});
             break;
+        case raft::TraceKind::kLogStalled:
+            log_line(LogLevel::kWarn,
+                     "raft log: no write has ended for an election timeout, leader steps down",
+                     {{"term", term()}});
+            break;
         case raft::TraceKind::kTransferStarted:
             log_line(LogLevel::kInfo, "leadership transfer started", {{"to", hex(event.peer)}});
             break;

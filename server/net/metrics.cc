@@ -111,6 +111,12 @@ void add_node(Page& page, const ScrapeFacts& facts) {
     page.counter("cairn_lease_reads_total",
                  "Batches of linearizable reads that the leader's lease let through at once.",
                  node.lease_reads);
+    page.gauge("cairn_log_stalled",
+               "1 while no write of the raft log has ended for an election timeout. 0 otherwise.",
+               node.log_stalled ? 1 : 0);
+    page.counter("cairn_stalled_step_downs_total",
+                 "Times this member ceased to lead since no write of its raft log ended.",
+                 node.stalled_step_downs);
     page.gauge("cairn_raft_term", "The current raft term.", as_double(node.term.value));
     page.gauge("cairn_raft_last_index", "The last index of the raft log.",
                as_double(node.last.value));

@@ -75,6 +75,7 @@ class Replica::Impl {
     bool stopping_ = false;
     NodeId last_leader_;  // the newest leader known, kept while there is none
     std::uint64_t leader_changes_ = 0;
+    std::uint64_t stalled_step_downs_ = 0;
 };
 
 Replica::Impl::Impl(const ReplicaConfig& config, raft::Raft raft, storage::AppliedState applied)
@@ -265,6 +266,9 @@ void Replica::Impl::take_halt(Effects& out) {
 }
 
 void Replica::Impl::on_role_change(const raft::RoleChange& change) {
+    if (view_.is_leader && change.role != raft::Role::kLeader && raft_.is_log_stalled()) {
+        ++stalled_step_downs_;
+    }
     if (change.leader && change.leader != last_leader_) {
         last_leader_ = change.leader;
         ++leader_changes_;
@@ -354,6 +358,8 @@ void Replica::Impl::refresh_view(Effects& out) {
         .proposals_failed = proposals_.failed(),
         .read_indexes_failed = reads_.failed(),
         .lease_reads = raft_.lease_reads(),
+        .log_stalled = raft_.is_log_stalled(),
+        .stalled_step_downs = stalled_step_downs_,
     };
     out.view_changed = fresh != view_;
     view_ = fresh;

@@ -27,7 +27,9 @@ struct NodeView {
     std::uint64_t proposals_applied{};
     std::uint64_t proposals_failed{};
     std::uint64_t read_indexes_failed{};
-    std::uint64_t lease_reads{};  // granted by the lease alone: batches of reads
+    std::uint64_t lease_reads{};         // granted by the lease alone: batches of reads
+    bool log_stalled = false;            // no write of the log has ended for an election timeout
+    std::uint64_t stalled_step_downs{};  // of this member as leader, for that reason
 
     bool operator==(const NodeView&) const = default;
 };

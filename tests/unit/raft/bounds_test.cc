@@ -176,6 +176,66 @@ TEST_CASE("who must not campaign stands up for no dead leader", "[raft][election
     }
 }
 
+TEST_CASE("a leader whose log does not answer leaves office", "[raft][transfer][disk]") {
+    TestNode node = leader_of();
+    const std::uint32_t patience = node.config().election_ticks;
+    node.step(Propose{proposal(1), Bytes::copy_of("x")});
+    node.take();  // the write stays on its way
+    const auto tick = [&] {
+        node.tick(1);
+        node.receive(2, 1, HeartbeatReply{});
+        node.receive(3, 1, HeartbeatReply{});
+        return node.take();
+    };
+    node.receive(3, 1, acked(2));
+    for (std::uint32_t ticks = 1; ticks < patience; ++ticks) {
+        tick();
+        REQUIRE(node.raft->role() == Role::kLeader);
+    }
+    SECTION("in time: it stays") {
+        node.step(Persisted{node.disk.complete_one()});
+        REQUIRE(node.raft->commit() == Index{2});
+        for (std::uint32_t ticks = 0; ticks < 2 * patience; ++ticks) {
+            tick();
+        }
+        REQUIRE(node.raft->role() == Role::kLeader);
+        REQUIRE_FALSE(node.raft->is_log_stalled());
+    }
+    SECTION("not: it hands over, and is no candidate before it does") {
+        const Ready ready = tick();
+        REQUIRE(node.raft->role() == Role::kFollower);
+        REQUIRE(node.raft->is_log_stalled());
+        REQUIRE(of_kind(ready.messages, MessageKind::kTimeoutNow) ==
+                std::vector<Message>{message(1, 3, 1, TimeoutNow{})});
+        for (std::uint32_t ticks = 0; ticks < 5 * patience; ++ticks) {
+            REQUIRE(tick().messages.empty());
+        }
+        REQUIRE(node.raft->term() == Term{1});
+        // Its successor goes on from what it had got.
+        node.receive(3, 2, Append{id(1, 2), Index{2}, {noop(2, 3)}});
+        REQUIRE(of_kind(node.take().messages, MessageKind::kAppendReply).empty());
+        REQUIRE(node.raft->status().applied == Index{1});
+        node.settle();
+        REQUIRE(node.raft->status().applied == Index{2});
+        REQUIRE(node.raft->stable_index() == Index{3});
+        node.tick(2 * patience);
+        REQUIRE(node.take().messages.size() == 2);
+        REQUIRE(node.raft->role() == Role::kPreCandidate);
+    }
+}
+
+TEST_CASE("a leader that has nobody to hand over to waits for its log", "[raft][disk]") {
+    TestNode node(test_config(1), recovered(1));
+    node.elect();
+    node.step(Propose{proposal(1), Bytes::copy_of("x")});
+    node.take();
+    node.tick(5 * node.config().election_ticks);
+    REQUIRE(node.raft->is_log_stalled());
+    REQUIRE(node.raft->role() == Role::kLeader);
+    node.settle();
+    REQUIRE(node.raft->commit() == Index{2});
+}
+
 TEST_CASE("leadership can be handed over right after the quorum was checked", "[raft][transfer]") {
     TestNode node = leader_of();
     for (std::uint32_t tick = 0; tick < node.config().election_ticks; ++tick) {

@@ -131,17 +131,41 @@ Result<SnapshotManifest> decode_manifest(ByteView bytes, const std::string& path
     return decoded;
 }
 
-Result<std::vector<ManifestFile>> list_snapshot_files(FileSystem& files, const std::string& dir) {
-    CAIRN_TRY(const std::vector<std::string> names, files.list(dir));
-    std::vector<ManifestFile> listed;
-    for (const std::string& name : names) {
-        const std::string path = dir + "/" + name;
-        CAIRN_TRY(auto file, files.open(path, OpenMode::kRead));
-        CAIRN_TRY(const std::uint64_t size, file->size());
-        CAIRN_TRY(const Xxh3Stream sum, sum_of(*file, path, size));
-        listed.push_back({name, size, sum.value()});
+Result<void> SnapshotSums::read_some(std::uint64_t bytes_max) {
+    while (!whole() && bytes_max > 0) {
+        if (current_ == nullptr) {
+            CAIRN_TRY(current_, files_->open(path(), OpenMode::kRead));
+            CAIRN_TRY(bytes_, current_->size());
+            at_ = 0;
+            sum_ = Xxh3Stream();
+        }
+        const std::uint64_t wanted =
+            std::min({std::uint64_t{kPieceBytes}, bytes_max, bytes_ - at_});
+        if (wanted > 0) {
+            CAIRN_TRY(const std::string piece,
+                      current_->read_at(at_, static_cast<std::size_t>(wanted)));
+            if (piece.size() != wanted) {
+                return corrupt(path(), "shorter than it was");
+            }
+            sum_.add(piece);
+            at_ += wanted;
+            bytes_max -= wanted;
+        }
+        if (at_ == bytes_) {
+            done_.push_back({names_[done_.size()], bytes_, sum_.value()});
+            current_.reset();
+        }
     }
-    return listed;
+    return ok();
+}
+
+Result<std::vector<ManifestFile>> list_snapshot_files(FileSystem& files, const std::string& dir) {
+    CAIRN_TRY(std::vector<std::string> names, files.list(dir));
+    SnapshotSums sums(files, dir, std::move(names));
+    while (!sums.whole()) {
+        CAIRN_TRY(sums.read_some(kPieceBytes));
+    }
+    return sums.done();
 }
 
 Result<void> write_manifest(FileSystem& files, const std::string& dir,
@@ -160,20 +184,38 @@ Result<SnapshotManifest> read_manifest(FileSystem& files, const std::string& dir
     return decode_manifest(bytes, path);
 }
 
+std::vector<std::string> file_names(const SnapshotManifest& manifest) {
+    std::vector<std::string> names;
+    names.reserve(manifest.files.size());
+    for (const ManifestFile& file : manifest.files) {
+        names.push_back(file.name);
+    }
+    return names;
+}
+
+Result<void> verify_some(SnapshotSums& sums, const SnapshotManifest& manifest,
+                         std::uint64_t bytes_max) {
+    const std::size_t before = sums.done().size();
+    CAIRN_TRY(sums.read_some(bytes_max));
+    for (std::size_t i = before; i < sums.done().size(); ++i) {
+        const ManifestFile& found = sums.done()[i];
+        const ManifestFile& expected = manifest.files[i];
+        if (found.bytes != expected.bytes && !CAIRN_MUTANT(short_snapshot_file)) {
+            return corrupt(found.name, fmt::format("{} bytes long, {} in the manifest", found.bytes,
+                                                   expected.bytes));
+        }
+        if (found.checksum != expected.checksum) {
+            return corrupt(found.name, "checksum does not match the manifest's");
+        }
+    }
+    return ok();
+}
+
 Result<void> verify_snapshot(FileSystem& files, const std::string& dir,
                              const SnapshotManifest& manifest) {
-    for (const ManifestFile& expected : manifest.files) {
-        const std::string path = dir + "/" + expected.name;
-        CAIRN_TRY(auto file, files.open(path, OpenMode::kRead));
-        CAIRN_TRY(const std::uint64_t size, file->size());
-        if (size != expected.bytes && !CAIRN_MUTANT(short_snapshot_file)) {
-            return corrupt(path,
-                           fmt::format("{} bytes long, {} in the manifest", size, expected.bytes));
-        }
-        CAIRN_TRY(const Xxh3Stream sum, sum_of(*file, path, size));
-        if (sum.value() != expected.checksum) {
-            return corrupt(path, "checksum does not match the manifest's");
-        }
+    SnapshotSums sums(files, dir, file_names(manifest));
+    while (!sums.whole()) {
+        CAIRN_TRY(verify_some(sums, manifest, kPieceBytes));
     }
     return ok();
 }

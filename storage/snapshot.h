@@ -42,6 +42,31 @@ std::string encode_manifest(const SnapshotManifest& manifest);
 // kCorrupt, kUnsupportedVersion name `path`; also kCorrupt for a file name that is a path or stands
 // twice.
 Result<SnapshotManifest> decode_manifest(ByteView bytes, const std::string& path);
+// The checksums of files, which are read in steps: whoever reads has something else to do between.
+class SnapshotSums {
+  public:
+    SnapshotSums(FileSystem& files, std::string dir, std::vector<std::string> names)
+        : files_(&files), dir_(std::move(dir)), names_(std::move(names)) {}
+
+    // The files read to their end so far, in the order of the names.
+    [[nodiscard]] const std::vector<ManifestFile>& done() const { return done_; }
+    [[nodiscard]] bool whole() const { return done_.size() == names_.size(); }
+    // Reads on: at most `bytes_max`, at least one. kIo, kNotFound; kCorrupt: a file became shorter.
+    Result<void> read_some(std::uint64_t bytes_max);
+
+  private:
+    [[nodiscard]] std::string path() const { return dir_ + "/" + names_[done_.size()]; }
+
+    FileSystem* files_;
+    std::string dir_;
+    std::vector<std::string> names_;
+    std::vector<ManifestFile> done_;
+    std::unique_ptr<File> current_;  // names_[done_.size()], when it is begun
+    std::uint64_t bytes_ = 0;        // its length
+    std::uint64_t at_ = 0;           // read of it
+    Xxh3Stream sum_;
+};
+
 // Names, lengths and checksums of the files in `dir`, which it reads, sorted by name.
 Result<std::vector<ManifestFile>> list_snapshot_files(FileSystem& files, const std::string& dir);
 // Durable in `dir` when it returns, after the files it names.
@@ -52,6 +77,10 @@ Result<SnapshotManifest> read_manifest(FileSystem& files, const std::string& dir
 // Whether all files are there, whole: reads everything. kNotFound, kCorrupt name the first bad one.
 Result<void> verify_snapshot(FileSystem& files, const std::string& dir,
                              const SnapshotManifest& manifest);
+// The same in steps: `sums` is of the manifest's files, in its order; reads on.
+Result<void> verify_some(SnapshotSums& sums, const SnapshotManifest& manifest,
+                         std::uint64_t bytes_max);
+std::vector<std::string> file_names(const SnapshotManifest& manifest);
 
 // The next byte that is missing: of which file of the manifest, and where in it. Behind the last
 // file, at 0: nothing is.

@@ -19,6 +19,9 @@ constexpr const char* kEnginePrefix = "db-";
 constexpr const char* kSnapshotsName = "snap";
 constexpr const char* kIncomingName = "incoming";
 
+// All in one step.
+constexpr std::uint64_t kWhole = UINT64_MAX;
+
 std::string engine_name(const raft::SnapshotMeta& snapshot) {
     return fmt::format("{}{:016x}", kEnginePrefix, snapshot.last.index.value);
 }
@@ -57,13 +60,15 @@ class SnapshotStore::Impl {
     [[nodiscard]] const std::shared_ptr<KvEngine>& engine() const { return engine_; }
     [[nodiscard]] const std::optional<raft::SnapshotMeta>& installed() const { return installed_; }
 
-    Result<std::shared_ptr<const BuiltSnapshot>> build(Index at_least);
+    Result<std::shared_ptr<const BuiltSnapshot>> build_step(Index at_least,
+                                                            std::uint64_t bytes_max);
+    Result<void> drop_built();
     Result<SnapshotPlace> receive(SnapshotManifest manifest);
     Result<SnapshotPlace> write(SnapshotPlace place, ByteView piece);
     [[nodiscard]] std::optional<SnapshotPlace> received_to() const {
-        return incoming_ ? std::optional(incoming_->place()) : std::nullopt;
+        return incoming_ ? std::optional(incoming_->writer.place()) : std::nullopt;
     }
-    Result<raft::SnapshotMeta> finish();
+    Result<std::optional<raft::SnapshotMeta>> finish_step(std::uint64_t bytes_max);
     Result<void> drop_received();
     Result<std::shared_ptr<KvEngine>> install(const raft::SnapshotMeta& snapshot);
     Result<void> tidy();
@@ -73,12 +78,27 @@ class SnapshotStore::Impl {
         std::string dir;
         std::weak_ptr<KvEngine> engine;
     };
+    // Its files are there, and their checksums are not all read yet.
+    struct Building {
+        BuiltSnapshot snapshot;
+        SnapshotSums sums;
+    };
+    struct Incoming {
+        SnapshotWriter writer;
+        std::optional<SnapshotSums> sums{};  // it is whole, and is read again
+        bool finished = false;               // and verified; it waits for the core's word
+    };
 
     Result<void> find_engine(const std::vector<std::string>& names);
     Result<void> remove_leftovers(const std::vector<std::string>& names);
     Result<void> remove_useless_incoming();
-    Result<std::shared_ptr<const BuiltSnapshot>> build_in(const std::string& dir);
-    Result<void> remove_unused();
+    Result<void> begin_build();
+    Result<void> begin_build_in(const std::string& dir);
+    Result<void> go_on_building(std::uint64_t bytes_max);
+    Result<void> drop_building();
+    // Of the snapshots built, all but the newest `keep`.
+    Result<void> remove_unused(std::size_t keep);
+    Result<void> verify(std::uint64_t bytes_max);
     Result<void> check_space(std::uint64_t bytes) const;
     Result<void> check_engine(const KvEngine& engine, const SnapshotManifest& manifest) const;
     Result<void> write_installed(const SnapshotManifest& manifest);
@@ -98,8 +118,8 @@ class SnapshotStore::Impl {
     // nobody's any more, since only this thread hands them out.
     std::vector<std::shared_ptr<const BuiltSnapshot>> built_;
     std::uint64_t builds_ = 0;  // names them
-    std::optional<SnapshotWriter> incoming_;
-    bool finished_ = false;  // incoming_ is whole, and waits for the core's word
+    std::optional<Building> building_;
+    std::optional<Incoming> incoming_;
 };
 
 // ---- start
@@ -179,11 +199,24 @@ Result<void> SnapshotStore::Impl::check_space(std::uint64_t bytes) const {
 
 // ---- building
 
-Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::Impl::build(Index at_least) {
-    if (!built_.empty() && built_.back()->manifest.meta.last.index >= at_least) {
-        return built_.back();
+Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::Impl::build_step(
+    Index at_least, std::uint64_t bytes_max) {
+    const auto will_do = [&] {
+        return !built_.empty() && built_.back()->manifest.meta.last.index >= at_least;
+    };
+    if (!will_do()) {
+        const Result<void> done = building_ ? go_on_building(bytes_max) : begin_build();
+        if (done.has_error()) {
+            // The first error counts; what cannot be removed now is at the next start.
+            static_cast<void>(drop_building());
+            return done.error();
+        }
     }
-    CAIRN_TRY(remove_unused());
+    return will_do() ? built_.back() : nullptr;
+}
+
+Result<void> SnapshotStore::Impl::begin_build() {
+    CAIRN_TRY(remove_unused(0));
     if (built_.size() >= kBuiltMax) {
         return Error(Errc::kTooManyRequests,
                      fmt::format("{} older snapshots are still being sent", built_.size()));
@@ -191,46 +224,66 @@ Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::Impl::build(Index at
     CAIRN_TRY(check_space(engine_->checkpoint_bytes()));
     CAIRN_TRY(files_.make_dirs(snapshots_dir()));
     const std::string dir = snapshots_dir() + "/" + std::to_string(++builds_);
-    auto made = build_in(dir);
-    if (made.has_error()) {
-        // The first error counts; what cannot be removed now is at the next start.
+    const Result<void> begun = begin_build_in(dir);
+    if (begun.has_error()) {
         for (const char* suffix : {"", ".tmp"}) {
             static_cast<void>(files_.remove_all(dir + suffix).has_value());
         }
-        return made;
     }
-    built_.push_back(made.value());
-    return made;
+    return begun;
 }
 
 // The engine goes on meanwhile, so what it was at is read from the checkpoint itself.
-Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::Impl::build_in(const std::string& dir) {
+Result<void> SnapshotStore::Impl::begin_build_in(const std::string& dir) {
     CAIRN_TRY(engine_->checkpoint(dir));
-    auto built = std::make_shared<BuiltSnapshot>();
-    built->dir = dir;
-    SnapshotManifest& manifest = built->manifest;
+    BuiltSnapshot snapshot{.dir = dir, .manifest = {}};
     {
         CAIRN_TRY(const auto reader, kind_.open_to_read(dir));
         CAIRN_TRY(AppliedState state, read_applied_state(*reader));
         if (!state.applied.index || !state.conf || state.conf->voters.empty()) {
             return Error(Errc::kInternal, dir + ": nothing was applied yet");
         }
-        manifest.meta = {state.applied, *std::move(state.conf)};
-        manifest.revision = state.revision;
+        snapshot.manifest.meta = {state.applied, *std::move(state.conf)};
+        snapshot.manifest.revision = state.revision;
     }
-    CAIRN_TRY(manifest.files, list_snapshot_files(files_, dir));
-    CAIRN_TRY(write_manifest(files_, dir, manifest));
-    return std::shared_ptr<const BuiltSnapshot>(std::move(built));
+    CAIRN_TRY(std::vector<std::string> names, files_.list(dir));
+    building_.emplace(Building{std::move(snapshot), SnapshotSums(files_, dir, std::move(names))});
+    return ok();
 }
 
-Result<void> SnapshotStore::Impl::remove_unused() {
-    for (auto it = built_.begin(); it != built_.end();) {
-        if (it->use_count() > 1) {
-            ++it;
-            continue;
+Result<void> SnapshotStore::Impl::go_on_building(std::uint64_t bytes_max) {
+    CAIRN_TRY(building_->sums.read_some(bytes_max));
+    if (building_->sums.whole()) {
+        BuiltSnapshot& snapshot = building_->snapshot;
+        snapshot.manifest.files = building_->sums.done();
+        CAIRN_TRY(write_manifest(files_, snapshot.dir, snapshot.manifest));
+        built_.push_back(std::make_shared<const BuiltSnapshot>(std::move(snapshot)));
+        building_.reset();
+    }
+    return ok();
+}
+
+Result<void> SnapshotStore::Impl::drop_building() {
+    if (!building_) {
+        return ok();
+    }
+    const std::string dir = building_->snapshot.dir;
+    building_.reset();
+    return files_.remove_all(dir);
+}
+
+Result<void> SnapshotStore::Impl::drop_built() {
+    CAIRN_TRY(drop_building());
+    return remove_unused(0);
+}
+
+Result<void> SnapshotStore::Impl::remove_unused(std::size_t keep) {
+    const std::size_t last = built_.size() - std::min(keep, built_.size());
+    for (std::size_t i = last; i-- > 0;) {
+        if (built_[i].use_count() == 1) {
+            CAIRN_TRY(files_.remove_all(built_[i]->dir));
+            built_.erase(built_.begin() + static_cast<std::ptrdiff_t>(i));
         }
-        CAIRN_TRY(files_.remove_all((*it)->dir));
-        it = built_.erase(it);
     }
     return ok();
 }
@@ -238,17 +291,19 @@ Result<void> SnapshotStore::Impl::remove_unused() {
 // ---- receiving
 
 Result<SnapshotPlace> SnapshotStore::Impl::receive(SnapshotManifest manifest) {
-    if (finished_) {
+    if (incoming_ && incoming_->finished) {
         return Error(Errc::kTooManyRequests, "a snapshot waits for being installed");
     }
     if (!makes_sense(manifest)) {
         return Error(Errc::kMalformed, "a snapshot without an entry or without voters");
     }
-    if (incoming_ && incoming_->manifest() == manifest) {
-        return incoming_->place();
+    if (incoming_ && incoming_->writer.manifest() == manifest) {
+        return incoming_->writer.place();
     }
     incoming_.reset();
-    CAIRN_TRY(tidy());  // a former engine may take the room
+    // Former engines may take the room, and snapshots that nobody needs of a member behind.
+    CAIRN_TRY(drop_built());
+    CAIRN_TRY(tidy());
     CAIRN_TRY(files_.make_dirs(snapshots_dir()));
     CAIRN_TRY(files_.sync_dir(dir_));
     const std::uint64_t bytes = manifest.bytes();
@@ -264,16 +319,17 @@ Result<SnapshotPlace> SnapshotStore::Impl::receive(SnapshotManifest manifest) {
         }
         return error;
     }
-    incoming_.emplace(std::move(opened).value());
-    return incoming_->place();
+    incoming_.emplace(Incoming{std::move(opened).value()});
+    return incoming_->writer.place();
 }
 
 Result<SnapshotPlace> SnapshotStore::Impl::write(SnapshotPlace place, ByteView piece) {
-    if (!incoming_ || incoming_->whole() || incoming_->place() != place || piece.empty() ||
-        piece.size() > incoming_->manifest().files[place.file].bytes - place.offset) {
+    if (!incoming_ || incoming_->writer.whole() || incoming_->writer.place() != place ||
+        piece.empty() ||
+        piece.size() > incoming_->writer.manifest().files[place.file].bytes - place.offset) {
         return Error(Errc::kMalformed, "a piece of a snapshot that is not the next one");
     }
-    const Result<void> written = incoming_->write(piece);
+    const Result<void> written = incoming_->writer.write(piece);
     if (written.has_error()) {
         if (written.error().code == Errc::kNoSpace) {
             // The log needs what is left more than this does.
@@ -283,42 +339,55 @@ Result<SnapshotPlace> SnapshotStore::Impl::write(SnapshotPlace place, ByteView p
         }
         return written.error();
     }
-    return incoming_->place();
+    return incoming_->writer.place();
 }
 
-Result<raft::SnapshotMeta> SnapshotStore::Impl::finish() {
-    if (!incoming_ || !incoming_->whole()) {
+Result<std::optional<raft::SnapshotMeta>> SnapshotStore::Impl::finish_step(
+    std::uint64_t bytes_max) {
+    if (!incoming_ || !incoming_->writer.whole()) {
         return Error(Errc::kMalformed, "the snapshot is not whole");
     }
-    // Now, while nothing depends on it. Later the member would have to stop, and an earlier start
-    // may have written what nobody has looked at since.
-    const SnapshotManifest manifest = incoming_->manifest();
-    if (const auto sound = verify_snapshot(files_, incoming_dir(), manifest); sound.has_error()) {
+    if (const auto sound = verify(bytes_max); sound.has_error()) {
         CAIRN_TRY(drop_received());
+        return sound.error();
+    }
+    return incoming_->finished ? std::optional(incoming_->writer.manifest().meta) : std::nullopt;
+}
+
+// Now, while nothing depends on it. Later the member would have to stop, and an earlier start may
+// have written what nobody has looked at since.
+Result<void> SnapshotStore::Impl::verify(std::uint64_t bytes_max) {
+    const SnapshotManifest& manifest = incoming_->writer.manifest();
+    auto& sums = incoming_->sums;
+    if (!sums) {
+        sums.emplace(files_, incoming_dir(), file_names(manifest));
+    }
+    if (const auto sound = verify_some(*sums, manifest, bytes_max); sound.has_error()) {
         return Error(Errc::kIo, "a snapshot that has arrived: " + to_string(sound.error()));
     }
-    finished_ = true;
-    return manifest.meta;
+    if (sums->whole()) {
+        CAIRN_TRY(check_space(0));
+        incoming_->finished = true;
+    }
+    return ok();
 }
 
 Result<void> SnapshotStore::Impl::drop_received() {
     incoming_.reset();
-    finished_ = false;
     return files_.remove_all(incoming_dir());
 }
 
 // ---- installing
 
 Result<std::shared_ptr<KvEngine>> SnapshotStore::Impl::install(const raft::SnapshotMeta& snapshot) {
-    if (!finished_ || incoming_->manifest().meta != snapshot) {
+    if (!incoming_ || !incoming_->finished || incoming_->writer.manifest().meta != snapshot) {
         return Error(Errc::kMalformed, "no such snapshot has arrived");
     }
-    const SnapshotManifest manifest = incoming_->manifest();
+    const SnapshotManifest manifest = incoming_->writer.manifest();
     const std::string name = engine_name(snapshot);
     // The core never installs what is behind the engine.
     CAIRN_ASSERT(name != engine_name_);
     incoming_.reset();
-    finished_ = false;
     CAIRN_TRY(files_.remove_all(path_of(name)));  // of an install that failed
     CAIRN_TRY(files_.rename(incoming_dir(), path_of(name)));
     CAIRN_TRY(files_.sync_dir(snapshots_dir()));
@@ -362,7 +431,7 @@ Result<void> SnapshotStore::Impl::write_installed(const SnapshotManifest& manife
 }
 
 Result<void> SnapshotStore::Impl::tidy() {
-    CAIRN_TRY(remove_unused());
+    CAIRN_TRY(remove_unused(1));
     for (auto it = former_.begin(); it != former_.end();) {
         if (!it->engine.expired()) {
             ++it;
@@ -392,8 +461,18 @@ Result<SnapshotStore::Opened> SnapshotStore::open(FileSystem& files, EngineKind&
 }
 
 Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::build(Index at_least) {
-    return impl_->build(at_least);
+    while (true) {
+        CAIRN_TRY(auto built, build_step(at_least, kWhole));
+        if (built != nullptr) {
+            return built;
+        }
+    }
 }
+Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::build_step(Index at_least,
+                                                                       std::uint64_t bytes_max) {
+    return impl_->build_step(at_least, bytes_max);
+}
+Result<void> SnapshotStore::drop_built() { return impl_->drop_built(); }
 Result<SnapshotPlace> SnapshotStore::receive(SnapshotManifest manifest) {
     return impl_->receive(std::move(manifest));
 }
@@ -401,7 +480,14 @@ Result<SnapshotPlace> SnapshotStore::write(SnapshotPlace place, ByteView piece) 
     return impl_->write(place, piece);
 }
 std::optional<SnapshotPlace> SnapshotStore::received_to() const { return impl_->received_to(); }
-Result<raft::SnapshotMeta> SnapshotStore::finish() { return impl_->finish(); }
+Result<raft::SnapshotMeta> SnapshotStore::finish() {
+    CAIRN_TRY(auto meta, finish_step(kWhole));
+    CAIRN_ASSERT(meta.has_value());
+    return *std::move(meta);
+}
+Result<std::optional<raft::SnapshotMeta>> SnapshotStore::finish_step(std::uint64_t bytes_max) {
+    return impl_->finish_step(bytes_max);
+}
 Result<void> SnapshotStore::drop_received() { return impl_->drop_received(); }
 Result<std::shared_ptr<KvEngine>> SnapshotStore::install(const raft::SnapshotMeta& snapshot) {
     return impl_->install(snapshot);

@@ -57,6 +57,12 @@ class SnapshotStore {
     // goes on meanwhile. kTooManyRequests: kBuiltMax are being read, and none of them will do.
     // kNoSpace: nothing was begun. Whatever the error, nothing half is left.
     Result<std::shared_ptr<const BuiltSnapshot>> build(Index at_least);
+    // The same in steps, the flush in the first one and then reading at most `bytes_max` in each:
+    // null as long as it takes another. All who ask meanwhile go on with the same one.
+    Result<std::shared_ptr<const BuiltSnapshot>> build_step(Index at_least,
+                                                            std::uint64_t bytes_max);
+    // Nobody will want one soon: removes what nobody holds, and one half built.
+    Result<void> drop_built();
 
     // ---- from a leader: receive, write until whole, finish, and install when the core says so
 
@@ -73,8 +79,11 @@ class SnapshotStore {
     [[nodiscard]] std::optional<SnapshotPlace> received_to() const;
     // All files are there, read again, verified and durable: what to tell the core by an
     // InstallSnapshot. kMalformed when pieces are missing; kIo when what was written is not what is
-    // read: all of it is dropped, and receive begins anew.
+    // read: all of it is dropped, and receive begins anew. kNoSpace: there is not enough left for
+    // the engine and the log to go on with; it is dropped, too.
     Result<raft::SnapshotMeta> finish();
+    // The same in steps that each read at most `bytes_max`: nothing as long as it takes another.
+    Result<std::optional<raft::SnapshotMeta>> finish_step(std::uint64_t bytes_max);
     // Forgets what was received: the core had no use for it, or the leader has none.
     Result<void> drop_received();
 
@@ -84,8 +93,8 @@ class SnapshotStore {
     // final: the member must stop, and starts again with the old engine or the new one.
     Result<std::shared_ptr<KvEngine>> install(const raft::SnapshotMeta& snapshot);
 
-    // Removes snapshots and former engines that nobody uses any more. Cheap when there are none: to
-    // be called once in a while.
+    // Removes former engines and snapshots that nobody uses any more, but for the newest snapshot.
+    // Cheap when there are none: to be called once in a while.
     Result<void> tidy();
 
   private:

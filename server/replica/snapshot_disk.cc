@@ -16,19 +16,27 @@ std::optional<SnapshotResult> SnapshotDisk::on(const BuildSnapshot& work) {
     return SnapshotBuilt{work.to, work.run, build(work)};
 }
 
-Result<storage::SnapshotManifest> SnapshotDisk::build(const BuildSnapshot& work) {
+Result<std::optional<storage::SnapshotManifest>> SnapshotDisk::build(const BuildSnapshot& work) {
     readings_.erase(work.to);
-    CAIRN_TRY(auto built, store_.build(work.at_least));
+    CAIRN_TRY(auto built, store_.build_step(work.at_least, work.bytes_max));
+    if (built == nullptr) {
+        return std::optional<storage::SnapshotManifest>();
+    }
     storage::SnapshotReader reader(files_, built->dir, built->manifest);
     storage::SnapshotManifest manifest = built->manifest;
     readings_.emplace(work.to, Reading{std::move(built), std::move(reader)});
-    return manifest;
+    return std::optional(std::move(manifest));
 }
 
 // What cannot be removed now is tried again after the next.
 std::optional<SnapshotResult> SnapshotDisk::on(const DropSnapshot& work) {
     readings_.erase(work.to);
     static_cast<void>(store_.tidy());
+    return std::nullopt;
+}
+
+std::optional<SnapshotResult> SnapshotDisk::on(const ForgetSnapshots& /*work*/) {
+    static_cast<void>(store_.drop_built());
     return std::nullopt;
 }
 
@@ -44,14 +52,7 @@ Result<SnapshotChunk> SnapshotDisk::read(const ReadPiece& work) {
 }
 
 std::optional<SnapshotResult> SnapshotDisk::on(OpenIncoming& work) {
-    return SnapshotOpened{work.run, open(std::move(work.manifest))};
-}
-
-Result<storage::SnapshotPlace> SnapshotDisk::open(storage::SnapshotManifest manifest) {
-    incoming_files_ = manifest.files.size();
-    CAIRN_TRY(const storage::SnapshotPlace place, store_.receive(std::move(manifest)));
-    CAIRN_TRY(maybe_finish(place));
-    return place;
+    return SnapshotOpened{work.run, store_.receive(std::move(work.manifest))};
 }
 
 std::optional<SnapshotResult> SnapshotDisk::on(const WritePiece& work) {
@@ -69,16 +70,16 @@ Result<storage::SnapshotPlace> SnapshotDisk::write(const WritePiece& work) {
     if (xxh3_64(work.data.view()) != work.checksum) {
         return Error{Errc::kCorrupt, "a piece whose checksum does not match"};
     }
-    CAIRN_TRY(const storage::SnapshotPlace next, store_.write(work.place, work.data.view()));
-    CAIRN_TRY(maybe_finish(next));
-    return next;
+    return store_.write(work.place, work.data.view());
 }
 
-Result<void> SnapshotDisk::maybe_finish(storage::SnapshotPlace place) {
-    if (place.file == incoming_files_) {
-        CAIRN_TRY(store_.finish());
-    }
-    return ok();
+std::optional<SnapshotResult> SnapshotDisk::on(const VerifyIncoming& work) {
+    return IncomingVerified{work.run, verify(work)};
+}
+
+Result<bool> SnapshotDisk::verify(const VerifyIncoming& work) {
+    CAIRN_TRY(const auto meta, store_.finish_step(work.bytes_max));
+    return meta.has_value();
 }
 
 std::optional<SnapshotResult> SnapshotDisk::on(const DropIncoming& /*work*/) {

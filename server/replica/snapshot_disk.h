@@ -39,25 +39,24 @@ class SnapshotDisk {
 
     std::optional<SnapshotResult> on(const BuildSnapshot& work);
     std::optional<SnapshotResult> on(const DropSnapshot& work);
+    std::optional<SnapshotResult> on(const ForgetSnapshots& work);
     std::optional<SnapshotResult> on(const ReadPiece& work);
     std::optional<SnapshotResult> on(OpenIncoming& work);
     std::optional<SnapshotResult> on(const WritePiece& work);
+    std::optional<SnapshotResult> on(const VerifyIncoming& work);
     std::optional<SnapshotResult> on(const DropIncoming& work);
     std::optional<SnapshotResult> on(const InstallIncoming& work);
     std::optional<SnapshotResult> on(const TidySnapshots& work);
 
-    Result<storage::SnapshotManifest> build(const BuildSnapshot& work);
+    Result<std::optional<storage::SnapshotManifest>> build(const BuildSnapshot& work);
     Result<SnapshotChunk> read(const ReadPiece& work);
-    Result<storage::SnapshotPlace> open(storage::SnapshotManifest manifest);
     // Where to go on.
     Result<storage::SnapshotPlace> write(const WritePiece& work);
-    // Tells the store when nothing is missing.
-    Result<void> maybe_finish(storage::SnapshotPlace place);
+    Result<bool> verify(const VerifyIncoming& work);
 
     storage::FileSystem& files_;
     storage::SnapshotStore& store_;
     std::map<NodeId, Reading> readings_;
-    std::size_t incoming_files_ = 0;
 };
 
 }  // namespace cairn::server

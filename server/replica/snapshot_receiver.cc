@@ -25,6 +25,24 @@ bool is_sound(const storage::SnapshotManifest& manifest) {
 
 }  // namespace
 
+// Entries may have come from the log after all: the core would have no use for the snapshot.
+void SnapshotReceiver::on_view(const NodeView& view) {
+    view_ = view;
+    const bool still_open = receives() || stage_ == Stage::kVerifying;
+    if (still_open && view.commit >= manifest_.meta.last.index) {
+        drop_useless();
+    }
+}
+
+void SnapshotReceiver::drop_useless() {
+    out_.send.emplace_back(from_, SnapshotDone{});
+    out_.work.emplace_back(DropIncoming{});
+    stage_ = Stage::kIdle;
+    partial_ = false;
+    stats_.receiving = 0;
+    ++run_;
+}
+
 Result<storage::SnapshotManifest> SnapshotReceiver::check_offer(const SnapshotOffer& offer) const {
     CAIRN_TRY(auto manifest, storage::decode_manifest(offer.manifest.view(), "offered"));
     if (!is_sound(manifest) || offer.term.value > kNumberMax) {
@@ -46,9 +64,14 @@ void SnapshotReceiver::on(NodeId from, const SnapshotOffer& offer) {
         out_.send.emplace_back(from, SnapshotDone{});
         return;
     }
-    const bool busy = stage_ == Stage::kWhole || stage_ == Stage::kInstalling ||
-                      (receives() && from != from_ && offer.term <= term_);
-    if (busy) {
+    if (has_all() && manifest.value() == manifest_) {
+        // The connection was lost meanwhile: nothing more is wanted of it but to wait.
+        from_ = from;
+        term_ = offer.term;
+        out_.send.emplace_back(from, SnapshotWant{layout_.place_at(layout_.bytes())});
+        return;
+    }
+    if (has_all() || (receives() && from != from_ && offer.term <= term_)) {
         return refuse(from, Errc::kTooManyRequests);
     }
     if (receives() && from != from_) {
@@ -91,7 +114,7 @@ void SnapshotReceiver::go_on(storage::SnapshotPlace place) {
     written_ = *position;
     out_.send.emplace_back(from_, SnapshotWant{place});
     if (written_ == layout_.bytes()) {
-        on_whole();
+        verify();
     }
 }
 
@@ -121,7 +144,7 @@ void SnapshotReceiver::on(const PieceWritten& written) {
         written_ = *position;
         out_.send.emplace_back(from_, SnapshotAck{written.place});
         if (written_ == layout_.bytes()) {
-            on_whole();
+            verify();
         }
         return;
     }
@@ -133,7 +156,22 @@ void SnapshotReceiver::on(const PieceWritten& written) {
     go_on(written.place);
 }
 
-void SnapshotReceiver::on_whole() {
+// In steps, or the disk's thread could do nothing else, and not end, until all was read.
+void SnapshotReceiver::verify() {
+    stage_ = Stage::kVerifying;
+    out_.work.emplace_back(VerifyIncoming{limits_.chunk_bytes, run_});
+}
+
+void SnapshotReceiver::on(const IncomingVerified& verified) {
+    if (stage_ != Stage::kVerifying || verified.run != run_) {
+        return;
+    }
+    if (verified.whole.has_error()) {
+        return fail(verified.whole.error().code, false);
+    }
+    if (!verified.whole.value()) {
+        return verify();
+    }
     stage_ = Stage::kWhole;
     out_.events.emplace_back(
         Receive{raft::Message{from_, self_, term_, raft::InstallSnapshot{manifest_.meta}}});
@@ -149,12 +187,7 @@ void SnapshotReceiver::on_verdict(bool install) {
         return;
     }
     if (view_.commit >= manifest_.meta.last.index) {
-        out_.send.emplace_back(from_, SnapshotDone{});
-        out_.work.emplace_back(DropIncoming{});
-        stage_ = Stage::kIdle;
-        partial_ = false;
-        stats_.receiving = 0;
-        return;
+        return drop_useless();
     }
     // Its sender's term is over.
     fail(Errc::kLeaderChanged, false);

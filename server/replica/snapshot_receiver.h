@@ -23,7 +23,7 @@ class SnapshotReceiver {
         : self_(self), limits_(limits), out_(out), stats_(stats) {}
 
     // Before anything else of a turn: what this member has.
-    void on_view(const NodeView& view) { view_ = view; }
+    void on_view(const NodeView& view);
     void tick();
     void on(NodeId from, const SnapshotOffer& offer);
     void on(NodeId from, SnapshotChunk chunk);
@@ -31,6 +31,7 @@ class SnapshotReceiver {
     void on_lane_lost(NodeId from);
     void on(const SnapshotOpened& opened);
     void on(const PieceWritten& written);
+    void on(const IncomingVerified& verified);
     void on(InstallDone done);
     // The core's word on the InstallSnapshot it was handed: Effects::install, or install_refused.
     void on_verdict(bool install);
@@ -40,19 +41,23 @@ class SnapshotReceiver {
         kIdle,
         kOpening,
         kReceiving,
-        kWhole,  // with the core
+        kVerifying,  // all is there
+        kWhole,      // with the core
         kInstalling,
     };
 
     [[nodiscard]] bool receives() const {
         return stage_ == Stage::kOpening || stage_ == Stage::kReceiving;
     }
+    [[nodiscard]] bool has_all() const { return stage_ >= Stage::kVerifying; }
     [[nodiscard]] Result<storage::SnapshotManifest> check_offer(const SnapshotOffer& offer) const;
     void refuse(NodeId to, Errc reason) { out_.send.emplace_back(to, SnapshotRefused{reason}); }
     void begin(NodeId from, Term term, storage::SnapshotManifest manifest);
     // Pieces are wanted from `place` on; or all are there.
     void go_on(storage::SnapshotPlace place);
-    void on_whole();
+    void verify();
+    // This member has come as far by itself.
+    void drop_useless();
     // Ends the attempt; with `keep`, what is written waits for another.
     void fail(Errc reason, bool keep);
     void note(SnapshotNoteKind kind, Errc reason = {});

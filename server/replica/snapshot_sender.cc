@@ -5,6 +5,12 @@
 #include <utility>
 
 namespace cairn::server {
+namespace {
+
+// Reading for a checksum loads the disk but not the network.
+constexpr std::uint64_t kSumsPerByteSent = 4;
+
+}  // namespace
 
 // The core has forgotten what it asked for when it led before.
 void SnapshotSender::on_view(const NodeView& view) {
@@ -22,6 +28,7 @@ void SnapshotSender::on_peers(const PeerSet& peers) {
                         [&](const command::MemberInfo& member) { return member.id() == to.value; });
         if (!stays) {
             release(to, at->second);
+            failures_.erase(to);
         }
         at = stays ? std::next(at) : sends_.erase(at);
     }
@@ -33,7 +40,16 @@ void SnapshotSender::drop_all() {
         release(to, send);
     }
     sends_.clear();
+    failures_.clear();
     stats_.sending = 0;
+    if (keeps_built_) {
+        forget_built();
+    }
+}
+
+void SnapshotSender::forget_built() {
+    keeps_built_ = false;
+    out_.work.emplace_back(ForgetSnapshots{});
 }
 
 bool SnapshotSender::is_open(const Send& send) {
@@ -55,15 +71,24 @@ void SnapshotSender::release(NodeId to, const Send& send) {
 }
 
 void SnapshotSender::wanted(const raft::SnapshotWanted& wanted) {
-    const NodeId to = wanted.to;
-    if (const auto former = sends_.find(to); former != sends_.end()) {
-        release(to, former->second);
+    if (const auto former = sends_.find(wanted.to); former != sends_.end()) {
+        release(wanted.to, former->second);
     }
-    Send& send = sends_[to] = Send{};
+    Send& send = sends_[wanted.to] = Send{};
+    send.at_least = wanted.at_least;
     send.run = ++runs_;
     stats_.sending = sends_.size();
-    out_.work.emplace_back(BuildSnapshot{to, wanted.at_least, send.run});
-    note(SnapshotNoteKind::kBuildBegun, to, send);
+    keeps_built_ = true;
+    unused_ticks_ = 0;
+    note(SnapshotNoteKind::kBuildBegun, wanted.to, send);
+    // The first step reads nothing.
+    build(wanted.to, send, 0);
+}
+
+// All who want one meanwhile go on with the same.
+void SnapshotSender::build(NodeId to, Send& send, std::uint64_t bytes_max) {
+    send.reading = true;
+    out_.work.emplace_back(BuildSnapshot{to, send.at_least, bytes_max, send.run});
 }
 
 void SnapshotSender::on(SnapshotBuilt built) {
@@ -73,12 +98,17 @@ void SnapshotSender::on(SnapshotBuilt built) {
         return;
     }
     Send& send = found->second;
+    send.reading = false;
     if (built.manifest.has_error()) {
         return fail(built.to, send, built.manifest.error().code);
     }
-    send.last = built.manifest.value().meta.last.index;
-    send.layout = SnapshotLayout(built.manifest.value());
-    send.manifest = Bytes::copy_of(storage::encode_manifest(built.manifest.value()));
+    const auto& manifest = built.manifest.value();
+    if (!manifest) {
+        return pump();
+    }
+    send.last = manifest->meta.last.index;
+    send.layout = SnapshotLayout(*manifest);
+    send.manifest = Bytes::copy_of(storage::encode_manifest(*manifest));
     send.stage = Stage::kDialling;
     out_.lanes.emplace_back(built.to, true);
     note(SnapshotNoteKind::kSendBegun, built.to, send);
@@ -90,17 +120,27 @@ void SnapshotSender::on_lane(NodeId to, bool up) {
         return;
     }
     Send& send = found->second;
-    send.stage = up ? Stage::kOffered : Stage::kDialling;
+    send.stage = Stage::kDialling;
     send.reading = false;
     send.run = ++runs_;
     if (up) {
-        out_.send.emplace_back(to, SnapshotOffer{view_.term, send.manifest});
+        offer(to, send);
     }
+}
+
+// Never one behind which the log is cut already: the follower would need another.
+void SnapshotSender::offer(NodeId to, Send& send) {
+    if (send.last < view_.floor) {
+        return fail(to, send, Errc::kCompacted);
+    }
+    send.stage = Stage::kOffered;
+    out_.send.emplace_back(to, SnapshotOffer{view_.term, send.manifest});
 }
 
 void SnapshotSender::on(NodeId from, const SnapshotWant& want) {
     const auto found = find_open(from);
-    if (found == sends_.end() || found->second.stage == Stage::kDialling) {
+    if (found == sends_.end() || found->second.stage == Stage::kDialling ||
+        found->second.stage == Stage::kRefused) {
         return;
     }
     Send& send = found->second;
@@ -154,12 +194,23 @@ void SnapshotSender::on(NodeId from, const SnapshotDone& /*done*/) {
     note(SnapshotNoteKind::kSendDone, from, send);
     ++stats_.sends;
     sends_.erase(found);
+    failures_.erase(from);
     stats_.sending = sends_.size();
 }
 
+// Who is busy with another has said so, and is no failure: what is built and the connection stay.
 void SnapshotSender::on(NodeId from, const SnapshotRefused& refused) {
-    if (const auto found = find_open(from); found != sends_.end()) {
-        fail(from, found->second, refused.reason);
+    const auto found = find_open(from);
+    if (found == sends_.end()) {
+        return;
+    }
+    Send& send = found->second;
+    if (refused.reason == Errc::kTooManyRequests && send.stage == Stage::kOffered) {
+        send.stage = Stage::kRefused;
+        send.pause_ticks = limits_.retry_ticks;
+        send.silent_ticks = 0;
+    } else {
+        fail(from, send, refused.reason);
     }
 }
 
@@ -181,25 +232,42 @@ void SnapshotSender::on(PieceRead read) {
 }
 
 bool SnapshotSender::may_read(const Send& send) const {
-    return send.stage == Stage::kSending && !send.reading && send.next < send.layout.bytes() &&
-           send.next - send.acked < limits_.window_bytes &&
-           (limits_.bytes_per_tick == 0 || allowance_ > 0);
+    if (send.reading || (limits_.bytes_per_tick > 0 && allowance_ <= 0)) {
+        return false;
+    }
+    return send.stage == Stage::kBuilding ||
+           (send.stage == Stage::kSending && send.next < send.layout.bytes() &&
+            send.next - send.acked < limits_.window_bytes);
 }
 
-// One read for each follower at a time: so they take turns, and the disk's queue stays short for
-// what arrives here.
+// One read for each follower at a time: the disk's queue stays short for what arrives here. They
+// take turns, behind whom it was the last one's, or he would get all when there is little.
 void SnapshotSender::pump() {
-    for (auto& [to, send] : sends_) {
-        if (!may_read(send)) {
-            continue;
+    auto at = sends_.upper_bound(served_);
+    for (std::size_t left = sends_.size(); left > 0; --left) {
+        at = at == sends_.end() ? sends_.begin() : at;
+        if (may_read(at->second)) {
+            read_on(at->first, at->second);
         }
-        const auto count = static_cast<std::size_t>(
-            std::min<std::uint64_t>(limits_.chunk_bytes, send.layout.left_in_file(send.next)));
-        if (limits_.bytes_per_tick > 0) {
-            allowance_ -= static_cast<std::int64_t>(count);
-        }
-        send.reading = true;
-        out_.work.emplace_back(ReadPiece{to, send.layout.place_at(send.next), count, send.run});
+        ++at;
+    }
+}
+
+void SnapshotSender::read_on(NodeId to, Send& send) {
+    served_ = to;
+    send.reading = true;
+    send.reads_long = false;
+    std::uint64_t cost = 0;
+    if (send.stage == Stage::kBuilding) {
+        build(to, send, limits_.chunk_bytes);
+        cost = limits_.chunk_bytes / kSumsPerByteSent;
+    } else {
+        cost = std::min<std::uint64_t>(limits_.chunk_bytes, send.layout.left_in_file(send.next));
+        out_.work.emplace_back(ReadPiece{to, send.layout.place_at(send.next),
+                                         static_cast<std::size_t>(cost), send.run});
+    }
+    if (limits_.bytes_per_tick > 0) {
+        allowance_ -= static_cast<std::int64_t>(cost);
     }
 }
 
@@ -208,30 +276,70 @@ void SnapshotSender::fail(NodeId to, Send& send, Errc reason) {
     note(SnapshotNoteKind::kSendFailed, to, send, reason);
     ++stats_.sends_failed;
     send.stage = Stage::kPausing;
-    send.silent_ticks = limits_.retry_ticks;
+    send.pause_ticks = next_pause(to);
+}
+
+std::uint32_t SnapshotSender::next_pause(NodeId to) {
+    std::uint32_t& failures = failures_[to];
+    std::uint64_t pause = limits_.retry_ticks;
+    for (std::uint32_t i = 0; i < failures && pause < limits_.retry_ticks_max; ++i) {
+        pause *= 2;
+    }
+    ++failures;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(pause, limits_.retry_ticks_max));
 }
 
 void SnapshotSender::tick() {
     const auto refill = static_cast<std::int64_t>(limits_.bytes_per_tick);
     allowance_ = std::min(allowance_ + refill, refill);
+    tick_built();
     for (auto at = sends_.begin(); at != sends_.end();) {
         auto& [to, send] = *at;
-        ++send.ticks;
-        if (send.stage == Stage::kPausing && --send.silent_ticks == 0) {
+        tick_send(to, send);
+        const bool over = send.stage == Stage::kPausing && send.pause_ticks == 0;
+        if (over) {
             out_.events.emplace_back(SnapshotSent{to, std::nullopt});
-            at = sends_.erase(at);
-            continue;
         }
-        // Who has all of it reads it again and installs it, as long as that may take; one that is
-        // gone loses its connection.
-        const bool has_all = send.stage == Stage::kSending && send.acked == send.layout.bytes();
-        if (is_open(send) && !has_all && ++send.silent_ticks >= limits_.stall_ticks) {
-            fail(to, send, Errc::kTimeout);
-        }
-        ++at;
+        at = over ? sends_.erase(at) : std::next(at);
     }
     stats_.sending = sends_.size();
     pump();
+}
+
+// What the disk keeps for others pins what the engine has replaced since.
+void SnapshotSender::tick_built() {
+    const bool in_use = std::any_of(sends_.begin(), sends_.end(), [](const auto& send) {
+        return send.second.stage != Stage::kPausing;
+    });
+    unused_ticks_ = in_use ? 0 : unused_ticks_ + 1;
+    if (keeps_built_ && unused_ticks_ >= limits_.keep_built_ticks) {
+        forget_built();
+    }
+}
+
+void SnapshotSender::tick_send(NodeId to, Send& send) {
+    ++send.ticks;
+    if (send.stage == Stage::kPausing) {
+        --send.pause_ticks;
+    } else if (send.stage == Stage::kRefused) {
+        if (--send.pause_ticks == 0) {
+            offer(to, send);
+        }
+    } else if (is_follower_due(send) && ++send.silent_ticks >= limits_.stall_ticks) {
+        fail(to, send, Errc::kTimeout);
+    }
+    send.reads_long = send.reading;
+}
+
+// Whether it is the follower that is waited for. Not one that has all: it reads it again and
+// installs it, as long as that may take, and one that is gone loses its connection. Nor one that
+// waits for this member's disk, which others keep busy, or for its share of the rate.
+bool SnapshotSender::is_follower_due(const Send& send) {
+    if (send.stage != Stage::kSending) {
+        return is_open(send);
+    }
+    const bool waits_here = send.next == send.acked && (!send.reading || send.reads_long);
+    return send.acked < send.layout.bytes() && !waits_here;
 }
 
 void SnapshotSender::note(SnapshotNoteKind kind, NodeId to, const Send& send, Errc reason) {

@@ -45,22 +45,26 @@ class SnapshotSender {
         kBuilding,
         kDialling,
         kOffered,
+        kRefused,  // for now: the follower has another to install, and is asked again
         kSending,
         kPausing,  // failed, and the core is not told yet
     };
     // One follower. Invariant while kSending: acked <= next <= layout.bytes().
     struct Send {
         Stage stage = Stage::kBuilding;
-        Index last;  // of the snapshot, as the two below known from kDialling on
+        Index at_least;  // the log is kept from here on
+        Index last;      // of the snapshot, as the two below known from kDialling on
         SnapshotLayout layout{};
         Bytes manifest{};
-        std::uint64_t next{};   // position to read next
-        std::uint64_t acked{};  // written there up to
-        std::uint64_t best{};   // the largest that acked has been
-        std::uint64_t run{};    // counts beginnings: an answer to an earlier one is void
-        bool reading = false;
+        std::uint64_t next{};          // position to read next
+        std::uint64_t acked{};         // written there up to
+        std::uint64_t best{};          // the largest that acked has been
+        std::uint64_t run{};           // counts beginnings: an answer to an earlier one is void
+        bool reading = false;          // work for it is with the disk
+        bool reads_long = false;       // and was already at the last tick
         std::uint64_t ticks{};         // since it was wanted
-        std::uint32_t silent_ticks{};  // since the last progress, or left of the pause
+        std::uint32_t silent_ticks{};  // since the last progress
+        std::uint32_t pause_ticks{};   // left in kRefused and kPausing
     };
     using Sends = std::map<NodeId, Send>;
 
@@ -69,10 +73,18 @@ class SnapshotSender {
     static bool is_open(const Send& send);
     // Gives back what it holds of the disk and the network.
     void release(NodeId to, const Send& send);
+    void offer(NodeId to, Send& send);
     void progress(Send& send, std::uint64_t position);
     void fail(NodeId to, Send& send, Errc reason);
+    std::uint32_t next_pause(NodeId to);
     void drop_all();
+    void forget_built();
+    void tick_built();
+    void tick_send(NodeId to, Send& send);
+    static bool is_follower_due(const Send& send);
+    void build(NodeId to, Send& send, std::uint64_t bytes_max);
     void pump();
+    void read_on(NodeId to, Send& send);
     bool may_read(const Send& send) const;
     void note(SnapshotNoteKind kind, NodeId to, const Send& send, Errc reason = {});
 
@@ -81,8 +93,12 @@ class SnapshotSender {
     SnapshotStats& stats_;
     NodeView view_;
     Sends sends_;
+    std::map<NodeId, std::uint32_t> failures_;  // in a row
     std::uint64_t runs_ = 0;
     std::int64_t allowance_ = 0;  // bytes that may be read now; negative after a large piece
+    NodeId served_;               // whom the last read was for
+    bool keeps_built_ = false;    // the disk may have one, or half of one
+    std::uint32_t unused_ticks_ = 0;
 };
 
 }  // namespace cairn::server

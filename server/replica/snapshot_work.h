@@ -22,17 +22,21 @@ namespace cairn::server {
 
 // Work for the disk, done in the order in which it was asked for.
 //
-// Have a snapshot ready for `to` that contains the entry at `at_least`: one that is there, or one
-// of what is applied now. Answered by SnapshotBuilt.
+// Go on to make a snapshot ready for `to` that contains the entry at `at_least`: one that is there,
+// or one of what is applied when the first step is done; the others read about `bytes_max` each.
+// Answered by SnapshotBuilt.
 struct BuildSnapshot {
     NodeId to;
     Index at_least;
+    std::uint64_t bytes_max{};
     std::uint64_t run{};  // echoed
 };
-// `to` needs it no more.
+// `to` needs it no more. It is kept for the next that wants one.
 struct DropSnapshot {
     NodeId to;
 };
+// Nobody will want one soon: remove what is kept, and what is half built.
+struct ForgetSnapshots {};
 // `count` bytes of it at `place`, which lie in one file. Answered by PieceRead.
 struct ReadPiece {
     NodeId to;
@@ -54,22 +58,29 @@ struct WritePiece {
     Bytes data;
     std::uint64_t run{};
 };
+// Go on reading what is written, which is whole, about `bytes_max` in this step. Answered by
+// IncomingVerified.
+struct VerifyIncoming {
+    std::uint64_t bytes_max{};
+    std::uint64_t run{};  // echoed
+};
 // It is of no use any more: remove what is written.
 struct DropIncoming {};
-// Replace the state machine by what is written, which is whole. No apply is in flight. Answered by
+// Replace the state machine by what is written and verified. No apply is in flight. Answered by
 // InstallDone.
 struct InstallIncoming {
     storage::SnapshotManifest manifest;
 };
 // Remove what nobody uses any more: former engines, whose last reader may end at any time.
 struct TidySnapshots {};
-using SnapshotWork = std::variant<BuildSnapshot, DropSnapshot, ReadPiece, OpenIncoming, WritePiece,
-                                  DropIncoming, InstallIncoming, TidySnapshots>;
+using SnapshotWork =
+    std::variant<BuildSnapshot, DropSnapshot, ForgetSnapshots, ReadPiece, OpenIncoming, WritePiece,
+                 VerifyIncoming, DropIncoming, InstallIncoming, TidySnapshots>;
 
 struct SnapshotBuilt {
     NodeId to;
     std::uint64_t run{};
-    Result<storage::SnapshotManifest> manifest;
+    Result<std::optional<storage::SnapshotManifest>> manifest;  // none: it takes another step
 };
 struct PieceRead {
     NodeId to;
@@ -85,13 +96,17 @@ struct PieceWritten {
     storage::SnapshotPlace place;  // where to go on; earlier than before when an error is kCorrupt
     Result<void> written;
 };
+struct IncomingVerified {
+    std::uint64_t run{};
+    Result<bool> whole;  // false: it takes another step
+};
 struct InstallDone {
     raft::SnapshotMeta snapshot;
     Result<std::int64_t> revision;                         // an error is final: the member halts
     std::shared_ptr<const storage::Membership> members{};  // as the state machine has them now
 };
-using SnapshotResult =
-    std::variant<SnapshotBuilt, PieceRead, SnapshotOpened, PieceWritten, InstallDone>;
+using SnapshotResult = std::variant<SnapshotBuilt, PieceRead, SnapshotOpened, PieceWritten,
+                                    IncomingVerified, InstallDone>;
 
 // For log lines and histograms.
 enum class SnapshotNoteKind : std::uint8_t {

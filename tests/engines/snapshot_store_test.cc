@@ -74,7 +74,7 @@ TEST_CASE("RocksDB: a snapshot is built by hard links while applies go on") {
     }
     CHECK(linked);
     built.reset();
-    REQUIRE(source.member.store().tidy().has_value());
+    REQUIRE(source.member.store().drop_built().has_value());
     CHECK(source.names("/snap").empty());
 }
 

@@ -1,6 +1,5 @@
 // Snapshots between members: what each side asks for, and that all of it arrives over lost
 // connections, bad bytes and restarts.
-#include "server/replica/snapshot_flow.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -17,110 +16,9 @@
 
 #include "base/checksum.h"
 #include "base/prng.h"
+#include "unit/replica/snapshot_fixture.h"
 
-namespace cairn::server {
-namespace {
-
-constexpr NodeId kLeader{1};
-constexpr NodeId kFollower{2};
-constexpr NodeId kThird{3};
-constexpr Term kTerm{7};
-constexpr Index kLast{100};
-
-// Those items, work or events, that are a `T`.
-template <class T, class Item>
-std::vector<T> of(const std::vector<Item>& items) {
-    std::vector<T> found;
-    for (const auto& item : items) {
-        if (const auto* one = std::get_if<T>(&item)) {
-            found.push_back(*one);
-        }
-    }
-    return found;
-}
-
-// The files of a snapshot, made up from their lengths.
-struct Files {
-    storage::SnapshotManifest manifest;
-    std::vector<std::string> contents;
-};
-
-Files make_files(const std::vector<std::size_t>& sizes, Prng prng, Index last = kLast) {
-    Files files;
-    files.manifest.meta.last = {kTerm, last};
-    files.manifest.meta.conf.voters = {kLeader, kFollower, kThird};
-    files.manifest.revision = 55;
-    for (const std::size_t size : sizes) {
-        std::string content(size, '\0');
-        std::generate(content.begin(), content.end(),
-                      [&prng] { return static_cast<char>(prng.below(256)); });
-        files.manifest.files.push_back(
-            {"f" + std::to_string(files.contents.size()), size, xxh3_64(content)});
-        files.contents.push_back(std::move(content));
-    }
-    return files;
-}
-
-NodeView leads(NodeId self, Index applied = kLast) {
-    NodeView view;
-    view.member = self;
-    view.leader = self;
-    view.term = kTerm;
-    view.commit = applied;
-    view.applied = applied;
-    view.last = applied;
-    view.floor = Index{90};
-    view.is_leader = true;
-    return view;
-}
-
-NodeView follows(NodeId self, Index commit = {}) {
-    NodeView view;
-    view.member = self;
-    view.leader = kLeader;
-    view.term = kTerm;
-    view.commit = commit;
-    return view;
-}
-
-Effects wanting(const std::vector<NodeId>& to) {
-    Effects effects;
-    for (const NodeId follower : to) {
-        effects.snapshots_wanted.push_back({.to = follower, .at_least = kLast - 5});
-    }
-    return effects;
-}
-
-SnapshotEffects take(SnapshotFlow& flow) {
-    SnapshotEffects out;
-    flow.take_effects(out);
-    return out;
-}
-
-SnapshotOffer offer_of(const Files& files, Term term = kTerm) {
-    return {term, Bytes::copy_of(storage::encode_manifest(files.manifest))};
-}
-
-SnapshotChunk chunk_of(const Files& files, storage::SnapshotPlace place, std::size_t count) {
-    const Bytes data = Bytes::copy_of(files.contents[place.file].substr(place.offset, count));
-    return {place, xxh3_64(data.view()), data};
-}
-
-// A leader that has dialled and offered.
-struct Offered {
-    explicit Offered(const Files& files, SnapshotLimits limits = {}) : flow(kLeader, limits) {
-        flow.on_turn(wanting({kFollower}), leads(kLeader));
-        const auto build = of<BuildSnapshot>(take(flow).work).at(0);
-        flow.on_result(SnapshotBuilt{kFollower, build.run, files.manifest});
-        flow.on_lane(kFollower, true);
-        first = take(flow);
-    }
-    SnapshotFlow flow;
-    SnapshotEffects first;
-};
-
-}  // namespace
-
+namespace cairn::server::testing {
 TEST_CASE("a wanted snapshot is built, dialled for and offered", "[replica][snapshot]") {
     const Files files = make_files({10, 20}, Prng(1));
     SnapshotFlow flow(kLeader, {});
@@ -132,9 +30,11 @@ TEST_CASE("a wanted snapshot is built, dialled for and offered", "[replica][snap
     CHECK((out.lanes.empty() && out.send.empty() && out.events.empty()));
 
     // Of an earlier one that was given up: the files are not those.
-    flow.on_result(SnapshotBuilt{kFollower, build.run - 1, files.manifest});
+    BuildSnapshot earlier = build;
+    --earlier.run;
+    flow.on_result(built_of(earlier, files));
     CHECK(take(flow).empty());
-    flow.on_result(SnapshotBuilt{kFollower, build.run, files.manifest});
+    flow.on_result(built_of(build, files));
     out = take(flow);
     CHECK(out.lanes == std::vector{std::pair{kFollower, true}});
     CHECK((out.send.empty() && out.work.empty()));
@@ -176,7 +76,7 @@ TEST_CASE("the rate is kept for all followers together", "[replica][snapshot]") 
     flow.on_turn(wanting({kFollower, kThird}), leads(kLeader));
     std::map<NodeId, std::uint64_t> sent;
     for (const auto& build : of<BuildSnapshot>(take(flow).work)) {
-        flow.on_result(SnapshotBuilt{build.to, build.run, files.manifest});
+        flow.on_result(built_of(build, files));
         flow.on_lane(build.to, true);
         flow.on_message(build.to, SnapshotWant{{0, 0}});
     }
@@ -315,6 +215,10 @@ struct Whole {
         flow.on_message(kLeader, chunk_of(files, {0, 0}, 10));
         const auto piece = of<WritePiece>(take(flow).work).at(0);
         flow.on_result(PieceWritten{piece.run, {1, 0}, ok()});
+        const auto verify = of<VerifyIncoming>(take(flow).work).at(0);
+        flow.on_result(IncomingVerified{verify.run, false});
+        REQUIRE(of<VerifyIncoming>(take(flow).work).size() == 1);
+        flow.on_result(IncomingVerified{verify.run, true});
         out = take(flow);
     }
     SnapshotFlow flow;
@@ -339,8 +243,13 @@ TEST_CASE("the core decides what becomes of a whole snapshot", "[replica][snapsh
         auto out = take(receiver.flow);
         REQUIRE((of<InstallIncoming>(out.work).size() == 1 && out.send.empty()));
         CHECK(receiver.flow.stats().installing);
-        // Nothing else may come in between.
-        receiver.flow.on_message(kThird, offer_of(files, kTerm + 1));
+        // Of the same nothing more is wanted, and nothing else may come in between.
+        receiver.flow.on_message(kLeader, offer_of(files));
+        CHECK(take(receiver.flow).send ==
+              std::vector{std::pair{kLeader, SnapshotMessage{SnapshotWant{{1, 0}}}}});
+        Files other = files;
+        other.manifest.meta.last.index = kLast + 1;
+        receiver.flow.on_message(kThird, offer_of(other, kTerm + 1));
         CHECK(take(receiver.flow).send ==
               std::vector{
                   std::pair{kThird, SnapshotMessage{SnapshotRefused{Errc::kTooManyRequests}}}});
@@ -520,9 +429,14 @@ class Pair {
     }
 
     void run_work(SnapshotFlow& flow, BuildSnapshot& work) {
-        flow.on_result(SnapshotBuilt{work.to, work.run, files_.manifest});
+        SnapshotBuilt built{work.to, work.run, std::optional<storage::SnapshotManifest>()};
+        if (prng_.below(3) != 0) {
+            built.manifest = std::optional(files_.manifest);
+        }
+        flow.on_result(std::move(built));
     }
     void run_work(SnapshotFlow& /*flow*/, DropSnapshot& /*work*/) {}
+    void run_work(SnapshotFlow& /*flow*/, ForgetSnapshots& /*work*/) {}
     void run_work(SnapshotFlow& flow, ReadPiece& work) {
         SnapshotChunk chunk = chunk_of(files_, work.place, work.count);
         if (std::exchange(damage_next_, false)) {
@@ -552,6 +466,10 @@ class Pair {
             written_ += work.data.size();
         }
         flow.on_result(PieceWritten{work.run, layout_.place_at(written_), std::move(result)});
+    }
+    void run_work(SnapshotFlow& flow, VerifyIncoming& work) {
+        REQUIRE(written_ == layout_.bytes());
+        flow.on_result(IncomingVerified{work.run, prng_.below(3) != 0});
     }
     void run_work(SnapshotFlow& /*flow*/, DropIncoming& /*work*/) { written_ = 0; }
     void run_work(SnapshotFlow& /*flow*/, TidySnapshots& /*work*/) { CHECK(false); }  // the shell's
@@ -598,4 +516,4 @@ TEST_CASE("all of a snapshot arrives, whatever happens on the way", "[replica][s
     CHECK((given != nullptr || misfortunes > 200));
 }
 
-}  // namespace cairn::server
+}  // namespace cairn::server::testing

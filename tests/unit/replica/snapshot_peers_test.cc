@@ -52,7 +52,7 @@ TEST_CASE("who is removed gets no more of a snapshot", "[replica][snapshot]") {
     flow.on_turn(turn, leads());
     for (const auto& work : take(flow).work) {
         const auto& build = std::get<BuildSnapshot>(work);
-        flow.on_result(SnapshotBuilt{build.to, build.run, manifest});
+        flow.on_result(SnapshotBuilt{build.to, build.run, std::optional(manifest)});
         flow.on_lane(build.to, true);
     }
     CHECK(take(flow).send.size() == 2);

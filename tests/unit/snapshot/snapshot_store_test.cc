@@ -1,6 +1,7 @@
 #include "storage/snapshot_store.h"
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -58,6 +59,17 @@ void fill_behind(Member& member) {
     fill(member, "old", 5);
     REQUIRE(member.machine().flush().has_value());
 }
+
+// Counts what is read of a disk.
+struct Reads {
+    explicit Reads(SimFs& files) {
+        files.set_hook([this](const SimOp& op) -> std::optional<Error> {
+            bytes += op.kind == SimOpKind::kRead ? op.bytes : 0;
+            return std::nullopt;
+        });
+    }
+    std::uint64_t bytes = 0;
+};
 
 const raft::SnapshotMeta kSnapshot{.last = {Term{3}, Index{77}},
                                    .conf = {.voters = {NodeId{1}, NodeId{2}},
@@ -158,8 +170,87 @@ TEST_CASE("snapshots go when nobody reads them, and there are never many", "[sna
     CHECK(member.store().build(newest).value()->manifest.meta.last.index == newest);
     CHECK(disk.names("data/snap").size() == SnapshotStore::kBuiltMax);
     held.clear();
+    // The newest is for the next that wants one, until nobody will.
     REQUIRE(member.store().tidy().has_value());
+    CHECK(disk.names("data/snap").size() == 1);
+    CHECK(member.store().build(newest).value()->manifest.meta.last.index == newest);
+    REQUIRE(member.store().drop_built().has_value());
     CHECK(disk.names("data/snap").empty());
+}
+
+TEST_CASE("a snapshot is built in steps, once for all who want it", "[snapshot][build]") {
+    Disk disk;
+    Member member(disk.files, disk.kind, kDir);
+    fill(member, "k", 40);
+    constexpr std::uint64_t kStep = 100;
+    CHECK(member.store().build_step(Index{41}, kStep).value() == nullptr);
+    member.put("meanwhile", "1");
+    std::uint64_t steps = 1;
+    Reads read(disk.files);
+    std::shared_ptr<const BuiltSnapshot> built;
+    for (; built == nullptr; ++steps) {
+        read.bytes = 0;
+        built = member.store().build_step(Index{steps % 2 == 0 ? 41U : 1U}, kStep).value();
+        CHECK(read.bytes <= kStep);
+        REQUIRE(steps < 1000);
+    }
+    CHECK(steps > built->manifest.bytes() / kStep);
+    CHECK(built->manifest.meta.last.index == Index{41});
+    REQUIRE(verify_snapshot(disk.files, built->dir, built->manifest).has_value());
+    CHECK(member.store().build_step(Index{41}, kStep).value() == built);
+    // Who needs no newer one does not wait for it.
+    CHECK(member.store().build_step(Index{42}, kStep).value() == nullptr);
+    CHECK(member.store().build(Index{41}).value() == built);
+    CHECK(member.store().build(Index{42}).value()->manifest.meta.last.index == Index{42});
+}
+
+TEST_CASE("a half built snapshot goes when nobody wants it any more", "[snapshot][build]") {
+    Disk disk;
+    Member member(disk.files, disk.kind, kDir);
+    fill(member, "k", 40);
+    CHECK(member.store().build_step(Index{41}, 1).value() == nullptr);
+    CHECK(member.store().build_step(Index{41}, 1).value() == nullptr);
+    REQUIRE(member.store().tidy().has_value());
+    CHECK(disk.names("data/snap").size() == 1);
+    SECTION("by the next start") { REQUIRE(member.open().has_value()); }
+    SECTION("by those who say so") { REQUIRE(member.store().drop_built().has_value()); }
+    SECTION("by one that arrives") {
+        Source source;
+        REQUIRE(member.store().receive(source.built->manifest).has_value());
+        CHECK(disk.names("data/snap") == std::set<std::string>{"incoming"});
+        REQUIRE(member.store().drop_received().has_value());
+    }
+    CHECK(disk.names("data/snap").empty());
+}
+
+TEST_CASE("what has arrived is verified in steps, while there is room for the rest",
+          "[snapshot][receive][disk]") {
+    Source source;
+    Disk disk;
+    constexpr std::uint64_t kFreeMin = 100'000;
+    Member member(disk.files, disk.kind, kDir, kFreeMin);
+    fill_behind(member);
+    REQUIRE(member.transfer(source.disk.files, *source.built).has_value());
+    constexpr std::uint64_t kStep = 100;
+    std::uint64_t steps = 0;
+    Reads read(disk.files);
+    SECTION("there is") {
+        std::optional<raft::SnapshotMeta> finished;
+        for (; !finished; ++steps) {
+            read.bytes = 0;
+            finished = member.store().finish_step(kStep).value();
+            CHECK(read.bytes <= kStep);
+            REQUIRE(steps < 1000);
+        }
+        CHECK(steps >= source.built->manifest.bytes() / kStep);
+        CHECK(member.store().install(*finished).has_value());
+    }
+    SECTION("others have taken it: nothing is begun that could not end") {
+        CHECK_FALSE(member.store().finish_step(kStep).value().has_value());
+        disk.files.set_capacity(disk.files.bytes_used() + kFreeMin / 2);
+        CHECK(member.store().finish().error().code == Errc::kNoSpace);
+        CHECK(disk.names("data/snap").empty());
+    }
 }
 
 TEST_CASE("a store in which nothing was applied has no snapshot", "[snapshot][build]") {

@@ -105,6 +105,9 @@ Task<bool> PeerSession::welcome(std::shared_ptr<PeerSession> self) {
     self->reader_ = self->lane_ == peer::Lane::kSnapshots
                         ? peer::FrameReader(peer::kSnapshotFrameBytesMax)
                         : peer::FrameReader();
+    if (stays && error) {
+        self->hooks_->on_closed(self);
+    }
     co_return !error && stays;
 }
 

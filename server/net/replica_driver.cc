@@ -140,6 +140,11 @@ void ReplicaDriver::tick() {
         log_thread_->seal();
     }
     wrote_since_tick_ = false;
+    // While nothing is applied, no apply takes them along; and they may hold an engine that a
+    // snapshot has replaced.
+    if (!retired_views_.empty()) {
+        state_thread_->submit({{}, std::exchange(retired_views_, {}), nullptr});
+    }
     post(Tick{});
 }
 

@@ -54,7 +54,7 @@ void StateThread::run() {
         for (auto& item : work) {
             if (item.engine != nullptr) {
                 replace(std::move(item.engine));
-            } else {
+            } else if (!item.entries.empty()) {
                 apply(item.entries);
             }
         }

@@ -29,7 +29,7 @@ struct StateStep {
 
 // What the reactor hands over at once.
 struct StateWork {
-    std::vector<raft::Entry> entries;
+    std::vector<raft::Entry> entries;  // none: there is nothing to apply
     // Dropped on the state thread; all readers of them have ended or hold their own.
     std::vector<std::shared_ptr<const storage::mvcc::ReadView>> retired_views;
     // Go on with this one (an installed snapshot); there are no entries then.

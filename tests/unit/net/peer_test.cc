@@ -484,4 +484,32 @@ TEST_CASE("a hub answers greetings by what it knows of the members", "[net][peer
     acceptor->stop();
 }
 
+TEST_CASE("who was let in and is gone before the answer left is told of", "[net][peer]") {
+    boost::asio::io_context reactor;
+    const auto work = boost::asio::make_work_guard(reactor);
+    Metrics metrics;
+    std::size_t greeted = 0;
+    std::size_t closed = 0;
+    const auto hooks = std::make_shared<PeerSession::Hooks>();
+    hooks->on_hello = [](const peer::Hello&) { return welcome(kCluster, kSelf); };
+    // As when another connection of the same member takes its place.
+    hooks->on_greeted = [&](const std::shared_ptr<PeerSession>& session) {
+        ++greeted;
+        session->close();
+    };
+    hooks->on_closed = [&](const std::shared_ptr<PeerSession>&) { ++closed; };
+    hooks->on_log = [](NodeId, const std::string&) {};
+    tcp::acceptor acceptor(reactor, loopback(0));
+    tcp::socket dialler(reactor);
+    dialler.connect(acceptor.local_endpoint());
+    const auto session = std::make_shared<PeerSession>(acceptor.accept(), kSelf, hooks, metrics);
+    session->start();
+    std::string frame;
+    peer::append_frame(peer::encode_hello({peer::kPeerProtocol, kCluster, kPeer, kSelf, "test"}),
+                       frame);
+    boost::asio::write(dialler, boost::asio::buffer(frame));
+    CHECK(turn_until(reactor, [&] { return closed > 0; }));
+    CHECK((greeted == 1 && closed == 1));
+}
+
 }  // namespace cairn::server::net

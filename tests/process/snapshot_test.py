@@ -19,6 +19,7 @@ LOG_BYTES_MAX = 1024 * 1024
 VALUE_BYTES = 1024 * 1024
 VALUES = 16
 SLOW_RATE = 2 * 1024 * 1024  # a second: the snapshot travels for some seconds
+SLOWEST_RATE = 32 * 1024  # a second: building one takes two minutes
 CATCH_UP_SECONDS = 90
 ALPHABET = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
 
@@ -190,6 +191,19 @@ class CatchUp(Base):
         leader.wait_until_it_serves()
         self.check_equal(cluster)
         self.check_value(away.endpoint, "after", "2")
+
+    def test_the_sender_is_stopped_while_it_builds(self) -> None:
+        cluster, away = self.begin(rate=SLOWEST_RATE)
+        leader = next(filter(leads, (node for node in cluster.nodes if node is not away)))
+        away.start()
+        wait_until(lambda: "snapshot is being built" in leader.log(), 30, "one is built")
+        self.assertEqual(leader.end(), 0)
+        self.assertNotIn("snapshot is being sent", leader.log())
+        # Nothing half is left for the next start.
+        leader.start()
+        leader.wait_until_it_serves()
+        if leader.log().count("snapshot is being built") == 1:  # it leads no more
+            self.assertEqual(list(Path(leader.data).glob("snap/*")), [])
 
 
 if __name__ == "__main__":

@@ -117,7 +117,18 @@ void SimNode::on_tick() {
             return fail_storage("prepare", prepared.error());
         }
     }
+    check_office();
     step(server::Tick{});
+}
+
+// V5: a leader that cannot write does not stay one.
+void SimNode::check_office() {
+    write_ticks_ = writing_ > 0 ? write_ticks_ + 1 : 0;
+    const std::uint32_t patience = world_.options.raft.election_ticks + 2;  // a turn takes time
+    if (write_ticks_ > patience && view().is_leader && view().voters > 1) {
+        world_.verdict.fail("V5", fmt::format("node {} leads, and has not written for {} ticks",
+                                              index_, write_ticks_));
+    }
 }
 
 void SimNode::jump_clock(std::uint32_t ticks) {
@@ -346,6 +357,7 @@ void SimNode::on_disk_done() {
     world_.safety.on_persisted(index_, writing_);
     writes_.erase(writes_.begin(), writes_.begin() + static_cast<std::ptrdiff_t>(writing_));
     writing_ = 0;
+    write_ticks_ = 0;
     seal_wanted_ = true;
     start_disk();
     if (!sabotaged(Sabotage::kAckBeforePersist)) {

@@ -141,6 +141,7 @@ class SimNode {
     void on_flush();
     void on_collect();
     void on_tick();
+    void check_office();
     void on_install();
     void ship(NodeId to);
     void take_arrival();
@@ -193,6 +194,7 @@ class SimNode {
     bool turn_scheduled_ = false;
     std::vector<raft::PersistBatch> writes_;  // asked for and not on disk, in order
     std::size_t writing_ = 0;                 // how many of them the write in flight takes
+    std::uint32_t write_ticks_ = 0;           // of this member's clock, that it has taken
     std::vector<raft::Entry> applying_;
     std::optional<storage::ApplyOutput> applied_;
     bool apply_scheduled_ = false;

@@ -234,6 +234,7 @@ void SimNode::clear_life() {
     installing_.reset();
     calls_.clear();
     writing_ = 0;
+    write_ticks_ = 0;
     open_calls_ = 0;
     crash_countdown_ = 0;
     turn_scheduled_ = apply_scheduled_ = collect_scheduled_ = seal_wanted_ = false;

@@ -4,6 +4,8 @@
 #include <array>
 #include <atomic>
 #include <cstdarg>
+#include <cstdio>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -357,8 +359,6 @@ rocksdb::DBOptions db_options(const RocksOptions& options) {
     // RocksDB would start that many threads for each family, however few its files.
     db.max_file_opening_threads = 1;
     db.bytes_per_sync = std::uint64_t{1} << 20U;
-    db.keep_log_file_num = 4;
-    db.max_log_file_size = std::size_t{16} << 20U;
     db.stats_dump_period_sec = 0;
     db.stats_persist_period_sec = 0;
     db.db_host_id = "";  // tables say nothing of the machine
@@ -445,7 +445,54 @@ std::shared_ptr<RocksEngine> engine_of(std::unique_ptr<Database> database, rocks
     return std::make_shared<RocksEngine>(std::move(database));
 }
 
-// RocksDB's own log goes to a file of the directory unless it is given another way.
+// RocksDB's own log: the file LOG in the engine's directory, and LOG.old from before it. What
+// cannot be written is lost. RocksDB's logger for that file asserts, in Debian's build, that no
+// write of it has failed before: on a full disk it ends the process before the flush that failed,
+// too, can say why.
+class FileLogger final : public rocksdb::Logger {
+  public:
+    explicit FileLogger(const std::string& dir) : path_(dir + "/LOG") {
+        rocksdb::Env::Default()->CreateDirIfMissing(dir).PermitUncheckedError();
+        begin_file();
+    }
+    using rocksdb::Logger::Logv;
+    void Logv(const char* format, va_list args) override {
+        std::array<char, kLineBytesMax> line{};
+        std::vsnprintf(line.data(), line.size(), format, args);
+        auto* env = rocksdb::Env::Default();
+        const std::string time = env->TimeToString(env->NowMicros() / 1'000'000);
+        const std::lock_guard guard(mutex_);
+        if (file_ == nullptr) {
+            return;
+        }
+        const int count = std::fprintf(file_.get(), "%s%s\n", time.c_str(), line.data());
+        std::fflush(file_.get());
+        bytes_ += static_cast<std::size_t>(std::max(count, 0));
+        if (bytes_ > kFileBytesMax) {
+            begin_file();
+        }
+    }
+
+  private:
+    static constexpr std::size_t kLineBytesMax = 4096;
+    static constexpr std::size_t kFileBytesMax = std::size_t{16} << 20U;
+    struct Close {
+        void operator()(std::FILE* file) const { std::fclose(file); }
+    };
+
+    void begin_file() {
+        std::rename(path_.c_str(), (path_ + ".old").c_str());
+        file_.reset(std::fopen(path_.c_str(), "we"));
+        bytes_ = 0;
+    }
+
+    const std::string path_;
+    std::mutex mutex_;  // over the next two
+    std::unique_ptr<std::FILE, Close> file_;
+    std::size_t bytes_ = 0;
+};
+
+// For who must not write: without a logger RocksDB makes that file, too.
 class NoLogger final : public rocksdb::Logger {
   public:
     using rocksdb::Logger::Logv;
@@ -456,7 +503,8 @@ class NoLogger final : public rocksdb::Logger {
 
 Result<std::shared_ptr<KvEngine>> open_rocks_engine(const std::string& dir,
                                                     const RocksOptions& options) {
-    const rocksdb::DBOptions db = db_options(options);
+    rocksdb::DBOptions db = db_options(options);
+    db.info_log = std::make_shared<FileLogger>(dir);
     CAIRN_TRY(check_families(db, dir));
     auto database = std::make_unique<Database>();
     rocksdb::DB* opened = nullptr;

@@ -1,6 +1,6 @@
-// cairnd_mutants: cairnd with the faults of base/mutant.h in its api layer and store; for tests
-// only. `cairnd_mutants --list-mutants` names them; the environment variable CAIRN_MUTANT switches
-// one on.
+// cairnd_mutants: cairnd with the faults of base/mutant.h in its api layer, store and consensus;
+// for tests only. `cairnd_mutants --list-mutants` names them; the environment variable CAIRN_MUTANT
+// switches one on.
 #include <cstdio>
 #include <string_view>
 

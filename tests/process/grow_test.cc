@@ -40,9 +40,6 @@ class GrowTest {
     void add(std::size_t node);
     void remove_leader();
     void write_on();
-    // Through a member that runs, until it is taken.
-    template <class Change>
-    void change(const std::string& what, Change call);
 
     Options options_;
     ProcessCluster cluster_;
@@ -78,39 +75,9 @@ void GrowTest::run() {
     }
 }
 
-template <class Change>
-void GrowTest::change(const std::string& what, Change call) {
-    std::string error;
-    const auto taken = [&] {
-        for (std::size_t node = 0; node < kNodes; ++node) {
-            if (!cluster_.is_running(node)) {
-                continue;
-            }
-            auto client = cluster_.client_of(node);
-            const auto answer = call(client);
-            if (answer) {
-                return true;
-            }
-            error = answer.error().message;
-            // It may have been taken all the same, and then a repeat says so.
-            if (error == "etcdserver: Peer URLs already exists" ||
-                error == "etcdserver: member not found") {
-                return true;
-            }
-        }
-        return false;
-    };
-    if (!wait_until(taken, kLimit)) {
-        throw Failure{fmt::format("{}: {}", what, error)};
-    }
-    fmt::print("{}\n", what);
-}
-
 void GrowTest::add(std::size_t node) {
-    cluster_.join(node);
-    const client::MemberAddRequest request{.peer_urls = {cluster_.peer_url(node)}};
-    change(fmt::format("node {} is added", node),
-           [&](client::Client& client) { return client.member_add(request); });
+    cluster_.add_member(node);
+    fmt::print("node {} is added\n", node);
     cluster_.start(node);
     const auto serves = [&] {
         if (!cluster_.is_running(node)) {
@@ -126,17 +93,8 @@ void GrowTest::add(std::size_t node) {
 
 void GrowTest::remove_leader() {
     const std::size_t leader = cluster_.wait_for_leader();
-    const auto status = cluster_.client_of(leader).status();
-    if (!status) {
-        throw Failure{"the leader does not answer: " + status.error().message};
-    }
-    const std::uint64_t id = status->header.member_id;
-    change(fmt::format("node {} is removed", leader),
-           [id](client::Client& client) { return client.member_remove(id); });
-    if (const int code = cluster_.wait_for_exit(leader); code != 0) {
-        throw Failure{fmt::format("the removed node {} ended with code {}", leader, code)};
-    }
-    cluster_.leave(leader);
+    cluster_.remove_member(leader);
+    fmt::print("node {} is removed\n", leader);
     write_on();
 }
 

@@ -4,12 +4,12 @@
 // [--seed=N] All three die together in the power-cut build, so that what was not synced is lost.
 #include <charconv>
 #include <csignal>
-#include <map>
 
 #include <fmt/format.h>
 
 #include "base/prng.h"
 #include "process/load.h"
+#include "process/outages.h"
 #include "process/process_cluster.h"
 #include "process/verify.h"
 
@@ -39,18 +39,6 @@ std::vector<std::string> flags_of(const Options& options) {
                                   : "--experimental-lease-reads=false"};
 }
 
-struct Distribution {
-    std::vector<double> sorted_ms;
-
-    [[nodiscard]] double at(double part) const {
-        return sorted_ms[static_cast<std::size_t>(part * static_cast<double>(sorted_ms.size() - 1) +
-                                                  0.5)];
-    }
-    [[nodiscard]] double timeouts(double part) const {
-        return at(part) / static_cast<double>(kElectionTimeout.count());
-    }
-};
-
 class KillTest {
   public:
     explicit KillTest(const Options& options)
@@ -73,7 +61,7 @@ class KillTest {
     Prng prng_;
     ProcessCluster cluster_;
     std::optional<Load> load_;
-    std::map<std::string, Distribution> outages_;
+    Outages outages_;
 };
 
 void KillTest::run() {
@@ -142,8 +130,7 @@ void KillTest::measure(const std::string& kind, sim::Time begin) {
     if (!acknowledged.has_value()) {
         throw Failure{kind + ": no write is acknowledged any more"};
     }
-    const std::chrono::nanoseconds took(*acknowledged - begin);
-    outages_[kind].sorted_ms.push_back(std::chrono::duration<double, std::milli>(took).count());
+    outages_.add(kind, begin, *acknowledged);
 }
 
 void KillTest::check_errors() {
@@ -157,19 +144,9 @@ void KillTest::check_errors() {
 }
 
 void KillTest::report() {
-    fmt::print("time to the next acknowledged write, in ms and in election timeouts of {} ms:\n",
-               kElectionTimeout.count());
-    for (auto& [kind, outage] : outages_) {
-        std::sort(outage.sorted_ms.begin(), outage.sorted_ms.end());
-        fmt::print("{:>15} x {:2}", kind, outage.sorted_ms.size());
-        for (const auto& [name, part] :
-             {std::pair{"min", 0.0}, {"median", 0.5}, {"p90", 0.9}, {"max", 1.0}}) {
-            fmt::print("  {} {:.0f} ({:.2f})", name, outage.at(part), outage.timeouts(part));
-        }
-        fmt::print("\n");
-    }
-    const auto& leader = outages_.at("leader");
-    if (leader.timeouts(0.5) > kMedianTimeoutsMax || leader.timeouts(1.0) > kTimeoutsMax) {
+    outages_.print();
+    if (outages_.timeouts("leader", 0.5) > kMedianTimeoutsMax ||
+        outages_.timeouts("leader", 1.0) > kTimeoutsMax) {
         throw Failure{"after the death of a leader writes stood still for too long"};
     }
 }

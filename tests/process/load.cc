@@ -19,7 +19,6 @@ using sim::OpKind;
 using sim::OpOutcome;
 
 constexpr std::uint64_t kKeys = 16;
-constexpr std::size_t kPaddingBytesMax = 200;
 
 template <class Response>
 Response parse(ByteView bytes) {
@@ -72,7 +71,8 @@ class Load::Worker {
           prng_(Prng(options.seed).split(fmt::format("client {}", id))),
           id_(id),
           tag_(id << 32U),
-          pause_max_(options.pause_max) {}
+          pause_max_(options.pause_max),
+          padding_bytes_max_(options.padding_bytes_max) {}
 
     void write_until_stopped() {
         while (!load_.stopping_) {
@@ -101,7 +101,7 @@ class Load::Worker {
 
     std::string any_key() { return fmt::format("k/{:02}", prng_.next() % kKeys); }
     std::string value() {
-        return tagged_value(++tag_, std::string(prng_.next() % kPaddingBytesMax, '.'));
+        return tagged_value(++tag_, std::string(prng_.next() % padding_bytes_max_, '.'));
     }
     void pause() {
         const auto part = prng_.next() % static_cast<std::uint64_t>(pause_max_.count());
@@ -114,6 +114,7 @@ class Load::Worker {
     const std::uint64_t id_;
     std::uint64_t tag_;
     const std::chrono::microseconds pause_max_;
+    const std::size_t padding_bytes_max_;
 };
 
 void Load::Worker::write() {

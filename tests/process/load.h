@@ -28,6 +28,7 @@ struct LoadOptions {
     // Of the first client; those of two loads whose histories are joined must not overlap.
     std::uint64_t client_id_first = 1;
     std::chrono::microseconds pause_max{20'000};  // between two calls of a client
+    std::size_t padding_bytes_max = 200;          // of a value
     std::chrono::milliseconds request_timeout{1'000};
 };
 

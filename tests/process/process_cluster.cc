@@ -146,14 +146,14 @@ std::vector<std::string> ProcessCluster::arguments(std::size_t node) const {
         }
     }
     const auto client = fmt::format("http://127.0.0.1:{}", nodes_[node].client_port);
-    const auto peer = peer_url(node);
+    const auto listen = fmt::format("http://127.0.0.1:{}", nodes_[node].peer_port);
     std::vector<std::string> all{server_,
                                  fmt::format("--name=n{}", node),
                                  "--data-dir=" + data_dir(node),
                                  "--listen-client-urls=" + client,
                                  "--advertise-client-urls=" + client,
-                                 "--listen-peer-urls=" + peer,
-                                 "--initial-advertise-peer-urls=" + peer,
+                                 "--listen-peer-urls=" + listen,
+                                 "--initial-advertise-peer-urls=" + peer_url(node),
                                  "--initial-cluster=" + members};
     if (nodes_[node].joins) {
         all.emplace_back("--initial-cluster-state=existing");
@@ -162,8 +162,28 @@ std::vector<std::string> ProcessCluster::arguments(std::size_t node) const {
     return all;
 }
 
+FaultSwitch& ProcessCluster::use_switch(std::uint64_t seed) {
+    std::vector<std::uint16_t> targets;
+    for (const auto& node : nodes_) {
+        targets.push_back(node.peer_port);
+    }
+    switch_ = std::make_unique<FaultSwitch>(targets, seed);
+    return *switch_;
+}
+
 std::string ProcessCluster::peer_url(std::size_t node) const {
-    return fmt::format("http://127.0.0.1:{}", nodes_[node].peer_port);
+    return fmt::format("http://127.0.0.1:{}",
+                       switch_ == nullptr ? nodes_[node].peer_port : switch_->port(node));
+}
+
+std::vector<std::size_t> ProcessCluster::members() const {
+    std::vector<std::size_t> result;
+    for (std::size_t node = 0; node < size(); ++node) {
+        if (nodes_[node].is_member) {
+            result.push_back(node);
+        }
+    }
+    return result;
 }
 
 void ProcessCluster::begin_with(std::size_t node) {
@@ -179,7 +199,60 @@ void ProcessCluster::join(std::size_t node) {
 
 void ProcessCluster::leave(std::size_t node) { nodes_[node].is_member = false; }
 
-void ProcessCluster::wipe(std::size_t node) { std::filesystem::remove_all(data_dir(node)); }
+void ProcessCluster::wipe(std::size_t node) {
+    // Not the folder: it may be a disk of its own.
+    const std::filesystem::directory_iterator entries(data_dir(node));
+    for (const auto& entry : std::vector(begin(entries), end(entries))) {
+        std::filesystem::remove_all(entry);
+    }
+}
+
+void ProcessCluster::change_members(const std::string& what, const Change& change) {
+    std::string error = "no member runs";
+    const auto taken = [&] {
+        for (const std::size_t node : members()) {
+            if (!is_running(node)) {
+                continue;
+            }
+            auto client = client_of(node);
+            error = change(client).value_or("");
+            // It may have been taken all the same, and then a repeat says so.
+            if (error.empty() || error == "etcdserver: Peer URLs already exists" ||
+                error == "etcdserver: member not found") {
+                return true;
+            }
+        }
+        return false;
+    };
+    if (!wait_until(taken, kStartLimit)) {
+        throw Failure{fmt::format("{}: {}", what, error)};
+    }
+}
+
+void ProcessCluster::add_member(std::size_t node) {
+    const client::MemberAddRequest request{.peer_urls = {peer_url(node)}};
+    change_members(fmt::format("node {} cannot be added", node), [&](client::Client& client) {
+        const auto answer = client.member_add(request);
+        return answer ? std::nullopt : std::optional(answer.error().message);
+    });
+    join(node);
+}
+
+void ProcessCluster::remove_member(std::size_t node) {
+    const auto status = client_of(node).status();
+    if (!status) {
+        throw Failure{fmt::format("node {} does not answer: {}", node, status.error().message)};
+    }
+    const std::uint64_t id = status->header.member_id;
+    change_members(fmt::format("node {} cannot be removed", node), [id](client::Client& client) {
+        const auto answer = client.member_remove(id);
+        return answer ? std::nullopt : std::optional(answer.error().message);
+    });
+    if (const int code = wait_for_exit(node); code != 0) {
+        throw Failure{fmt::format("the removed node {} ended with code {}", node, code)};
+    }
+    leave(node);
+}
 
 void ProcessCluster::start(std::size_t node) {
     auto texts = arguments(node);
@@ -197,6 +270,8 @@ void ProcessCluster::start(std::size_t node) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(log, STDOUT_FILENO);
         dup2(log, STDERR_FILENO);
+        // A connection of ours that it kept open could not be closed any more.
+        close_range(STDERR_FILENO + 1, ~0U, 0);
         execve(argv[0], argv.data(), envp.data());
         _exit(127);
     }
@@ -209,7 +284,7 @@ void ProcessCluster::start(std::size_t node) {
 }
 
 void ProcessCluster::start_all() {
-    for (std::size_t node = 0; node < size(); ++node) {
+    for (const std::size_t node : members()) {
         start(node);
     }
 }
@@ -282,7 +357,7 @@ std::size_t ProcessCluster::wait_for_leader() {
 }
 
 void ProcessCluster::wait_until_all_serve() {
-    for (std::size_t node = 0; node < size(); ++node) {
+    for (const std::size_t node : members()) {
         const auto serves = [&] {
             if (!is_running(node)) {
                 throw Failure{fmt::format("node {} ended with code {}", node,

@@ -9,11 +9,13 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "client/client.h"
+#include "process/fault_switch.h"
 
 namespace cairn::process {
 
@@ -46,6 +48,9 @@ class ProcessCluster {
     // The power-cut build, in its environment the folder that it needs; see power_cut_main.cc.
     void use_power_cut(std::string server, bool ignore_syncs);
 
+    // Before the first start: members reach each other over a network that can be broken.
+    FaultSwitch& use_switch(std::uint64_t seed);
+
     // Without these, all nodes begin as one cluster. A cluster of this node alone:
     void begin_with(std::size_t node);
     // The node's next start joins the cluster of those that begin_with and join have named and
@@ -54,7 +59,14 @@ class ProcessCluster {
     void leave(std::size_t node);
     // Removes its data; it must not run.
     void wipe(std::size_t node);
+
+    // Changes the running cluster, through any of its members, asked again and again until one has
+    // done it; throws Failure when none does. The node is to be started after it was added;
+    // it has ended when it was removed.
+    void add_member(std::size_t node);
+    void remove_member(std::size_t node);
     void start(std::size_t node);
+    // All members.
     void start_all();
     void send_signal(std::size_t node, int signal) const;
     // Of a node that was told to end; throws Failure when it does not. Negative: by that signal.
@@ -71,9 +83,12 @@ class ProcessCluster {
     void wait_until_all_serve();
 
     [[nodiscard]] std::size_t size() const { return nodes_.size(); }
+    [[nodiscard]] std::vector<std::size_t> members() const;
+    // Of all nodes, members or not.
     [[nodiscard]] std::vector<std::string> endpoints() const;
     [[nodiscard]] std::string peer_url(std::size_t node) const;
     [[nodiscard]] client::Client client_of(std::size_t node) const;
+    [[nodiscard]] std::string data_dir(std::size_t node) const;
     [[nodiscard]] std::string log_of(std::size_t node) const;
     [[nodiscard]] std::string last_lines() const;
 
@@ -88,9 +103,10 @@ class ProcessCluster {
     };
 
     [[nodiscard]] std::vector<std::string> arguments(std::size_t node) const;
-    [[nodiscard]] std::string data_dir(std::size_t node) const;
     [[nodiscard]] std::string log_path(std::size_t node) const;
     [[nodiscard]] std::optional<std::size_t> agreed_leader();
+    using Change = std::function<std::optional<std::string>(client::Client&)>;  // what is wrong
+    void change_members(const std::string& what, const Change& change);
     void reap(std::size_t node, bool block);
 
     std::string folder_;
@@ -99,6 +115,7 @@ class ProcessCluster {
     Environment environment_;
     bool staging_ = false;
     std::vector<Node> nodes_;
+    std::unique_ptr<FaultSwitch> switch_;
 };
 
 }  // namespace cairn::process

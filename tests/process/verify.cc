@@ -20,6 +20,8 @@ using sim::HistoryOp;
 
 constexpr std::size_t kReadsInFlight = 64;
 constexpr auto kReadTimeout = 30s;
+// A digest of a million keys takes its time.
+constexpr auto kHashTimeout = 60s;
 constexpr auto kAnswerLimit = 60s;
 
 // Asks one node until it answers: on a busy machine a call may come too late.
@@ -41,7 +43,7 @@ auto ask_until_answered(const ProcessCluster& cluster, std::size_t node, Ask ask
 // The store's revision once every node has it.
 std::int64_t common_revision(const ProcessCluster& cluster) {
     std::int64_t revision = 0;
-    for (std::size_t node = 0; node < cluster.size(); ++node) {
+    for (const std::size_t node : cluster.members()) {
         const auto answer = ask_until_answered(
             cluster, node, [](client::Client client) { return client.get("x"); });
         revision = std::max(revision, answer.header.revision);
@@ -51,15 +53,16 @@ std::int64_t common_revision(const ProcessCluster& cluster) {
 
 std::optional<std::string> compare_hashes(const ProcessCluster& cluster, std::int64_t revision) {
     std::optional<client::HashKvResponse> first;
-    for (std::size_t node = 0; node < cluster.size(); ++node) {
-        const auto answer = ask_until_answered(
-            cluster, node, [=](client::Client client) { return client.hash_kv(revision); });
+    for (const std::size_t node : cluster.members()) {
+        const auto answer = ask_until_answered(cluster, node, [=](const client::Client& client) {
+            return client.with_timeout(kHashTimeout).hash_kv(revision);
+        });
         if (!first.has_value()) {
             first = answer;
         }
         if (answer.hash != first->hash || answer.compact_revision != first->compact_revision) {
-            return fmt::format("at revision {} node 0 has hash {} and node {} has {}", revision,
-                               first->hash, node, answer.hash);
+            return fmt::format("at revision {} node {} has hash {} and node {} has {}", revision,
+                               cluster.members().front(), first->hash, node, answer.hash);
         }
     }
     return std::nullopt;
@@ -70,8 +73,9 @@ class StateReader {
   public:
     StateReader(const ProcessCluster& cluster, std::vector<HistoryOp>& history)
         : history_(history) {
-        for (const auto& endpoint : cluster.endpoints()) {
-            clients_.push_back(std::make_unique<RawClient>(std::vector{endpoint}, 0, kReadTimeout));
+        for (const std::size_t node : cluster.members()) {
+            clients_.push_back(std::make_unique<RawClient>(std::vector{cluster.endpoints()[node]},
+                                                           0, kReadTimeout));
         }
     }
 
@@ -134,6 +138,10 @@ class StateReader {
 };
 
 }  // namespace
+
+std::optional<std::string> compare_states(const ProcessCluster& cluster) {
+    return compare_hashes(cluster, common_revision(cluster));
+}
 
 std::optional<std::string> verify(ProcessCluster& cluster, std::vector<HistoryOp> history) {
     cluster.wait_until_all_serve();

@@ -1,5 +1,5 @@
-// The end of a run: do the nodes agree, and does what they hold explain all that clients saw?
-// Called by the test programs, with all nodes running and no client any more.
+// The end of a run: do the members agree, and does what they hold explain all that clients saw?
+// Called by the test programs, with all members running and no client any more.
 #pragma once
 
 #include <optional>
@@ -11,9 +11,11 @@
 
 namespace cairn::process {
 
-// What is wrong, or nothing: all nodes answer the same HashKV at the same revision, every
-// acknowledged write is there, and the history is linearizable. Throws Failure when a node does
-// not serve.
+// What is wrong, or nothing: all members answer the same HashKV at the same revision. Throws
+// Failure when one does not serve.
+std::optional<std::string> compare_states(const ProcessCluster& cluster);
+
+// The same, and every acknowledged write is there, and the history is linearizable.
 std::optional<std::string> verify(ProcessCluster& cluster, std::vector<sim::HistoryOp> history);
 
 }  // namespace cairn::process

@@ -1,0 +1,118 @@
+// cairn_fault_control: faults under nodes with a planted bug must be seen. If they were not, the
+// fault test's verdict would be worth nothing. Usage: cairn_fault_control CAIRND_MUTANTS
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "process/fault_run.h"
+
+namespace cairn::process {
+namespace {
+
+// By chance a bug may do no harm: who leads is not the test's choice.
+constexpr std::uint64_t kTriesMax = 8;
+constexpr std::size_t kStrikes = 3;
+
+struct Planted {
+    std::string_view mutant;
+    std::string_view fault;
+};
+
+constexpr std::array kPlanted{
+    // Of three members the one in the middle commits what it alone has.
+    Planted{"quorum_of_unsorted", "leader isolated"},
+    // A leader that was replaced meanwhile goes on answering.
+    Planted{"read_without_quorum", "leader isolated"},
+    // A member that starts again applies an entry twice.
+    Planted{"applied_index_lags", "follower killed"},
+};
+
+const FaultRun::Kind& kind_of(std::string_view name) {
+    for (const auto& kind : FaultRun::kinds()) {
+        if (kind.name == name) {
+            return kind;
+        }
+    }
+    throw Failure{fmt::format("no such fault: {}", name)};
+}
+
+// What the run finds, and whether the bug was at work.
+struct Finding {
+    std::optional<std::string> wrong;
+    bool reached = false;
+};
+
+Finding run_once(const FaultRun::Options& options, const std::vector<std::string_view>& faults) {
+    FaultRun run(options);
+    Finding finding;
+    try {
+        run.begin();
+        for (const auto fault : faults) {
+            run.strike(kind_of(fault));
+        }
+        finding.wrong = run.finish();
+    } catch (const Failure& failure) {
+        finding.wrong = failure.text;
+    }
+    for (std::size_t node = 0; node < run.cluster().size(); ++node) {
+        finding.reached = finding.reached ||
+                          run.cluster().log_of(node).find("mutant reached: ") != std::string::npos;
+    }
+    return finding;
+}
+
+// The same program without a bug: what follows is found for the bug, not for anything else.
+void check_sound(const std::string& server) {
+    std::vector<std::string_view> faults;
+    for (const auto& planted : kPlanted) {
+        faults.push_back(planted.fault);
+    }
+    if (const auto finding = run_once({.server = server}, faults); finding.wrong.has_value()) {
+        throw Failure{"without a bug: " + *finding.wrong};
+    }
+}
+
+void check_found(const std::string& server, const Planted& planted) {
+    const std::vector<std::string_view> faults(kStrikes, planted.fault);
+    for (std::uint64_t seed = 1; seed <= kTriesMax; ++seed) {
+        const auto finding =
+            run_once({.server = server,
+                      .environment = {{"CAIRN_MUTANT", std::string(planted.mutant)}},
+                      .seed = seed},
+                     faults);
+        if (!finding.reached) {
+            throw Failure{fmt::format("{} was never reached", planted.mutant)};
+        }
+        if (finding.wrong.has_value()) {
+            fmt::print("{} found, as it must be, at try {}: {}\n", planted.mutant, seed,
+                       *finding.wrong);
+            return;
+        }
+    }
+    throw Failure{fmt::format("{} was planted, and nobody noticed", planted.mutant)};
+}
+
+}  // namespace
+}  // namespace cairn::process
+
+int main(int argc, char** argv) {
+    using namespace cairn::process;
+    if (argc != 2) {
+        fmt::print(stderr, "usage: {} CAIRND_MUTANTS\n", argv[0]);
+        return 2;
+    }
+    try {
+        check_sound(argv[1]);
+        for (const auto& planted : kPlanted) {
+            check_found(argv[1], planted);
+        }
+    } catch (const Failure& failure) {
+        fmt::print("FAILED: {}\n", failure.text);
+        return 1;
+    }
+    return 0;
+}

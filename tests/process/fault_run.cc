@@ -1,0 +1,305 @@
+#include "process/fault_run.h"
+
+#include <array>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "process/verify.h"
+
+namespace cairn::process {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kWriteLimit = 60s;
+constexpr auto kDiskLimit = 120s;
+constexpr std::size_t kWritesBetween = 20;
+// Few enough that the order of all of ten minutes can be checked.
+constexpr std::chrono::microseconds kPauseMax = 60ms;
+constexpr std::size_t kPaddingBytesMax = 1'000;
+// So that the log is cut, and flushed to the disk that is full, every few seconds.
+constexpr const char* kSmallLog = "--experimental-log-bytes-max=1048576";
+// The node whose disk is small, and how small: its log alone has up to four segments.
+constexpr std::size_t kSmallDiskNode = 0;
+constexpr std::uint64_t kSmallDiskBytes = 512U * 1024U * 1024U;
+// One-way; a round trip is ten times below an election timeout.
+constexpr auto kSlow = 50ms;
+// Some seconds' worth of messages.
+constexpr std::uint64_t kResetEveryBytes = 50'000;
+// While a restarted member applies a long log again; etcd's rule, and its code.
+constexpr std::string_view kBusy = "Unknown: etcdserver: too many requests";
+
+// Even seeds read by the leader's lease.
+const char* reads_flag(std::uint64_t seed) {
+    return seed % 2 == 0 ? "--experimental-lease-reads=true" : "--experimental-lease-reads=false";
+}
+
+}  // namespace
+
+FaultRun::FaultRun(const Options& options)
+    : options_(options),
+      prng_(Prng(options.seed).split("faults")),
+      // One more than are members at a time: the next to be added.
+      cluster_(options.nodes + 1, options.server, {kSmallLog, reads_flag(options.seed)}),
+      network_(cluster_.use_switch(options.seed)),
+      disk_(cluster_.data_dir(kSmallDiskNode), kSmallDiskBytes) {
+    cluster_.use(options.server, options.environment);
+    cluster_.leave(options.nodes);
+}
+
+std::span<const FaultRun::Kind> FaultRun::kinds() {
+    static constexpr std::array kAll{
+        Kind{"leader killed", [](FaultRun& run) { run.kill(run.leader()); }},
+        Kind{"follower killed", [](FaultRun& run) { run.kill(run.follower()); }},
+        Kind{"leader stopped", [](FaultRun& run) { run.terminate(run.leader()); }},
+        Kind{"follower stopped", [](FaultRun& run) { run.terminate(run.follower()); }},
+        Kind{"leader paused", [](FaultRun& run) { run.pause(run.leader()); }},
+        Kind{"follower paused", [](FaultRun& run) { run.pause(run.follower()); }},
+        Kind{"leader isolated", [](FaultRun& run) { run.isolate(run.leader()); }},
+        Kind{"follower isolated", [](FaultRun& run) { run.isolate(run.follower()); }},
+        Kind{"leader mute", [](FaultRun& run) { run.mute(run.leader()); }},
+        Kind{"follower mute", [](FaultRun& run) { run.mute(run.follower()); }},
+        Kind{"leader deaf", [](FaultRun& run) { run.deafen(run.leader()); }},
+        Kind{"follower deaf", [](FaultRun& run) { run.deafen(run.follower()); }},
+        Kind{"link cut",
+             [](FaultRun& run) {
+                 const std::size_t other = run.follower();
+                 run.cut_link(run.leader(), other);
+             }},
+        Kind{"network slow", [](FaultRun& run) { run.slow_down(); }},
+        Kind{"connections reset", [](FaultRun& run) { run.reset_connections(); }},
+        Kind{"leader's disk full",
+             [](FaultRun& run) {
+                 run.leader_with_small_disk(true);
+                 run.fill_disk();
+             }},
+        Kind{"follower's disk full",
+             [](FaultRun& run) {
+                 run.leader_with_small_disk(false);
+                 run.fill_disk();
+             }},
+        Kind{"leader replaced",
+             [](FaultRun& run) { run.replace(run.leader_with_small_disk(false)); }},
+        Kind{"follower replaced",
+             [](FaultRun& run) { run.replace(run.follower({kSmallDiskNode})); }},
+    };
+    return kAll;
+}
+
+void FaultRun::begin() {
+    cluster_.start_all();
+    cluster_.wait_until_all_serve();
+    load_.emplace(cluster_.endpoints(), LoadOptions{.seed = options_.seed,
+                                                    .pause_max = kPauseMax,
+                                                    .padding_bytes_max = kPaddingBytesMax});
+    settle();
+}
+
+void FaultRun::strike(const Kind& kind) {
+    kind_ = kind.name;
+    kind.strike(*this);
+    settle();
+}
+
+std::optional<std::string> FaultRun::finish() {
+    auto history = load_->stop();
+    if (auto wrong = refusal()) {
+        return wrong;
+    }
+    return verify(cluster_, std::move(history));
+}
+
+void FaultRun::kill(std::size_t node) {
+    cluster_.send_signal(node, SIGKILL);
+    const auto began = now();
+    cluster_.wait_for_exit(node);
+    await_write(began);
+    cluster_.start(node);
+}
+
+void FaultRun::terminate(std::size_t node) {
+    const auto began = now();
+    cluster_.send_signal(node, SIGTERM);
+    if (const int code = cluster_.wait_for_exit(node); code != 0) {
+        throw Failure{fmt::format("node {} was told to stop and ended with code {}", node, code)};
+    }
+    await_write(began);
+    cluster_.start(node);
+}
+
+void FaultRun::pause(std::size_t node) {
+    cluster_.send_signal(node, SIGSTOP);
+    await_write(now());
+    hold();
+    cluster_.send_signal(node, SIGCONT);
+}
+
+void FaultRun::isolate(std::size_t node) {
+    for (const std::size_t other : cluster_.members()) {
+        network_.set(node, other, {.cut = true});
+        network_.set(other, node, {.cut = true});
+    }
+    await_write(now());
+    check_silent(node);
+    hold();
+}
+
+void FaultRun::mute(std::size_t node) {
+    for (const std::size_t other : cluster_.members()) {
+        network_.set(node, other, {.cut = true});
+    }
+    await_write(now());
+    hold();
+}
+
+void FaultRun::deafen(std::size_t node) {
+    for (const std::size_t other : cluster_.members()) {
+        network_.set(other, node, {.cut = true});
+    }
+    await_write(now());
+    hold();
+}
+
+void FaultRun::cut_link(std::size_t one, std::size_t other) {
+    network_.set(one, other, {.cut = true});
+    network_.set(other, one, {.cut = true});
+    await_write(now());
+    hold();
+}
+
+void FaultRun::slow_down() {
+    network_.set_all({.delay_max = kSlow});
+    await_write(now());
+    hold();
+}
+
+void FaultRun::reset_connections() {
+    const std::size_t before = network_.resets();
+    network_.set_all({.reset_every_bytes = kResetEveryBytes});
+    await_write(now());
+    if (!wait_until([&] { return network_.resets() > before; }, kWriteLimit)) {
+        throw Failure{"no connection was reset"};
+    }
+    hold();
+}
+
+// It halts at the next flush, and does not start before there is room.
+void FaultRun::fill_disk() {
+    disk_.fill(cluster_.pid(kSmallDiskNode));
+    if (!wait_until([&] { return !cluster_.is_running(kSmallDiskNode); }, kDiskLimit)) {
+        throw Failure{"the disk is full and nobody noticed"};
+    }
+    const auto began = now();
+    if (const int code = cluster_.wait_for_exit(kSmallDiskNode); code != 1) {
+        throw Failure{fmt::format("the node with the full disk ended with code {}", code)};
+    }
+    await_write(began);
+    if (disk_.is_mounted()) {
+        // Its end has given back what the failed flush had taken.
+        disk_.fill(-1);
+        cluster_.start(kSmallDiskNode);
+        if (const int code = cluster_.wait_for_exit(kSmallDiskNode); code != 1) {
+            throw Failure{fmt::format("a start on a full disk ended with code {}", code)};
+        }
+        if (cluster_.log_of(kSmallDiskNode).find("NoSpace") == std::string::npos) {
+            throw Failure{"the node with the full disk does not say so"};
+        }
+        disk_.make_room();
+    }
+    cluster_.start(kSmallDiskNode);
+}
+
+void FaultRun::replace(std::size_t node) {
+    std::size_t next = 0;
+    while (cluster_.members().size() > next && cluster_.members()[next] == next) {
+        ++next;
+    }
+    const auto began = now();
+    cluster_.remove_member(node);
+    await_write(began);
+    cluster_.wipe(node);
+    cluster_.add_member(next);
+    cluster_.start(next);
+}
+
+std::size_t FaultRun::follower(std::set<std::size_t> but) {
+    but.insert(leader());
+    auto candidates = cluster_.members();
+    std::erase_if(candidates, [&](std::size_t node) { return but.contains(node); });
+    return candidates[prng_.below(candidates.size())];
+}
+
+std::size_t FaultRun::leader_with_small_disk(bool small) {
+    std::size_t leading = 0;
+    const auto leads = [&] {
+        leading = leader();
+        if ((leading == kSmallDiskNode) == small) {
+            return true;
+        }
+        const auto target = cluster_.client_of(small ? kSmallDiskNode : follower()).status();
+        if (target) {
+            // Whether it came about is seen at the next look.
+            static_cast<void>(cluster_.client_of(leading).move_leader(target->header.member_id));
+        }
+        return false;
+    };
+    if (!wait_until(leads, kWriteLimit)) {
+        throw Failure{"leadership does not move"};
+    }
+    await_writes(kWritesBetween);
+    return leading;
+}
+
+void FaultRun::check_silent(std::size_t node) {
+    if (cluster_.client_of(node).get("x")) {
+        throw Failure{fmt::format("node {} is cut off and answers a linearizable read", node)};
+    }
+}
+
+void FaultRun::await_write(sim::Time since) {
+    const auto acknowledged = load_->wait_for_write_since(since, kWriteLimit);
+    if (!acknowledged.has_value()) {
+        throw Failure{kind_ + ": no write is acknowledged any more"};
+    }
+    outages_.add(kind_, since, *acknowledged);
+    const std::chrono::nanoseconds took(*acknowledged - since);
+    fmt::print("{}: {} ms\n", kind_,
+               std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+    std::fflush(stdout);
+}
+
+void FaultRun::await_writes(std::size_t count) {
+    const auto goal = load_->writes_acknowledged() + count;
+    if (!wait_until([&] { return load_->writes_acknowledged() >= goal; }, kWriteLimit)) {
+        throw Failure{kind_ + ": clients do not get on"};
+    }
+}
+
+void FaultRun::hold() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(prng_.between(200, 2000)));
+    await_writes(kWritesBetween);
+}
+
+void FaultRun::settle() {
+    network_.heal();
+    cluster_.wait_until_all_serve();
+    cluster_.wait_for_leader();
+    await_writes(kWritesBetween);
+}
+
+std::optional<std::string> FaultRun::refusal() {
+    std::optional<std::string> found;
+    for (const auto& [text, count] : load_->errors()) {
+        fmt::print("{:6} x {}\n", count, text);
+        if (!text.starts_with("Unavailable: ") && !text.starts_with("DeadlineExceeded: ") &&
+            text != kBusy) {
+            found = "a client was refused: " + text;
+        }
+    }
+    return found;
+}
+
+}  // namespace cairn::process

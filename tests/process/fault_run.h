@@ -1,0 +1,87 @@
+// FaultRun: a cluster of real nodes under load that suffers one fault after another, and a verdict.
+// Owned by a test's main thread. What fails on the way is a Failure.
+// Must never leave a fault in force: after each the cluster is well again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/prng.h"
+#include "process/load.h"
+#include "process/outages.h"
+#include "process/process_cluster.h"
+#include "process/small_disk.h"
+
+namespace cairn::process {
+
+class FaultRun {
+  public:
+    struct Options {
+        std::string server;
+        ProcessCluster::Environment environment{};
+        std::size_t nodes = 3;
+        std::uint64_t seed = 1;
+    };
+    struct Kind {
+        std::string_view name;
+        void (*strike)(FaultRun& run);
+    };
+
+    explicit FaultRun(const Options& options);
+
+    // A healthy cluster with clients.
+    void begin();
+    static std::span<const Kind> kinds();
+    // One fault: until writes go on, a while longer, and until all is well again.
+    void strike(const Kind& kind);
+    // Ends the clients. What is wrong, or nothing.
+    std::optional<std::string> finish();
+
+    [[nodiscard]] const Outages& outages() const { return outages_; }
+    [[nodiscard]] const ProcessCluster& cluster() const { return cluster_; }
+
+  private:
+    void kill(std::size_t node);
+    void terminate(std::size_t node);
+    void pause(std::size_t node);
+    void isolate(std::size_t node);
+    // It is not heard; it hears nobody.
+    void mute(std::size_t node);
+    void deafen(std::size_t node);
+    void cut_link(std::size_t one, std::size_t other);
+    void slow_down();
+    void reset_connections();
+    void fill_disk();
+    void replace(std::size_t node);
+
+    std::size_t leader() { return cluster_.wait_for_leader(); }
+    // Any, but for these.
+    std::size_t follower(std::set<std::size_t> but = {});
+    // Gives leadership to the node with the small disk, or to another one; returns which.
+    std::size_t leader_with_small_disk(bool small);
+    // Nobody may answer for the cluster alone.
+    void check_silent(std::size_t node);
+    // Since then; for the distribution.
+    void await_write(sim::Time since);
+    void await_writes(std::size_t count);
+    // For a while, with the fault in force.
+    void hold();
+    void settle();
+    [[nodiscard]] std::optional<std::string> refusal();
+
+    const Options options_;
+    Prng prng_;
+    ProcessCluster cluster_;
+    FaultSwitch& network_;
+    SmallDisk disk_;
+    std::optional<Load> load_;
+    Outages outages_;
+    std::string kind_;  // of the fault in force
+};
+
+}  // namespace cairn::process

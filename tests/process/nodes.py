@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import random
@@ -47,9 +46,9 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
         time.sleep(0.02)
 
 
-def die_with_parent() -> None:
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+# A process that ends with this one. Not by preexec_fn: Python's own code between fork and exec may
+# wait for a lock that a thread of the parent had, such as one of gRPC's.
+DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 def clean_environment() -> dict[str, str]:
@@ -94,8 +93,8 @@ class Node:
     def start(self) -> None:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [CAIRND, *self.flags()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=clean_environment() | self.environment, preexec_fn=die_with_parent)
+                [*DIE_WITH_PARENT, CAIRND, *self.flags()], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, env=clean_environment() | self.environment)
 
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")

@@ -1,0 +1,283 @@
+// cairn_catch_up_test: an empty node is added to a cluster with many keys while writes go on; it
+// must get all there is, and be equal to the others. Prints how long puts took before and
+// meanwhile. Usage:
+// cairn_catch_up_test --server=CAIRND [--keys=N] [--seconds=N] [--judge-times]
+// --seconds: how long puts are measured before. With --judge-times it also fails when the 99th
+// percentile of puts more than doubles meanwhile.
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/prng.h"
+#include "process/flags.h"
+#include "process/load.h"
+#include "process/process_cluster.h"
+#include "process/raw_client.h"
+#include "process/verify.h"
+#include "proto/etcd/rpc_kv.pb.h"
+
+namespace cairn::process {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kNew = 3;  // the node to be added, behind the three others
+constexpr std::size_t kValueBytes = 256;
+constexpr std::size_t kKeysPerTxn = 100;
+constexpr std::size_t kFillsInFlight = 16;
+constexpr std::size_t kWriters = 4;
+constexpr auto kPause = 5ms;
+constexpr auto kFillTimeout = 60s;
+constexpr auto kPutTimeout = 10s;
+constexpr auto kCatchUpLimit = 600s;
+constexpr double kSlowdownMax = 2;
+
+// What hardly compresses, as the data of others.
+std::string random_text(Prng& prng, std::size_t bytes) {
+    std::string text(bytes, '\0');
+    for (char& letter : text) {
+        letter = static_cast<char>('!' + prng.below(94));
+    }
+    return text;
+}
+
+struct TimedPut {
+    sim::Time invoked;
+    sim::Time returned;
+};
+
+// Clients that put keys of their own, each once, until told to stop.
+class Putters {
+  public:
+    explicit Putters(const std::vector<std::string>& endpoints) {
+        for (std::size_t number = 0; number < kWriters; ++number) {
+            threads_.emplace_back(
+                [this, endpoints, number] { put_until_stopped(endpoints, number); });
+        }
+    }
+    ~Putters() { stop(); }
+    Putters(const Putters&) = delete;
+    Putters& operator=(const Putters&) = delete;
+
+    void stop() {
+        stopping_ = true;
+        for (auto& thread : threads_) {
+            thread.join();
+        }
+        threads_.clear();
+    }
+    // After stop.
+    [[nodiscard]] std::size_t acknowledged() const { return puts_.size(); }
+    [[nodiscard]] std::size_t in_doubt() const { return in_doubt_; }
+    // Of those that were invoked in between; in milliseconds.
+    [[nodiscard]] std::vector<double> latencies(sim::Time begin, sim::Time end) const;
+
+  private:
+    void put_until_stopped(const std::vector<std::string>& endpoints, std::size_t number);
+
+    std::mutex mutex_;  // over the next two
+    std::vector<TimedPut> puts_;
+    std::size_t in_doubt_ = 0;
+    std::atomic<bool> stopping_ = false;
+    std::vector<std::thread> threads_;
+};
+
+void Putters::put_until_stopped(const std::vector<std::string>& endpoints, std::size_t number) {
+    auto client = client::Client::connect({.endpoints = endpoints, .request_timeout = kPutTimeout});
+    Prng prng = Prng(number).split("values");
+    for (std::uint64_t count = 0; !stopping_; ++count) {
+        const auto value = random_text(prng, kValueBytes);
+        const auto invoked = now();
+        const auto answer = client->put(fmt::format("put/{}/{:08}", number, count), value);
+        const auto returned = now();
+        {
+            const std::lock_guard guard(mutex_);
+            if (answer) {
+                puts_.push_back({invoked, returned});
+            } else {
+                ++in_doubt_;
+            }
+        }
+        std::this_thread::sleep_for(kPause);
+    }
+}
+
+std::vector<double> Putters::latencies(sim::Time begin, sim::Time end) const {
+    std::vector<double> result;
+    for (const auto& put : puts_) {
+        if (put.invoked >= begin && put.invoked < end) {
+            const std::chrono::nanoseconds took(put.returned - put.invoked);
+            result.push_back(std::chrono::duration<double, std::milli>(took).count());
+        }
+    }
+    std::sort(result.begin(), result.end());
+    return result;
+}
+
+class CatchUpTest {
+  public:
+    explicit CatchUpTest(const Flags& flags)
+        : flags_(flags),
+          keys_(flags.number("--keys", 50'000)),
+          cluster_(kNew + 1, flags.text("--server"), {log_flag(keys_)}) {}
+
+    void run();
+    [[nodiscard]] const ProcessCluster& cluster() const { return cluster_; }
+
+  private:
+    // So little that the log does not hold all keys: what is new must get a snapshot.
+    static std::string log_flag(std::uint64_t keys);
+    // Of those that are there from the beginning: no put waits for the new one.
+    [[nodiscard]] std::vector<std::string> old_endpoints() const;
+    void fill();
+    void add();
+    void check(const Putters& putters);
+    [[nodiscard]] std::int64_t count_on_new(const std::string& prefix);
+
+    Flags flags_;
+    std::uint64_t keys_;
+    ProcessCluster cluster_;
+};
+
+std::string CatchUpTest::log_flag(std::uint64_t keys) {
+    constexpr std::uint64_t kMin = 1024U * 1024U;
+    constexpr std::uint64_t kMax = 128U * 1024U * 1024U;
+    return fmt::format("--experimental-log-bytes-max={}",
+                       std::clamp(keys * kValueBytes / 4, kMin, kMax));
+}
+
+void CatchUpTest::run() {
+    cluster_.leave(kNew);
+    cluster_.start_all();
+    cluster_.wait_until_all_serve();
+    fill();
+    Putters putters(old_endpoints());
+    const auto begin = now();
+    std::this_thread::sleep_for(std::chrono::seconds(flags_.number("--seconds", 5)));
+    const auto added = now();
+    add();
+    const auto ready = now();
+    putters.stop();
+    check(putters);
+    const auto before = putters.latencies(begin, added);
+    const auto meanwhile = putters.latencies(added, ready);
+    if (before.empty() || meanwhile.empty()) {
+        throw Failure{"writes did not go on"};
+    }
+    const auto p99 = [](const std::vector<double>& ms) { return ms[(ms.size() - 1) * 99 / 100]; };
+    const std::chrono::duration<double> took = std::chrono::nanoseconds(ready - added);
+    fmt::print("{} keys of {} bytes, caught up in {:.1f} s\n", keys_, kValueBytes, took.count());
+    fmt::print("put p99 before: {:.1f} ms of {}, meanwhile: {:.1f} ms of {}; {} in doubt\n",
+               p99(before), before.size(), p99(meanwhile), meanwhile.size(), putters.in_doubt());
+    if (flags_.has("--judge-times") && p99(meanwhile) > kSlowdownMax * p99(before)) {
+        throw Failure{"puts have become too slow"};
+    }
+}
+
+std::vector<std::string> CatchUpTest::old_endpoints() const {
+    auto endpoints = cluster_.endpoints();
+    endpoints.erase(endpoints.begin() + kNew);
+    return endpoints;
+}
+
+void CatchUpTest::fill() {
+    RawClient client(old_endpoints(), 0, kFillTimeout);
+    Prng prng = Prng(keys_).split("fill");
+    std::deque<std::future<client::Result<Bytes>>> waiting;
+    const auto take = [&] {
+        const auto answer = waiting.front().get();
+        waiting.pop_front();
+        if (!answer) {
+            throw Failure{"the keys cannot be put: " + answer.error().message};
+        }
+    };
+    for (std::uint64_t key = 0; key < keys_;) {
+        etcdserverpb::TxnRequest txn;
+        for (; key < keys_ && static_cast<std::size_t>(txn.success_size()) < kKeysPerTxn; ++key) {
+            auto& put = *txn.add_success()->mutable_request_put();
+            put.set_key(fmt::format("key/{:08}", key));
+            put.set_value(random_text(prng, kValueBytes));
+        }
+        waiting.push_back(client.start(wire::MethodId::kKvTxn, client::CallKind::kWrite,
+                                       txn.SerializeAsString()));
+        if (waiting.size() >= kFillsInFlight) {
+            take();
+        }
+    }
+    while (!waiting.empty()) {
+        take();
+    }
+}
+
+void CatchUpTest::add() {
+    cluster_.add_member(kNew);
+    cluster_.start(kNew);
+    const auto serves = [&] {
+        if (!cluster_.is_running(kNew)) {
+            throw Failure{"the new node ended"};
+        }
+        // Linearizable: it has all that was written before.
+        return cluster_.client_of(kNew).get("x").has_value();
+    };
+    if (!wait_until(serves, kCatchUpLimit)) {
+        throw Failure{"the new node does not catch up"};
+    }
+}
+
+void CatchUpTest::check(const Putters& putters) {
+    if (const auto wrong = compare_states(cluster_)) {
+        throw Failure{*wrong};
+    }
+    if (const auto count = count_on_new("key/"); count != static_cast<std::int64_t>(keys_)) {
+        throw Failure{fmt::format("{} of {} keys", count, keys_)};
+    }
+    const auto written = static_cast<std::size_t>(count_on_new("put/"));
+    if (written < putters.acknowledged() || written > putters.acknowledged() + putters.in_doubt()) {
+        throw Failure{fmt::format("{} puts acknowledged, {} in doubt, {} there",
+                                  putters.acknowledged(), putters.in_doubt(), written)};
+    }
+    if (cluster_.log_of(kNew).find("snapshot in use") == std::string::npos) {
+        throw Failure{"it caught up without a snapshot"};
+    }
+}
+
+std::int64_t CatchUpTest::count_on_new(const std::string& prefix) {
+    std::string end = prefix;
+    ++end.back();
+    const auto answer = cluster_.client_of(kNew)
+                            .with_timeout(kFillTimeout)
+                            .get(prefix, {.range_end = end, .count_only = true});
+    if (!answer) {
+        throw Failure{"the new node does not answer: " + answer.error().message};
+    }
+    return answer->count;
+}
+
+}  // namespace
+}  // namespace cairn::process
+
+int main(int argc, char** argv) {
+    using namespace cairn::process;
+    const auto flags =
+        Flags::parse(argc, argv, {"--server", "--keys", "--seconds", "--judge-times"});
+    if (!flags.has_value() || !flags->has("--server")) {
+        fmt::print(stderr, "usage: {} --server=CAIRND [--keys=N] [--seconds=N] [--judge-times]\n",
+                   argv[0]);
+        return 2;
+    }
+    CatchUpTest test(*flags);
+    try {
+        test.run();
+    } catch (const Failure& failure) {
+        fmt::print("{}FAILED: {}\n", test.cluster().last_lines(), failure.text);
+        return 1;
+    }
+    return 0;
+}

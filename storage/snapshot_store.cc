@@ -60,8 +60,8 @@ class SnapshotStore::Impl {
     [[nodiscard]] const std::shared_ptr<KvEngine>& engine() const { return engine_; }
     [[nodiscard]] const std::optional<raft::SnapshotMeta>& installed() const { return installed_; }
 
-    Result<std::shared_ptr<const BuiltSnapshot>> build_step(Index at_least,
-                                                            std::uint64_t bytes_max);
+    Result<std::shared_ptr<const BuiltSnapshot>> build_step(Index at_least, std::uint64_t bytes_max,
+                                                            SnapshotUse use);
     Result<void> drop_built();
     Result<SnapshotPlace> receive(SnapshotManifest manifest);
     Result<SnapshotPlace> write(SnapshotPlace place, ByteView piece);
@@ -92,8 +92,8 @@ class SnapshotStore::Impl {
     Result<void> find_engine(const std::vector<std::string>& names);
     Result<void> remove_leftovers(const std::vector<std::string>& names);
     Result<void> remove_useless_incoming();
-    Result<void> begin_build();
-    Result<void> begin_build_in(const std::string& dir);
+    Result<void> begin_build(SnapshotUse use);
+    Result<void> begin_build_in(const std::string& dir, SnapshotUse use);
     Result<void> go_on_building(std::uint64_t bytes_max);
     Result<void> drop_building();
     // Of the snapshots built, all but the newest `keep`.
@@ -200,12 +200,12 @@ Result<void> SnapshotStore::Impl::check_space(std::uint64_t bytes) const {
 // ---- building
 
 Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::Impl::build_step(
-    Index at_least, std::uint64_t bytes_max) {
+    Index at_least, std::uint64_t bytes_max, SnapshotUse use) {
     const auto will_do = [&] {
         return !built_.empty() && built_.back()->manifest.meta.last.index >= at_least;
     };
     if (!will_do()) {
-        const Result<void> done = building_ ? go_on_building(bytes_max) : begin_build();
+        const Result<void> done = building_ ? go_on_building(bytes_max) : begin_build(use);
         if (done.has_error()) {
             // The first error counts; what cannot be removed now is at the next start.
             static_cast<void>(drop_building());
@@ -215,16 +215,16 @@ Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::Impl::build_step(
     return will_do() ? built_.back() : nullptr;
 }
 
-Result<void> SnapshotStore::Impl::begin_build() {
+Result<void> SnapshotStore::Impl::begin_build(SnapshotUse use) {
     CAIRN_TRY(remove_unused(0));
-    if (built_.size() >= kBuiltMax) {
+    if (built_.size() >= (use == SnapshotUse::kClient ? kBuiltForClientsMax : kBuiltMax)) {
         return Error(Errc::kTooManyRequests,
                      fmt::format("{} older snapshots are still being sent", built_.size()));
     }
     CAIRN_TRY(check_space(engine_->checkpoint_bytes()));
     CAIRN_TRY(files_.make_dirs(snapshots_dir()));
     const std::string dir = snapshots_dir() + "/" + std::to_string(++builds_);
-    const Result<void> begun = begin_build_in(dir);
+    const Result<void> begun = begin_build_in(dir, use);
     if (begun.has_error()) {
         for (const char* suffix : {"", ".tmp"}) {
             static_cast<void>(files_.remove_all(dir + suffix).has_value());
@@ -234,9 +234,9 @@ Result<void> SnapshotStore::Impl::begin_build() {
 }
 
 // The engine goes on meanwhile, so what it was at is read from the checkpoint itself.
-Result<void> SnapshotStore::Impl::begin_build_in(const std::string& dir) {
+Result<void> SnapshotStore::Impl::begin_build_in(const std::string& dir, SnapshotUse use) {
     CAIRN_TRY(engine_->checkpoint(dir));
-    BuiltSnapshot snapshot{.dir = dir, .manifest = {}};
+    BuiltSnapshot snapshot{.dir = dir, .manifest = {}, .use = use};
     {
         CAIRN_TRY(const auto reader, kind_.open_to_read(dir));
         CAIRN_TRY(AppliedState state, read_applied_state(*reader));
@@ -279,8 +279,9 @@ Result<void> SnapshotStore::Impl::drop_built() {
 
 Result<void> SnapshotStore::Impl::remove_unused(std::size_t keep) {
     const std::size_t last = built_.size() - std::min(keep, built_.size());
-    for (std::size_t i = last; i-- > 0;) {
-        if (built_[i].use_count() == 1) {
+    for (std::size_t i = built_.size(); i-- > 0;) {
+        const bool kept = i >= last && built_[i]->use == SnapshotUse::kMember;
+        if (!kept && built_[i].use_count() == 1) {
             CAIRN_TRY(files_.remove_all(built_[i]->dir));
             built_.erase(built_.begin() + static_cast<std::ptrdiff_t>(i));
         }
@@ -469,8 +470,9 @@ Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::build(Index at_least
     }
 }
 Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::build_step(Index at_least,
-                                                                       std::uint64_t bytes_max) {
-    return impl_->build_step(at_least, bytes_max);
+                                                                       std::uint64_t bytes_max,
+                                                                       SnapshotUse use) {
+    return impl_->build_step(at_least, bytes_max, use);
 }
 Result<void> SnapshotStore::drop_built() { return impl_->drop_built(); }
 Result<SnapshotPlace> SnapshotStore::receive(SnapshotManifest manifest) {

@@ -28,17 +28,24 @@ struct SnapshotStoreOptions {
     std::uint64_t free_bytes_min = std::uint64_t{256} << 20U;
 };
 
+// For whom a snapshot is built: clients come once, while members may come again.
+enum class SnapshotUse : std::uint8_t { kMember, kClient };
+
 // A finished snapshot on this disk, to be read by a SnapshotReader. Its files stay while anybody
 // holds it; any thread may drop it.
 struct BuiltSnapshot {
     std::string dir;
     SnapshotManifest manifest;
+    SnapshotUse use = SnapshotUse::kMember;
 };
 
 class SnapshotStore {
   public:
-    // Snapshots on this disk at once; the newest of them is kept for the next that wants one.
-    static constexpr std::size_t kBuiltMax = 2;
+    // Snapshots on this disk at once; the newest of them is kept for the next member that wants
+    // one.
+    static constexpr std::size_t kBuiltMax = 3;
+    // The last one is for members: clients may read as slowly as they like.
+    static constexpr std::size_t kBuiltForClientsMax = kBuiltMax - 1;
 
     // Opens the engine that is the member's (a new one when there is none) and removes what a crash
     // left of builds and installs; a transfer that was cut off stays, to go on. `files` and `kind`
@@ -54,13 +61,14 @@ class SnapshotStore {
 
     // A snapshot that contains the entry at `at_least`: the newest one when it does, else a new one
     // of the engine's state of now, which takes as long as a flush and reading all its files; apply
-    // goes on meanwhile. kTooManyRequests: kBuiltMax are being read, and none of them will do.
+    // goes on meanwhile. kTooManyRequests: kBuiltMax are being read (for a client,
+    // kBuiltForClientsMax), and none of them will do.
     // kNoSpace: nothing was begun. Whatever the error, nothing half is left.
     Result<std::shared_ptr<const BuiltSnapshot>> build(Index at_least);
     // The same in steps, the flush in the first one and then reading at most `bytes_max` in each:
     // null as long as it takes another. All who ask meanwhile go on with the same one.
-    Result<std::shared_ptr<const BuiltSnapshot>> build_step(Index at_least,
-                                                            std::uint64_t bytes_max);
+    Result<std::shared_ptr<const BuiltSnapshot>> build_step(Index at_least, std::uint64_t bytes_max,
+                                                            SnapshotUse use = SnapshotUse::kMember);
     // Nobody will want one soon: removes what nobody holds, and one half built.
     Result<void> drop_built();
 
@@ -93,8 +101,8 @@ class SnapshotStore {
     // final: the member must stop, and starts again with the old engine or the new one.
     Result<std::shared_ptr<KvEngine>> install(const raft::SnapshotMeta& snapshot);
 
-    // Removes former engines and snapshots that nobody uses any more, but for the newest snapshot.
-    // Cheap when there are none: to be called once in a while.
+    // Removes former engines and snapshots that nobody uses any more, but for the newest snapshot
+    // if that was built for a member. Cheap when there are none: to be called once in a while.
     Result<void> tidy();
 
   private:

@@ -57,6 +57,7 @@ LAYERS: dict[str, Layer] = {
         _NO_AMBIENT,
         _PURE_DENIED,
     ),
+    "storage/sha256.cc": Layer(("base/", "storage/"), ("openssl/",), _NO_AMBIENT, _PURE_DENIED),
     "storage/rocks_engine.cc": Layer(
         ("base/", "storage/", *_PERSISTED, *_GENERATED),
         ("fmt/", "rocksdb/", "xxhash.h"),
@@ -108,6 +109,13 @@ LAYERS: dict[str, Layer] = {
     "client/": Layer(
         ("base/", "client/", "proto/"),
         ("CLI/", "boost/asio", "boost/system", "fmt/", "google/protobuf/", "openssl/"),
+    ),
+    # Works on a member's files, without a server.
+    "client/ctl/snapshot.cc": Layer(
+        ("base/", "client/", "proto/", "server/config.h", "server/restore.h",
+         "storage/posix_fs.h", "storage/rocks_engine.h", "storage/saved_snapshot.h",
+         "storage/sha256.h", "storage/snapshot_status.h"),
+        ("fmt/",),
     ),
     "tests/": Layer(("",), ("",)),
     "scripts/": Layer(("",), ("",)),

@@ -13,17 +13,26 @@ namespace {
 
 using PeerUrls = google::protobuf::RepeatedPtrField<std::string>;
 
+// Of one member: they stand in a log entry, and in what every member tells of the others.
+constexpr int kPeerUrlsMax = 16;
+constexpr std::size_t kPeerUrlBytesMax = 4096;  // together
+
 // As etcd takes them: at least one, sorted. What cairn's members cannot dial would cost a quorum.
 Result<std::vector<std::string>> validate_peer_urls(const PeerUrls& urls) {
     std::vector<std::string> texts;
+    std::size_t bytes = 0;
     for (const std::string& text : urls) {
+        bytes += text.size();
+        if (bytes > kPeerUrlBytesMax) {
+            return Errc::kMemberBadUrls;
+        }
         const auto url = parse_url(text);
         if (url.has_error() || url.value().scheme != "http") {
             return Errc::kMemberBadUrls;
         }
         texts.push_back(url.value().text);
     }
-    if (texts.empty()) {
+    if (texts.empty() || urls.size() > kPeerUrlsMax) {
         return Errc::kMemberBadUrls;
     }
     std::sort(texts.begin(), texts.end());

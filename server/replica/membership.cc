@@ -57,24 +57,24 @@ bool Membership::want(WantedChange change) {
 }
 
 std::optional<WantedChange> Membership::judge_next(const raft::Raft& raft, Index applied,
-                                                   const IsConnected& connected) {
+                                                   const Reach& reach) {
     if (wanted_.empty()) {
         return std::nullopt;
     }
     const bool leads = raft.role() == raft::Role::kLeader && raft.term() == wanted_.front().term;
-    if (leads && (!raft.takes_conf_change() || applied < raft.conf_index())) {
+    if (leads && (!raft.takes_conf_change() || applied < raft.conf_index() ||
+                  (reach.is_early && !all_heard(reach)))) {
         return std::nullopt;
     }
     WantedChange next = std::move(wanted_.front());
     wanted_.pop_front();
-    next.change.refusal =
-        leads ? refusal(next.change.payload, raft, connected) : Errc::kLeaderChanged;
+    next.change.refusal = leads ? refusal(next.change.payload, raft, reach) : Errc::kLeaderChanged;
     return next;
 }
 
 // What etcd's members and then its log refuse, in this order.
 std::optional<Errc> Membership::refusal(const Bytes& payload, const raft::Raft& raft,
-                                        const IsConnected& connected) const {
+                                        const Reach& reach) const {
     const auto change = raft::decode_conf_change(payload);
     if (change.has_error()) {
         return Errc::kMalformedRequest;
@@ -94,7 +94,10 @@ std::optional<Errc> Membership::refusal(const Bytes& payload, const raft::Raft& 
         }
     }
     if (limits_.strict) {
-        if (const auto reason = check_quorum(info, kind, connected)) {
+        const auto reason = kind == command::MEMBER_REMOVE
+                                ? check_quorum_without(change.value().node, raft.conf(), reach)
+                                : check_quorum(info, kind, reach);
+        if (reason) {
             return reason;
         }
     }
@@ -110,28 +113,38 @@ const command::MemberInfo* Membership::find(NodeId id) const {
 
 bool Membership::was_removed(NodeId id) const { return contains(applied_->removed, id); }
 
-Membership::Count Membership::count_voters(const IsConnected& connected) const {
+bool Membership::is_heard(NodeId id, const Reach& reach) const {
+    return id == self_ || reach.is_connected(id);
+}
+
+bool Membership::all_heard(const Reach& reach) const {
+    return std::all_of(
+        applied_->members.begin(), applied_->members.end(),
+        [&](const command::MemberInfo& member) { return is_heard(NodeId{member.id()}, reach); });
+}
+
+Membership::Count Membership::count_voters(const Reach& reach) const {
     Count count;
     for (const command::MemberInfo& member : applied_->members) {
         if (member.is_learner()) {
             continue;
         }
-        const bool own = member.id() == self_.value;
         ++count.voters;
-        count.started += own || !member.name().empty() ? 1U : 0U;
-        count.active += own || connected(NodeId{member.id()}) ? 1U : 0U;
+        count.started += member.id() == self_.value || !member.name().empty() ? 1U : 0U;
+        count.active += is_heard(NodeId{member.id()}, reach) ? 1U : 0U;
     }
     return count;
 }
 
-// etcd: a learner is ready when it has nine tenths of the leader's log.
+// etcd: a learner is ready when it has nine tenths of the leader's log. One that has died since is
+// not: its vote would count, and never come.
 std::optional<Errc> Membership::check_promotion(NodeId id, const raft::Status& status) const {
     const auto peer = status.peers.find(id);
     if (id != self_ && peer == status.peers.end()) {
         return Errc::kMemberNotFound;
     }
     const std::uint64_t last = status.last.value;
-    if (id != self_ && peer->second.match.value < last - last / 10) {
+    if (id != self_ && (!peer->second.active || peer->second.match.value < last - last / 10)) {
         return Errc::kLearnerNotReady;
     }
     return std::nullopt;
@@ -139,15 +152,11 @@ std::optional<Errc> Membership::check_promotion(NodeId id, const raft::Status& s
 
 // etcd's --strict-reconfig-check.
 std::optional<Errc> Membership::check_quorum(const command::MemberInfo& info,
-                                             command::CommandKind kind,
-                                             const IsConnected& connected) const {
-    if (kind == command::MEMBER_REMOVE) {
-        return check_quorum_without(NodeId{info.id()}, connected);
-    }
+                                             command::CommandKind kind, const Reach& reach) const {
     if (kind == command::MEMBER_UPDATE) {
         return std::nullopt;
     }
-    const Count count = count_voters(connected);
+    const Count count = count_voters(reach);
     // Who is promoted runs already.
     const bool promotion = kind == command::MEMBER_PROMOTE;
     const std::uint64_t started = count.started + (promotion ? 1U : 0U);
@@ -160,22 +169,27 @@ std::optional<Errc> Membership::check_quorum(const command::MemberInfo& info,
                                                      : std::optional(Errc::kUnhealthy);
 }
 
-std::optional<Errc> Membership::check_quorum_without(NodeId id,
-                                                     const IsConnected& connected) const {
+// The same for a removal. As etcd counts, and as the core does: who is a voter to clients has no
+// vote yet while its log is being filled, and helps nobody.
+std::optional<Errc> Membership::check_quorum_without(NodeId id, const raft::ConfState& conf,
+                                                     const Reach& reach) const {
     const command::MemberInfo* member = find(id);
     if (member != nullptr && member->is_learner()) {
         return std::nullopt;
     }
-    const Count count = count_voters(connected);
+    const Count count = count_voters(reach);
     const bool counts = member != nullptr;
     const bool was_started = counts && (id == self_ || !member->name().empty());
     if (count.started - (was_started ? 1U : 0U) < quorum_of(count.voters - (counts ? 1U : 0U))) {
         return Errc::kMemberNotEnoughStarted;
     }
-    const bool down = id != self_ && !connected(id);
-    return down || count.active - 1 >= quorum_of(count.voters - 1)
-               ? std::nullopt
-               : std::optional(Errc::kUnhealthy);
+    std::vector<NodeId> rest = conf.voters;
+    std::erase(rest, id);
+    const auto active = static_cast<std::uint64_t>(std::count_if(
+        rest.begin(), rest.end(), [&](NodeId voter) { return is_heard(voter, reach); }));
+    const bool lives_on = active >= quorum_of(rest.size()) &&
+                          (!is_heard(id, reach) || count.active - 1 >= quorum_of(count.voters - 1));
+    return lives_on ? std::nullopt : std::optional(Errc::kUnhealthy);
 }
 
 // What etcd's members refuse when they apply it.
@@ -235,7 +249,7 @@ std::optional<Bytes> Membership::vote_due(const raft::Raft& raft, Index applied)
     const raft::Status status = raft.status();
     const auto due = std::find_if(learners.begin(), learners.end(), [&](NodeId id) {
         const raft::PeerStatus& peer = status.peers.at(id);
-        return waits(id) && peer.active && peer.match + kVoterLagMax >= status.last;
+        return waits(id) && peer.active && peer.match + kVoterLagMax >= status.commit;
     });
     if (due == learners.end()) {
         return std::nullopt;
@@ -265,7 +279,7 @@ bool Membership::follow(const raft::Raft& raft, Index applied) {
 PeerSet Membership::make_peers(const raft::Raft& raft, Index applied) const {
     std::map<std::uint64_t, command::MemberInfo> members;
     for (const command::MemberInfo& member : peers_->members) {
-        if (in_conf(raft.conf(), NodeId{member.id()})) {
+        if (!raft.conf_settled() || in_conf(raft.conf(), NodeId{member.id()})) {
             members[member.id()] = member;
         }
     }
@@ -284,13 +298,20 @@ PeerSet Membership::make_peers(const raft::Raft& raft, Index applied) const {
             members[member.value()->id()] = *std::move(member).value();
         }
     }
-    PeerSet peers;
+    const auto is_out = [&](NodeId id) { return raft.conf_settled() && !in_conf(raft.conf(), id); };
+    PeerSet peers{
+        .members = {}, .removed = {}, .applied = applied_->members, .applied_index = applied};
     for (auto& [id, member] : members) {
-        peers.members.push_back(std::move(member));
+        // Also before the removal is applied, which may be long after a start.
+        if (is_out(NodeId{id})) {
+            peers.removed.push_back(NodeId{id});
+        } else {
+            peers.members.push_back(std::move(member));
+        }
     }
     std::copy_if(applied_->removed.begin(), applied_->removed.end(),
-                 std::back_inserter(peers.removed),
-                 [&](NodeId id) { return raft.conf_settled() && !in_conf(raft.conf(), id); });
+                 std::back_inserter(peers.removed), is_out);
+    std::sort(peers.removed.begin(), peers.removed.end());
     return peers;
 }
 

@@ -29,13 +29,18 @@ struct WantedChange {
     raft::Forwarded change;  // once judged with its refusal, if any
 };
 
+// What a leader knows of its connections.
+struct Reach {
+    std::function<bool(NodeId)> is_connected;  // asked of others than itself
+    // It leads since so short a time that those who are well need not have answered yet.
+    bool is_early = false;
+};
+
 // Each change is judged here, by the leader alone, when all before it are applied: two that pass
 // one by one may not pass together. What passes goes to the core, which counts the member in or out
 // as soon as the entry is in the log, so that apply has nothing left to refuse.
 class Membership {
   public:
-    using IsConnected = std::function<bool(NodeId)>;
-
     // Null for a state machine without members.
     Membership(NodeId self, MembershipLimits limits,
                std::shared_ptr<const storage::Membership> applied);
@@ -45,13 +50,12 @@ class Membership {
     // Waits for its turn. False when too many wait.
     [[nodiscard]] bool want(WantedChange change);
     // The next one whose turn has come, judged; kLeaderChanged when this is not its leader any
-    // more.
-    // `connected` is asked for voters other than this member.
+    // more. While it is early, none that could be refused just for that.
     std::optional<WantedChange> judge_next(const raft::Raft& raft, Index applied,
-                                           const IsConnected& connected);
+                                           const Reach& reach);
 
     // The configuration entry that gives a new voter its vote: one that clients know as a voter,
-    // and that has all of the leader's log but the end by now.
+    // and that has all that is committed but the end by now.
     [[nodiscard]] std::optional<Bytes> vote_due(const raft::Raft& raft, Index applied) const;
     // As clients know it.
     [[nodiscard]] bool is_learner(NodeId id) const;
@@ -72,14 +76,16 @@ class Membership {
 
     [[nodiscard]] const command::MemberInfo* find(NodeId id) const;
     [[nodiscard]] bool was_removed(NodeId id) const;
-    [[nodiscard]] Count count_voters(const IsConnected& connected) const;
+    [[nodiscard]] bool is_heard(NodeId id, const Reach& reach) const;
+    [[nodiscard]] bool all_heard(const Reach& reach) const;
+    [[nodiscard]] Count count_voters(const Reach& reach) const;
     [[nodiscard]] std::optional<Errc> refusal(const Bytes& payload, const raft::Raft& raft,
-                                              const IsConnected& connected) const;
+                                              const Reach& reach) const;
     [[nodiscard]] std::optional<Errc> check_quorum(const command::MemberInfo& info,
                                                    command::CommandKind kind,
-                                                   const IsConnected& connected) const;
-    [[nodiscard]] std::optional<Errc> check_quorum_without(NodeId id,
-                                                           const IsConnected& connected) const;
+                                                   const Reach& reach) const;
+    [[nodiscard]] std::optional<Errc> check_quorum_without(NodeId id, const raft::ConfState& conf,
+                                                           const Reach& reach) const;
     [[nodiscard]] std::optional<Errc> check_promotion(NodeId id, const raft::Status& status) const;
     [[nodiscard]] std::optional<Errc> check_sense(const command::MemberInfo& info,
                                                   command::CommandKind kind) const;

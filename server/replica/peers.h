@@ -14,6 +14,10 @@ struct PeerSet {
     std::vector<command::MemberInfo> members;
     // Out of the cluster for good, which is committed: they may be told. Sorted.
     std::vector<NodeId> removed;
+    // What is applied here of the members, and up to where in the log at least: the news for who
+    // asks, the higher the newer.
+    std::vector<command::MemberInfo> applied{};
+    Index applied_index{};
 };
 
 }  // namespace cairn::server

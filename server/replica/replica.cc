@@ -76,6 +76,7 @@ class Replica::Impl {
     NodeId last_leader_;  // the newest leader known, kept while there is none
     std::uint64_t leader_changes_ = 0;
     std::uint64_t stalled_step_downs_ = 0;
+    std::uint64_t led_since_ = 0;  // in ticks; of meaning while this member leads
 };
 
 Replica::Impl::Impl(const ReplicaConfig& config, raft::Raft raft, storage::AppliedState applied)
@@ -269,6 +270,9 @@ void Replica::Impl::on_role_change(const raft::RoleChange& change) {
     if (view_.is_leader && change.role != raft::Role::kLeader && raft_.is_log_stalled()) {
         ++stalled_step_downs_;
     }
+    if (change.role == raft::Role::kLeader) {
+        led_since_ = calls_.now_ticks();
+    }
     if (change.leader && change.leader != last_leader_) {
         last_leader_ = change.leader;
         ++leader_changes_;
@@ -307,10 +311,10 @@ void Replica::Impl::judge_changes() {
             decide(std::move(wanted));
         }
     }
-    const auto connected = [this](NodeId node) {
-        return contact_.is_connected(node, calls_.now_ticks());
-    };
-    while (auto judged = membership_.judge_next(raft_, apply_flow_.applied(), connected)) {
+    const Reach reach{
+        [this](NodeId node) { return contact_.is_connected(node, calls_.now_ticks()); },
+        calls_.now_ticks() - led_since_ < config_.raft.election_ticks};
+    while (auto judged = membership_.judge_next(raft_, apply_flow_.applied(), reach)) {
         decide(*std::move(judged));
     }
     if (auto vote = membership_.vote_due(raft_, apply_flow_.applied())) {

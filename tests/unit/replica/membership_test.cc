@@ -76,14 +76,16 @@ struct Leader {
     [[nodiscard]] Membership membership() const {
         return {NodeId{1}, limits, std::make_shared<const storage::Membership>(store)};
     }
-    std::optional<WantedChange> judge(const Bytes& payload, Index applied) const {
+    std::optional<WantedChange> judge(const Bytes& payload, Index applied,
+                                      bool is_early = false) const {
         Membership judging = membership();
         CHECK(judging.want({NodeId{2},
                             node.raft->term(),
                             {.id = {}, .payload = payload, .kind = raft::EntryKind::kConfig}}));
-        return judging.judge_next(*node.raft, applied, [this](NodeId id) {
+        const auto is_connected = [this](NodeId id) {
             return std::find(silent.begin(), silent.end(), id.value) == silent.end();
-        });
+        };
+        return judging.judge_next(*node.raft, applied, {is_connected, is_early});
     }
     // What is wrong with it.
     std::optional<Errc> refusal(command::CommandKind kind, const command::MemberInfo& info) const {
@@ -165,6 +167,37 @@ TEST_CASE("a voter is removed when a quorum of the rest lives on", "[replica][me
     SECTION("a learner always") {
         CHECK(Leader(3, 1, {3, 4}).refusal(command::MEMBER_REMOVE, member(4)) == std::nullopt);
     }
+    SECTION("who has no vote yet helps nobody") {
+        // Clients know 4 and 5 as voters: of five, four are heard. Of those with a vote, two of
+        // three are.
+        Leader leader(3, 2, {3});
+        leader.store.members[3].set_is_learner(false);
+        leader.store.members[4].set_is_learner(false);
+        CHECK(leader.refusal(command::MEMBER_REMOVE, member(2)) == Errc::kUnhealthy);
+        CHECK(leader.refusal(command::MEMBER_REMOVE, member(3)) == std::nullopt);
+        CHECK(leader.refusal(command::MEMBER_REMOVE, member(4)) == std::nullopt);
+        leader.silent.clear();
+        CHECK(leader.refusal(command::MEMBER_REMOVE, member(2)) == std::nullopt);
+    }
+    SECTION("nor may the last vote go while another is to come") {
+        Leader leader(1, 1);
+        leader.store.members[1].set_is_learner(false);
+        CHECK(leader.refusal(command::MEMBER_REMOVE, member(1)) == Errc::kUnhealthy);
+    }
+}
+
+TEST_CASE("a new leader waits for the first word of all before it judges",
+          "[replica][membership]") {
+    Leader leader(3, 1, {3});
+    const Bytes removal = change_of(command::MEMBER_REMOVE, member(2));
+    const Index last = leader.node.raft->last_index();
+    CHECK_FALSE(leader.judge(removal, last, true).has_value());
+    CHECK(leader.judge(removal, last)->change.refusal == Errc::kUnhealthy);
+    // A learner's also: its word counts when it is to be promoted.
+    leader.silent = {4};
+    CHECK_FALSE(leader.judge(removal, last, true).has_value());
+    leader.silent.clear();
+    CHECK(leader.judge(removal, last, true)->change.refusal == std::nullopt);
 }
 
 TEST_CASE("a learner is promoted when it has nearly all of the log", "[replica][membership]") {
@@ -180,6 +213,9 @@ TEST_CASE("a learner is promoted when it has nearly all of the log", "[replica][
     CHECK(leader.refusal(command::MEMBER_PROMOTE, member(2)) == Errc::kLearnerNotReady);
     leader.node.receive(2, leader.node.raft->term().value, acked(18));
     CHECK(leader.refusal(command::MEMBER_PROMOTE, member(2)) == std::nullopt);
+    // And has died since: its vote would count and never come.
+    leader.node.tick(leader.node.config().election_ticks);
+    CHECK(leader.refusal(command::MEMBER_PROMOTE, member(2)) == Errc::kLearnerNotReady);
 }
 
 TEST_CASE("a new voter gets its vote when it runs and has the log", "[replica][membership]") {
@@ -199,6 +235,29 @@ TEST_CASE("a new voter gets its vote when it runs and has the log", "[replica][m
     leader.node.step(raft::Propose{.id = {}, .payload = *vote, .kind = raft::EntryKind::kConfig});
     CHECK_FALSE(leader.membership().vote_due(*leader.node.raft, last).has_value());
     CHECK(leader.node.raft->conf().voters == std::vector<NodeId>{NodeId{1}, NodeId{2}});
+}
+
+// Under load nobody ever has the end of a leader's log.
+TEST_CASE("a new voter needs only what is committed for its vote", "[replica][membership]") {
+    Leader leader(3, 1);
+    leader.store.members[3].set_is_learner(false);
+    const Index committed = leader.node.raft->last_index();
+    REQUIRE(leader.node.raft->commit() == committed);
+    for (int i = 0; i < 2000; ++i) {
+        leader.node.step(raft::Propose{.id = {}, .payload = Bytes::copy_of("x")});
+    }
+    leader.node.settle();
+    REQUIRE(leader.node.raft->last_index() == committed + 2000);
+    REQUIRE(leader.node.raft->commit() == committed);
+    CHECK(leader.membership().vote_due(*leader.node.raft, committed).has_value());
+    // Not when it lacks that.
+    for (const std::uint64_t id : {2U, 3U}) {
+        leader.node.receive(id, leader.node.raft->term().value, acked(committed.value + 2000));
+    }
+    leader.node.settle();
+    CHECK_FALSE(leader.membership()
+                    .vote_due(*leader.node.raft, leader.node.raft->last_index())
+                    .has_value());
 }
 
 TEST_CASE("each change waits until the one before is applied", "[replica][membership]") {
@@ -224,8 +283,10 @@ TEST_CASE("what a former leader was asked for is refused", "[replica][membership
                              leader.node.raft->term(),
                              {.id = {}, .payload = payload, .kind = raft::EntryKind::kConfig}}));
     leader.node.receive(3, leader.node.raft->term().value + 1, raft::HeartbeatReply{});
-    const auto judged = membership.judge_next(*leader.node.raft, leader.node.raft->last_index(),
-                                              [](NodeId) { return true; });
+    // At once, however early it is.
+    const auto judged =
+        membership.judge_next(*leader.node.raft, leader.node.raft->last_index(),
+                              {.is_connected = [](NodeId) { return false; }, .is_early = true});
     REQUIRE(judged.has_value());
     CHECK(judged->change.refusal == Errc::kLeaderChanged);
 }
@@ -304,14 +365,38 @@ TEST_CASE("a member reaches all that its log counts", "[replica][membership]") {
     CHECK(membership.follow(*leader.node.raft, leader.node.raft->last_index()));
     CHECK(ids() == std::vector<std::uint64_t>{1, 2, 3, 4});
     CHECK(membership.peers()->removed.empty());
-    for (int round = 0; round < 2; ++round) {
-        for (const std::uint64_t id : {2U, 4U}) {
-            ack_all(id);
-        }
+    for (const std::uint64_t id : {2U, 4U}) {
+        ack_all(id);
+    }
+    REQUIRE(leader.node.raft->conf().voters_outgoing.empty());
+    REQUIRE_FALSE(leader.node.raft->conf_settled());
+    CHECK(membership.follow(*leader.node.raft, leader.node.raft->last_index()));
+    CHECK(ids() == std::vector<std::uint64_t>{1, 2, 3, 4});
+    CHECK(membership.peers()->removed.empty());
+    for (const std::uint64_t id : {2U, 4U}) {
+        ack_all(id);
     }
     CHECK(membership.follow(*leader.node.raft, leader.node.raft->last_index()));
     CHECK(ids() == std::vector<std::uint64_t>{1, 2, 4});
     CHECK(membership.peers()->removed == std::vector<NodeId>{NodeId{3}});
+}
+
+// As after --force-new-cluster: the log knows since the start, the state machine much later.
+TEST_CASE("who is out by the log is out before that is applied", "[replica][membership]") {
+    Leader leader(1);
+    leader.store.members.push_back(member(2));
+    leader.store.members.push_back(member(3));
+    leader.store.removed = {NodeId{9}};
+    Membership membership = leader.membership();
+    const Index last = leader.node.raft->last_index();
+    CHECK(membership.follow(*leader.node.raft, last));
+    const PeerSet& peers = *membership.peers();
+    REQUIRE(peers.members.size() == 1);
+    CHECK(peers.members[0].id() == 1);
+    CHECK(peers.removed == std::vector<NodeId>{NodeId{2}, NodeId{3}, NodeId{9}});
+    // Who asks is told what is applied, and of when.
+    CHECK(peers.applied.size() == 3);
+    CHECK(peers.applied_index == last);
 }
 
 }  // namespace cairn::server

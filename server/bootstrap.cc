@@ -40,7 +40,31 @@ std::string describe(const RunningCluster& running) {
                        fmt::join(members, " "));
 }
 
+// Members say their name as soon as they have started.
+Result<void> check_nameless(const command::MemberInfo& member) {
+    if (!member.name().empty()) {
+        return Error{Errc::kInvalidConfig,
+                     fmt::format("member {:x} has already been bootstrapped, and its data is not "
+                                 "here: remove it from the cluster, add it anew, and start that "
+                                 "one with an empty data directory",
+                                 member.id())};
+    }
+    return ok();
+}
+
 }  // namespace
+
+Result<void> check_unstarted(const ServerConfig& config, const Bootstrap& plan,
+                             const RunningCluster& running) {
+    for (const command::MemberInfo& member : running.members) {
+        const std::vector<std::string> urls(member.peer_urls().begin(), member.peer_urls().end());
+        if (NodeId{member.id()} == plan.self ||
+            same_urls(config.initial_advertise_peer_urls, urls)) {
+            CAIRN_TRY(check_nameless(member));
+        }
+    }
+    return ok();
+}
 
 Result<NodeId> plan_join(const ServerConfig& config, const RunningCluster& running) {
     const auto invalid = [&](const std::string& why) {
@@ -50,7 +74,7 @@ Result<NodeId> plan_join(const ServerConfig& config, const RunningCluster& runni
     if (running.members.size() != config.initial_cluster.size()) {
         return invalid("member count is unequal");
     }
-    NodeId self;
+    const command::MemberInfo* self = nullptr;
     for (const command::MemberInfo& member : running.members) {
         const std::vector<std::string> urls(member.peer_urls().begin(), member.peer_urls().end());
         const auto found = std::find_if(
@@ -64,10 +88,14 @@ Result<NodeId> plan_join(const ServerConfig& config, const RunningCluster& runni
                             url_difference(urls, config.initial_cluster.back().peer_urls)));
         }
         if (found->name == config.name) {
-            self = NodeId{member.id()};
+            self = &member;
         }
     }
-    return self;
+    if (self == nullptr) {
+        return invalid(fmt::format("no member has the URLs of {}", config.name));
+    }
+    CAIRN_TRY(check_nameless(*self));
+    return NodeId{self->id()};
 }
 
 Result<Bootstrap> plan_bootstrap(const ServerConfig& config) {

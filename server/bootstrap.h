@@ -29,8 +29,13 @@ struct RunningCluster {
     std::vector<command::MemberInfo> members;
 };
 
+// A member that has started already has voted, and acknowledged what is in its log: without its
+// data it would undo that. kInvalidConfig when `plan` makes this one such a member.
+Result<void> check_unstarted(const ServerConfig& config, const Bootstrap& plan,
+                             const RunningCluster& running);
+
 // Who this member is in a cluster that it joins: --initial-cluster must name the same members by
-// their URLs, this one by its name. Errors: kInvalidConfig, in etcd's words.
+// their URLs, this one by its name; and it must be new. Errors: kInvalidConfig, in etcd's words.
 Result<NodeId> plan_join(const ServerConfig& config, const RunningCluster& running);
 
 }  // namespace cairn::server

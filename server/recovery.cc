@@ -97,10 +97,7 @@ struct Beginning {
     std::vector<command::MemberInfo> seeds;
 };
 
-Result<Beginning> join(const ServerConfig& config) {
-    if (config.initial_error) {
-        return *config.initial_error;
-    }
+Result<RunningCluster> ask_others(const ServerConfig& config) {
     std::vector<net::PeerEndpoint> peers;
     for (const InitialMember& member : config.initial_cluster) {
         const auto address = net::peer_address(NodeId{}, member.peer_urls);
@@ -109,14 +106,22 @@ Result<Beginning> join(const ServerConfig& config) {
             peers.insert(peers.end(), address->alternatives.begin(), address->alternatives.end());
         }
     }
-    auto answer = net::ask_for_members(peers);
-    if (answer.has_error()) {
-        return Error{Errc::kInvalidConfig,
-                     "cannot fetch cluster info from peer urls: " + answer.error().detail};
+    CAIRN_TRY(auto answer, net::ask_for_members(peers));
+    return RunningCluster{answer.cluster, std::move(answer.members)};
+}
+
+Result<Beginning> join(const ServerConfig& config) {
+    if (config.initial_error) {
+        return *config.initial_error;
     }
-    const RunningCluster running{answer.value().cluster, std::move(answer.value().members)};
-    CAIRN_TRY(const NodeId self, plan_join(config, running));
-    return Beginning{{running.cluster, self}, raft::joining_batch(), running.members};
+    auto running = ask_others(config);
+    if (running.has_error()) {
+        return Error{Errc::kInvalidConfig,
+                     "cannot fetch cluster info from peer urls: " + running.error().detail};
+    }
+    CAIRN_TRY(const NodeId self, plan_join(config, running.value()));
+    return Beginning{
+        {running.value().cluster, self}, raft::joining_batch(), std::move(running.value().members)};
 }
 
 Result<Beginning> begin(const ServerConfig& config) {
@@ -124,6 +129,10 @@ Result<Beginning> begin(const ServerConfig& config) {
         return join(config);
     }
     CAIRN_TRY(auto plan, plan_bootstrap(config));
+    // When nobody answers the cluster begins now.
+    if (const auto running = ask_others(config); running.has_value()) {
+        CAIRN_TRY(check_unstarted(config, plan, running.value()));
+    }
     return Beginning{{plan.cluster, plan.self}, raft::bootstrap_batch(std::move(plan.members)), {}};
 }
 

@@ -1,10 +1,13 @@
 #include "server/net/cluster_query.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -25,9 +28,10 @@ constexpr std::chrono::seconds kAnswerTimeout{3};
 
 // One question to one member.
 struct Question {
-    boost::asio::io_context reactor{1};
-    tcp::resolver resolver{reactor};
-    tcp::socket socket{reactor};
+    explicit Question(boost::asio::io_context& reactor) : resolver(reactor), socket(reactor) {}
+
+    tcp::resolver resolver;
+    tcp::socket socket;
     std::optional<peer::HelloReply> answer;
 };
 
@@ -79,15 +83,26 @@ Task<> ask(Question* question, PeerEndpoint peer) {
 }  // namespace
 
 Result<peer::HelloReply> ask_for_members(std::span<const PeerEndpoint> peers) {
+    boost::asio::io_context reactor{1};
+    std::vector<std::unique_ptr<Question>> questions;
     for (const PeerEndpoint& peer : peers) {
-        Question question;
-        spawn(question.reactor.get_executor(), ask(&question, peer), "cluster query");
-        question.reactor.run_for(kAnswerTimeout);
-        if (question.answer && !question.answer->members.empty()) {
-            return *std::move(question.answer);
+        questions.push_back(std::make_unique<Question>(reactor));
+        spawn(reactor.get_executor(), ask(questions.back().get(), peer), "cluster query");
+    }
+    reactor.run_for(kAnswerTimeout);
+    std::optional<peer::HelloReply> newest;
+    for (const auto& question : questions) {
+        auto& answer = question->answer;
+        if (answer && !answer->members.empty() &&
+            (!newest || newest->applied_index < answer->applied_index)) {
+            newest = std::move(answer);
         }
     }
-    return Error{Errc::kConnection, "could not retrieve cluster information from the given URLs"};
+    if (!newest) {
+        return Error{Errc::kConnection,
+                     "could not retrieve cluster information from the given URLs"};
+    }
+    return *std::move(newest);
 }
 
 }  // namespace cairn::server::net

@@ -1,6 +1,6 @@
 // Asks running members who is in their cluster, for one that is to join it.
 // Used at start, before there is a reactor: blocks the calling thread.
-// Never believes more than one answer: whoever answers first is asked no further.
+// Never mixes answers: of several the newest is believed.
 #pragma once
 
 #include <span>
@@ -11,7 +11,7 @@
 
 namespace cairn::server::net {
 
-// In turn, until one of them answers with members. kConnection when none does.
+// All at once, for a few seconds at most. kConnection when none answers with members.
 Result<peer::HelloReply> ask_for_members(std::span<const PeerEndpoint> peers);
 
 }  // namespace cairn::server::net

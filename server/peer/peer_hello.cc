@@ -59,6 +59,7 @@ std::string encode_hello_reply(const HelloReply& reply) {
     encoded.set_from(reply.from.value);
     encoded.set_removed(reply.removed);
     encoded.mutable_members()->Assign(reply.members.begin(), reply.members.end());
+    encoded.set_applied_index(reply.applied_index.value);
     return encoded.SerializeAsString();
 }
 
@@ -71,7 +72,8 @@ Result<HelloReply> decode_hello_reply(ByteView bytes, std::size_t bytes_max) {
                       ClusterId{encoded.cluster_id()},
                       NodeId{encoded.from()},
                       encoded.removed(),
-                      {encoded.members().begin(), encoded.members().end()}};
+                      {encoded.members().begin(), encoded.members().end()},
+                      Index{encoded.applied_index()}};
 }
 
 Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, Standing standing) {

@@ -48,7 +48,8 @@ struct HelloReply {
     ClusterId cluster;
     NodeId from;
     bool removed = false;                        // the greeter, for good
-    std::vector<command::MemberInfo> members{};  // for Hello::ask_members
+    std::vector<command::MemberInfo> members{};  // for Hello::ask_members: as applied,
+    Index applied_index{};                       // up to here at least
 };
 
 std::string encode_hello(const Hello& hello);

@@ -147,8 +147,10 @@ TEST_CASE("peer.md: frames, greetings and messages have their golden bytes", "[g
     CHECK(decode_hello(encode_hello(question)).value() == question);
     HelloReply answer{true, "", kPeerProtocol, ClusterId{0xc1}, NodeId{0xb2}};
     answer.members.emplace_back().set_id(0xa1);
+    answer.applied_index = Index{9};
     golden.expect("hello-members", encode_hello_reply(answer));
     CHECK(decode_hello_reply(encode_hello_reply(answer)).value().members.at(0).id() == 0xa1);
+    CHECK(decode_hello_reply(encode_hello_reply(answer)).value().applied_index == Index{9});
 
     std::string frame;
     append_frame("hello", frame);

@@ -8,14 +8,26 @@
 namespace cairn::server {
 namespace {
 
-Bootstrap plan_of(const std::vector<std::string>& arguments) {
+ServerConfig config_of(const std::vector<std::string>& arguments) {
     const Result<CommandLine> line = parse_command_line(arguments, {});
     REQUIRE(line);
-    const Result<ServerConfig> config = build_config(line.value());
+    Result<ServerConfig> config = build_config(line.value());
     REQUIRE(config);
-    Result<Bootstrap> plan = plan_bootstrap(config.value());
+    return std::move(config.value());
+}
+
+Bootstrap plan_of(const std::vector<std::string>& arguments) {
+    Result<Bootstrap> plan = plan_bootstrap(config_of(arguments));
     REQUIRE(plan);
     return std::move(plan.value());
+}
+
+command::MemberInfo member(std::uint64_t id, const std::string& name, const std::string& url) {
+    command::MemberInfo info;
+    info.set_id(id);
+    info.set_name(name);
+    info.add_peer_urls(url);
+    return info;
 }
 
 struct Golden {
@@ -81,6 +93,48 @@ TEST_CASE("bootstrap: every member derives the same entries", "[config][bootstra
         CHECK(info.client_urls_size() == 0);
         CHECK((i == 0 || a.members[i - 1].id < a.members[i].id));
     }
+}
+
+TEST_CASE("bootstrap: a member that has started does not join again", "[config][bootstrap]") {
+    const ServerConfig config = config_of({"--name=b", "--initial-advertise-peer-urls=http://h:2",
+                                           "--initial-cluster=a=http://h:1,b=http://h:2",
+                                           "--initial-cluster-state=existing"});
+    RunningCluster running{ClusterId{0xc1},
+                           {member(0xa, "a", "http://h:1"), member(0xb, "", "http://h:2")}};
+    const auto joined = plan_join(config, running);
+    REQUIRE(joined.has_value());
+    CHECK(joined.value() == NodeId{0xb});
+    running.members[1].set_name("b");
+    const auto again = plan_join(config, running);
+    REQUIRE(again.has_error());
+    CHECK(again.error().code == Errc::kInvalidConfig);
+    CHECK(again.error().detail ==
+          "member b has already been bootstrapped, and its data is not here: remove it from the "
+          "cluster, add it anew, and start that one with an empty data directory");
+    // Whatever it calls itself now.
+    running.members[1].set_name("another");
+    CHECK(plan_join(config, running).has_error());
+}
+
+TEST_CASE("bootstrap: a member that has started does not begin a cluster again",
+          "[config][bootstrap]") {
+    const ServerConfig config = config_of({"--name=b", "--initial-advertise-peer-urls=http://h:2",
+                                           "--initial-cluster=a=http://h:1,b=http://h:2"});
+    const auto plan = plan_bootstrap(config);
+    REQUIRE(plan);
+    const std::uint64_t self = plan.value().self.value;
+    const auto refused = [&](command::MemberInfo own) {
+        const RunningCluster running{plan.value().cluster,
+                                     {member(0xa, "a", "http://h:1"), std::move(own)}};
+        return check_unstarted(config, plan.value(), running).has_error();
+    };
+    // The others came up first.
+    CHECK_FALSE(refused(member(self, "", "http://h:2")));
+    CHECK(refused(member(self, "b", "http://h:2")));
+    // It had moved; and it had been added, so that its id is another.
+    CHECK(refused(member(self, "b", "http://h:7")));
+    CHECK(refused(member(0xb, "b", "http://h:2")));
+    CHECK_FALSE(refused(member(0xb, "c", "http://h:3")));
 }
 
 }  // namespace cairn::server

@@ -55,8 +55,9 @@ class Member {
 
     [[nodiscard]] ServerConfig config(std::vector<std::string> more = {}) const {
         std::vector<std::string> arguments{
-            "--name=a", "--data-dir=" + path(), "--initial-advertise-peer-urls=http://h:1",
-            "--initial-cluster=a=http://h:1,b=http://h:2,c=http://h:3"};
+            "--name=a", "--data-dir=" + path(), "--initial-advertise-peer-urls=http://127.0.0.1:1",
+            // Nobody is there: a first start asks the others whether it is one.
+            "--initial-cluster=a=http://127.0.0.1:1,b=http://127.0.0.1:2,c=http://127.0.0.1:3"};
         arguments.insert(arguments.end(), more.begin(), more.end());
         const auto line = parse_command_line(arguments, {});
         REQUIRE(line.has_value());
@@ -161,7 +162,7 @@ TEST_CASE("a restart looks at the data and not at the flags of the first start",
     Member member;
     { REQUIRE(member.start().has_value()); }
     const auto node =
-        member.start({"--initial-cluster=a=http://h:1", "--initial-cluster-token=another",
+        member.start({"--initial-cluster=a=http://127.0.0.1:1", "--initial-cluster-token=another",
                       "--initial-cluster-state=existing"});
     REQUIRE(node.has_value());
     check_new_member(member, node.value());
@@ -309,7 +310,7 @@ TEST_CASE("a first start without its identity starts over with other flags", "[n
     { REQUIRE(member.start().has_value()); }
     REQUIRE(member.files().remove(member.path() + "/IDENTITY").has_value());
     const auto node =
-        member.start({"--initial-cluster=a=http://h:1", "--initial-cluster-token=another"});
+        member.start({"--initial-cluster=a=http://127.0.0.1:1", "--initial-cluster-token=another"});
     REQUIRE(node.has_value());
     CHECK(node.value().first_start);
     CHECK(node.value().log_entries == 1);

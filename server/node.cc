@@ -33,9 +33,6 @@ namespace {
 using namespace std::chrono_literals;
 using net::kTask;
 
-// A member that was removed stays so long: its clients get their answers, and the others what it
-// had to say as a leader (etcd: 1 s, too).
-constexpr auto kRemovedStay = 1s;
 // How long calls under way may take to end once the node was told to stop.
 constexpr auto kDrainTimeout = 5s;
 constexpr auto kDrainPoll = 10ms;
@@ -137,7 +134,6 @@ class Node::Impl {
     std::vector<std::shared_ptr<net::Acceptor>> peer_acceptors_;
     boost::asio::steady_timer tick_timer_{reactor_};
     boost::asio::steady_timer second_timer_{reactor_};
-    boost::asio::steady_timer drain_timer_{reactor_};
     boost::asio::signal_set signals_{reactor_, SIGTERM, SIGINT};
     boost::asio::steady_timer leave_timer_{reactor_};
     std::optional<Error> halted_;
@@ -204,7 +200,7 @@ std::unique_ptr<net::SnapshotDriver> Node::Impl::make_snapshots(
     storage::FileSystem& files, std::unique_ptr<storage::SnapshotStore> store) {
     const auto tick_ms = static_cast<std::uint64_t>(config_.heartbeat_interval.count());
     net::SnapshotDriver::Options options;
-    options.identity = peer_identity();
+    options.identity = hub_->identity();
     options.tick_seconds = static_cast<double>(tick_ms) / 1000;
     options.limits = SnapshotLimits::for_ticks_of(tick_ms);
     if (config_.snapshot_rate_bytes > 0) {
@@ -217,7 +213,8 @@ std::unique_ptr<net::SnapshotDriver> Node::Impl::make_snapshots(
 }
 
 net::PeerIdentity Node::Impl::peer_identity() const {
-    return {identity_.cluster, identity_.member, config_.initial_advertise_peer_urls};
+    return {identity_.cluster, identity_.member,
+            std::make_shared<std::vector<std::string>>(config_.initial_advertise_peer_urls)};
 }
 
 net::PeerHub::Hooks Node::Impl::hub_hooks() {
@@ -327,7 +324,7 @@ void Node::Impl::on_removed() {
 }
 
 net::Task<> Node::Impl::leave(Impl* self) {
-    self->leave_timer_.expires_after(kRemovedStay);
+    self->leave_timer_.expires_after(net::kRemovedStay);
     co_await self->leave_timer_.async_wait(kTask);
     co_await drain(self);
     self->reactor_.stop();
@@ -403,11 +400,13 @@ net::Task<> Node::Impl::drain(Impl* self) {
     self->clients_->drain();
     // Every connection ends by itself once its last answer has left and its client has seen the
     // GOAWAY; a client that does not answer that is not waited for any longer than half the time.
+    // A signal may come while a removed member drains already: each has its own timer.
+    boost::asio::steady_timer timer(self->reactor_);
     const auto begin = std::chrono::steady_clock::now();
     bool insisted = false;
     while (self->clients_->open() > 0 && std::chrono::steady_clock::now() < begin + kDrainTimeout) {
-        self->drain_timer_.expires_after(kDrainPoll);
-        co_await self->drain_timer_.async_wait(kTask);
+        timer.expires_after(kDrainPoll);
+        co_await timer.async_wait(kTask);
         if (!insisted && std::chrono::steady_clock::now() > begin + kDrainTimeout / 2) {
             insisted = true;
             self->clients_->drain();

@@ -54,6 +54,9 @@ void PeerHub::start() {
 }
 
 void PeerHub::link_to(const PeerAddress& address) {
+    if (parting_.contains(address.id)) {
+        drop_link(address.id);  // it was taken in again
+    }
     auto& link = links_[address.id];
     if (link != nullptr && link->address() == address) {
         return;
@@ -76,6 +79,10 @@ void PeerHub::drop_link(NodeId id) {
         found->second->stop();
         links_.erase(found);
     }
+    if (const auto found = parting_.find(id); found != parting_.end()) {
+        found->second.link->stop();
+        parting_.erase(found);
+    }
     for (const peer::Lane lane : {peer::Lane::kMessages, peer::Lane::kSnapshots}) {
         if (const auto found = greeted_.find({id, lane}); found != greeted_.end()) {
             if (const auto session = found->second.lock(); session != nullptr) {
@@ -88,6 +95,36 @@ void PeerHub::drop_link(NodeId id) {
     newest_commands_.erase(id);
 }
 
+void PeerHub::part_from(NodeId id) {
+    std::erase(newcomers_, id);
+    newest_commands_.erase(id);
+    auto link = links_.extract(id);
+    auto& parting =
+        parting_
+            .try_emplace(id, Parting{std::move(link.mapped()), boost::asio::steady_timer(reactor_)})
+            .first->second;
+    parting.end.expires_after(kRemovedStay);
+    parting.end.async_wait([this, id](const boost::system::error_code& error) {
+        if (!error) {
+            drop_link(id);
+        }
+    });
+}
+
+// The flags of a start may be older than the last change of the URLs; and who does not know of that
+// change must hear where this member is, or it could never answer.
+void PeerHub::greet_as(const command::MemberInfo& self) {
+    std::vector<std::string>& urls = *identity_.peer_urls;
+    if (std::is_permutation(urls.begin(), urls.end(), self.peer_urls().begin(),
+                            self.peer_urls().end())) {
+        return;
+    }
+    urls.assign(self.peer_urls().begin(), self.peer_urls().end());
+    for (const auto& [id, link] : links_) {
+        link->greet_again();
+    }
+}
+
 void PeerHub::follow(std::shared_ptr<const PeerSet> peers) {
     peers_ = std::move(peers);
     bool settled = false;
@@ -96,6 +133,7 @@ void PeerHub::follow(std::shared_ptr<const PeerSet> peers) {
         const NodeId id{member.id()};
         if (id == identity_.self) {
             settled = true;
+            greet_as(member);
             continue;
         }
         kept.push_back(id);
@@ -108,12 +146,23 @@ void PeerHub::follow(std::shared_ptr<const PeerSet> peers) {
             say(id, "the member has no peer URL that can be dialled");
         }
     }
+    if (settled) {
+        forget_all_but(kept);
+    }
+}
+
+void PeerHub::forget_all_but(const std::vector<NodeId>& kept) {
+    std::vector<NodeId> removed;
     std::vector<NodeId> gone;
     for (const auto& [id, link] : links_) {
-        const bool removed = std::binary_search(peers_->removed.begin(), peers_->removed.end(), id);
-        if (settled && (removed || std::find(kept.begin(), kept.end(), id) == kept.end())) {
+        if (std::binary_search(peers_->removed.begin(), peers_->removed.end(), id)) {
+            removed.push_back(id);
+        } else if (std::find(kept.begin(), kept.end(), id) == kept.end()) {
             gone.push_back(id);
         }
+    }
+    for (const NodeId id : removed) {
+        part_from(id);
     }
     for (const NodeId id : gone) {
         drop_link(id);
@@ -124,6 +173,10 @@ void PeerHub::stop() {
     for (const auto& [id, link] : links_) {
         link->stop();
     }
+    for (const auto& [id, parting] : parting_) {
+        parting.link->stop();
+    }
+    parting_.clear();
     for (const auto& weak : sessions_) {
         if (const auto session = weak.lock(); session != nullptr) {
             session->close();
@@ -161,9 +214,17 @@ bool PeerHub::close_oldest_stranger() {
 }
 
 peer::HelloReply PeerHub::on_hello(const peer::Hello& hello) {
-    peer::HelloReply reply{true, {}, hello.protocol, identity_.cluster, identity_.self, false, {}};
+    peer::HelloReply reply{true, {}, hello.protocol, identity_.cluster, identity_.self};
     if (hello.ask_members) {
-        reply.members = peers_->members;
+        // What is not applied may never come to be; and who was removed, or is no member yet, knows
+        // the past alone.
+        const auto is_self = [this](const auto& member) {
+            return member.id() == identity_.self.value;
+        };
+        if (std::any_of(peers_->applied.begin(), peers_->applied.end(), is_self)) {
+            reply.members = peers_->applied;
+            reply.applied_index = peers_->applied_index;
+        }
         return reply;
     }
     const peer::Standing standing = standing_of(hello);
@@ -176,6 +237,8 @@ peer::HelloReply PeerHub::on_hello(const peer::Hello& hello) {
     }
     if (standing == peer::Standing::kNewcomer) {
         meet(hello);
+    } else if (auto places = peer_endpoints(hello.peer_urls); !places.empty()) {
+        links_.at(hello.from)->dial_also(std::move(places));
     }
     newest_commands_[hello.from] = hello.newest_command;
     return reply;
@@ -216,10 +279,15 @@ void PeerHub::send(const std::vector<raft::Message>& messages) {
     for (const auto& message : messages) {
         if (const auto link = links_.find(message.to); link != links_.end()) {
             link->second->send(message);
+        } else if (const auto parting = parting_.find(message.to); parting != parting_.end()) {
+            parting->second.link->send(message);
         }
     }
     for (const auto& [id, link] : links_) {
         link->flush();
+    }
+    for (const auto& [id, parting] : parting_) {
+        parting.link->flush();
     }
 }
 

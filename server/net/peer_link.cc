@@ -42,13 +42,18 @@ constexpr std::size_t kAnswerFrameMax = 1024;
 
 }  // namespace
 
-std::optional<PeerAddress> peer_address(NodeId id, const std::vector<std::string>& urls) {
+std::vector<PeerEndpoint> peer_endpoints(const std::vector<std::string>& urls) {
     std::vector<PeerEndpoint> found;
     for (const std::string& text : urls) {
         if (const auto url = parse_url(text); url.has_value() && url.value().scheme == "http") {
             found.push_back({url.value().host, url.value().port});
         }
     }
+    return found;
+}
+
+std::optional<PeerAddress> peer_address(NodeId id, const std::vector<std::string>& urls) {
+    const std::vector<PeerEndpoint> found = peer_endpoints(urls);
     if (found.empty()) {
         return std::nullopt;
     }
@@ -205,7 +210,7 @@ Task<bool> PeerLink::greet(std::shared_ptr<PeerLink> self) {
     peer::Hello hello{peer::protocol_of(self->lane_), self->identity_.cluster, self->identity_.self,
                       self->address_.id, std::string(kCairnVersion)};
     hello.lane = static_cast<std::uint32_t>(self->lane_);
-    hello.peer_urls = self->identity_.peer_urls;
+    hello.peer_urls = *self->identity_.peer_urls;
     hello.newest_command = storage::kNewestCommand;
     peer::append_frame(peer::encode_hello(hello), frame);
     auto [write_error, written] =
@@ -300,8 +305,12 @@ Task<> PeerLink::watch(std::shared_ptr<PeerLink> self) {
 }
 
 PeerEndpoint PeerLink::target() const {
-    const std::size_t turn = dials_failed_ % (1 + address_.alternatives.size());
-    return turn == 0 ? PeerEndpoint{address_.host, address_.port} : address_.alternatives[turn - 1];
+    const std::size_t known = 1 + address_.alternatives.size();
+    const std::size_t turn = dials_failed_ % (known + told_places_.size());
+    if (turn == 0) {
+        return {address_.host, address_.port};
+    }
+    return turn < known ? address_.alternatives[turn - 1] : told_places_[turn - known];
 }
 
 void PeerLink::arm_deadline(std::chrono::milliseconds after) {

@@ -44,6 +44,8 @@ struct PeerAddress {
     bool operator==(const PeerAddress&) const = default;
 };
 
+// Those of a member's peer URLs that can be dialled.
+std::vector<PeerEndpoint> peer_endpoints(const std::vector<std::string>& urls);
 // From a member's peer URLs; none when there is none that can be dialled.
 std::optional<PeerAddress> peer_address(NodeId id, const std::vector<std::string>& urls);
 
@@ -51,7 +53,9 @@ std::optional<PeerAddress> peer_address(NodeId id, const std::vector<std::string
 struct PeerIdentity {
     ClusterId cluster;
     NodeId self;
-    std::vector<std::string> peer_urls{};  // as it advertises them
+    // Where it is reached; all copies share it, since that may change while it runs. Never null.
+    std::shared_ptr<std::vector<std::string>> peer_urls =
+        std::make_shared<std::vector<std::string>>();
 };
 
 // Frames queued or being written to one member, together.
@@ -84,6 +88,10 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     void send_frame(ByteView frame);
     // Sends what was queued since the last call.
     void flush();
+    // Where the member says itself that it is, for when it is not where address() says.
+    void dial_also(std::vector<PeerEndpoint> places) { told_places_ = std::move(places); }
+    // Over a new connection, since the identity's URLs have changed.
+    void greet_again() { drop_connection(); }
 
     [[nodiscard]] bool connected() const { return connected_; }
     [[nodiscard]] const PeerAddress& address() const { return address_; }
@@ -113,6 +121,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
     boost::asio::io_context& reactor_;
     PeerAddress address_;
+    std::vector<PeerEndpoint> told_places_;  // dialled in turn with the address; few, as a greeting
     PeerIdentity identity_;
     Hooks hooks_;
     Metrics& metrics_;

@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+from pathlib import Path
 
 from nodes import ELECTION_TIMEOUT, ROOT, Node, clean_environment, wait_until
 
@@ -78,9 +80,12 @@ class Cluster:
         return f"{self.members(through)[name]['ID']:x}"
 
     def add(self, through: Node, name: str, *flags: str) -> Node:
+        return self.add_node(through, self.make(name, []), *flags)
+
+    def add_node(self, through: Node, node: Node, *flags: str) -> Node:
         """Adds it, and starts it as the answer says."""
-        node = self.make(name, [])
-        answer = self.ask(through, "member", "add", name, f"--peer-urls={node.peer_url}", *flags)
+        answer = self.ask(through, "member", "add", node.name, f"--peer-urls={node.peer_url}",
+                          *flags)
         cluster = re.findall(r'^ETCD_INITIAL_CLUSTER="(.*)"$', answer, re.M)[0]
         node.more = [f"--initial-cluster={cluster}", "--initial-cluster-state=existing"]
         node.start()
@@ -135,8 +140,8 @@ class Members(unittest.TestCase):
 
     def refused(self, node: Node, error: str, *arguments: str) -> None:
         done = self.cluster.run(node, *arguments)
-        self.assertNotEqual(done.returncode, 0, arguments)
-        self.assertIn(f"Error: {error}", done.stderr.splitlines(), arguments)
+        self.assertNotEqual(done.returncode, 0, arguments[:2])
+        self.assertIn(f"Error: {error}", done.stderr.splitlines(), arguments[:2])
 
     def test_grow_and_shrink(self) -> None:
         for i in range(2, 6):
@@ -169,7 +174,9 @@ class Members(unittest.TestCase):
         leader = self.cluster.leader()
         other = next(node for node in nodes if node is not leader)
         self.cluster.ask(other, "member", "remove", self.cluster.id_of(other, leader.name))
-        self.cluster.ask(other, "put", "k", "v")
+        # One that was on its way to the former leader may have been lost with it.
+        wait_until(lambda: self.cluster.run(other, "put", "k", "v").returncode == 0, SECONDS,
+                   "writes go on")
         self.cluster.wait_until_removed(leader)
         self.assertEqual(len(self.cluster.members(other)), 2)
         self.assertEqual(self.cluster.ask(other, "get", "k"), "k\nv\n")
@@ -187,6 +194,29 @@ class Members(unittest.TestCase):
         self.assertEqual(term_of(self.cluster, n3), term)
         n2.start()
         self.cluster.wait_until_removed(n2)
+
+    def test_a_voter_that_lost_its_data(self) -> None:
+        n3 = self.three()[2]
+        lost = self.cluster.id_of(self.n1, "n3")
+        self.assertEqual(n3.end(), 0)
+        shutil.rmtree(n3.data)
+        # It has voted, and acknowledged what the others may need it for.
+        for state in ("existing", "new"):
+            with self.subTest(state=state):
+                n3.more[1] = f"--initial-cluster-state={state}"
+                n3.start()
+                assert n3.process is not None
+                self.assertEqual(n3.process.wait(SECONDS), 1)
+                n3.process = None
+                self.assertIn(f"member {lost} has already been bootstrapped",
+                              n3.log().splitlines()[-1])
+                self.assertFalse(Path(f"{n3.data}/IDENTITY").exists())
+        # As the advice says, at the same place.
+        self.cluster.ask(self.n1, "member", "remove", lost)
+        self.cluster.add_node(self.n1, n3)
+        n3.wait_until_it_serves()
+        self.cluster.wait_until_named(self.n1, "n3")
+        self.assertNotEqual(self.cluster.id_of(self.n1, "n3"), lost)
 
     def test_learner(self) -> None:
         learner = self.cluster.make("n2", [])
@@ -255,6 +285,33 @@ class Members(unittest.TestCase):
         self.cluster.ask(nodes[2], "put", "k", "v")
         self.assertEqual(self.cluster.ask(self.n1, "get", "k"), "k\nv\n")
 
+    def test_a_leader_that_has_moved(self) -> None:
+        _, n2, n3 = self.three()
+        own = self.cluster.id_of(self.n1, "n3")
+        self.assertEqual(n2.end(), 0)
+        moved = self.cluster.make("moved", [])
+        self.cluster.ask(self.n1, "member", "update", own, f"--peer-urls={moved.peer_url}")
+        self.assertEqual(n3.end(), 0)
+        former = n3.peer_url
+        n3.peer_port = moved.peer_port
+        # The flag of its first start says the old place.
+        n3.more.append(f"--initial-advertise-peer-urls={former}")
+        n3.start()
+        n3.wait_until_it_serves()
+
+        def leads() -> bool:
+            leader = self.cluster.leader()
+            if leader is not n3:
+                self.cluster.run(leader, "move-leader", own)
+            return leader is n3
+        wait_until(leads, SECONDS, "the moved one leads")
+        # It knows of no change, and only the leader could tell it.
+        n2.start()
+        n2.wait_until_it_serves()
+        self.n1.end(signal.SIGKILL)
+        self.cluster.ask(n3, "put", "k", "v")
+        self.assertEqual(self.cluster.ask(n2, "get", "k"), "k\nv\n")
+
     def test_move_leader(self) -> None:
         nodes = self.three()
         leader = self.cluster.leader()
@@ -272,6 +329,7 @@ class Members(unittest.TestCase):
         lonely = "etcdserver: re-configuration failed due to not enough started members"
         taken = "etcdserver: Peer URLs already exists"
         free = "--peer-urls=http://127.0.0.1:1"
+        many = "--peer-urls=" + ",".join(f"http://127.0.0.1:{i}" for i in range(10_000, 14_000))
         for error, arguments in (
                 (lonely, ["remove", own]),
                 ("etcdserver: member not found", ["remove", "1234"]),
@@ -279,7 +337,9 @@ class Members(unittest.TestCase):
                 ("etcdserver: member not found", ["promote", "1234"]),
                 ("etcdserver: can only promote a learner member", ["promote", own]),
                 ("etcdserver: member not found", ["update", "1234", free]),
-                (taken, ["add", "n2", f"--peer-urls={self.n1.peer_url}"])):
+                (taken, ["add", "n2", f"--peer-urls={self.n1.peer_url}"]),
+                ("etcdserver: given member URLs are invalid", ["add", "n2", many]),
+                ("etcdserver: given member URLs are invalid", ["update", own, many])):
             self.refused(self.n1, error, "member", *arguments)
         # A second member may always come; a third only once that one runs.
         self.cluster.ask(self.n1, "member", "add", "n2", free)
@@ -326,6 +386,13 @@ class Members(unittest.TestCase):
         nodes[1].start()
         nodes[1].wait_until_it_serves()
         self.assertEqual(sorted(self.cluster.members(nodes[1])), ["n2", "n4"])
+        # The others are told, should they come back with their data.
+        for node in (nodes[0], nodes[2]):
+            node.start()
+        for node in (nodes[0], nodes[2]):
+            self.cluster.wait_until_removed(node)
+        self.assertEqual(sorted(self.cluster.members(nodes[1])), ["n2", "n4"])
+        self.assertEqual(self.cluster.ask(fourth, "get", "k"), "k\nv\n")
 
 
 if __name__ == "__main__":

@@ -148,6 +148,7 @@ struct InputText {
     std::string operator()(const SnapshotInstalled& i) const {
         return "SnapshotInstalled " + describe(i.snapshot);
     }
+    std::string operator()(const LeaveOffice&) const { return "LeaveOffice"; }
     std::string operator()(const Campaign&) const { return "Campaign"; }
 };
 

@@ -29,6 +29,7 @@ void Core::tick_leader() {
         progress.tick();
     }
     if (is_log_stalled() && !tracker_.self_decides() && !CAIRN_MUTANT(stalled_leader_stays)) {
+        trace(TraceKind::kLogStalled);
         leave_office();
         return;
     }
@@ -55,7 +56,9 @@ void Core::tick_leader() {
 // others committed long ago, and heartbeats would keep it in office for ever (row 21). Who has most
 // of the log need not wait for an election timeout.
 void Core::leave_office() {
-    trace(TraceKind::kLogStalled);
+    if (at_.role != Role::kLeader) {
+        return;
+    }
     if (const NodeId successor = best_follower()) {
         lease_.give_up();
         send(successor, TimeoutNow{});

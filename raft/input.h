@@ -86,11 +86,15 @@ struct SnapshotInstalled {
     SnapshotMeta snapshot;
 };
 
+// This member cannot write any more and is about to stop: as leader it leaves its office, with a
+// word to the follower that has most of the log, if there is one.
+struct LeaveOffice {};
+
 // Campaign now, with a pre-vote. For tests and for a single-node start without waiting.
 struct Campaign {};
 
-using Input =
-    std::variant<Tick, ClockRead, Receive, Propose, ReadIndex, Persisted, Applied, Compact,
-                 PeerUnreachable, TransferLeader, SnapshotSent, SnapshotInstalled, Campaign>;
+using Input = std::variant<Tick, ClockRead, Receive, Propose, ReadIndex, Persisted, Applied,
+                           Compact, PeerUnreachable, TransferLeader, SnapshotSent,
+                           SnapshotInstalled, LeaveOffice, Campaign>;
 
 }  // namespace cairn::raft

@@ -65,6 +65,7 @@ void Core::step(Input&& input) {
                    [&](TransferLeader& transfer) { on_transfer_leader(transfer.to); },
                    [&](SnapshotSent& sent) { on_snapshot_sent(sent); },
                    [&](SnapshotInstalled& installed) { on_snapshot_installed(installed); },
+                   [&](LeaveOffice&) { leave_office(); },
                    [&](Campaign&) { on_campaign(); },
                },
                input);

@@ -179,6 +179,9 @@ void ReplicaDriver::carry_out() {
         ports_.trace(effects_.trace);
     }
     if (effects_.halt.has_value()) {
+        if (!effects_.send.empty()) {
+            ports_.send(effects_.send);
+        }
         halt(*effects_.halt);
         return;
     }

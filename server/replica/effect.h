@@ -18,11 +18,14 @@
 
 namespace cairn::server {
 
-// The shell executes: halt first (and then nothing else); `send` and `persist` may start together
-// and run in any order between themselves, batches in their order; at most one `apply` is ever in
-// flight: the next non-empty one comes only after StateApplied for the one before.
+// The shell executes: halt first (and then nothing else, but `send` if it can); `send` and
+// `persist` may start together and run in any order between themselves, batches in their order; at
+// most one `apply` is ever in flight: the next non-empty one comes only after StateApplied for the
+// one before.
 struct Effects {
-    std::optional<Error> halt;  // the member must stop at once and externalise nothing more
+    // The member must stop at once. All that may still leave is `send`: of a leader, a word to its
+    // successor.
+    std::optional<Error> halt;
     std::vector<raft::Message> send;
     std::optional<raft::PersistBatch> persist;
     std::vector<raft::Entry> apply;

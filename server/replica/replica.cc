@@ -160,7 +160,11 @@ void Replica::Impl::on(Cancel event) {
 
 void Replica::Impl::on(LogPersisted event) { raft_.step(raft::Persisted{.seq = event.seq}); }
 
-void Replica::Impl::on(StorageFailed event) { failure_ = std::move(event.error); }
+// Somebody else can lead without waiting for an election timeout.
+void Replica::Impl::on(StorageFailed event) {
+    failure_ = std::move(event.error);
+    raft_.step(raft::LeaveOffice{});
+}
 
 void Replica::Impl::on(StateApplied event) {
     const Index applied = event.output.applied.index;
@@ -258,11 +262,18 @@ void Replica::Impl::take_effects(Effects& out) {
     refresh_view(out);
 }
 
-// Told once; what the core or the calls still asked for dies with the member.
+// Told once; what the core or the calls still asked for dies with the member, but for a leader's
+// word to its successor.
 void Replica::Impl::take_halt(Effects& out) {
-    if (!halt_told_) {
-        out.halt = failure_;
-        halt_told_ = true;
+    if (std::exchange(halt_told_, true)) {
+        return;
+    }
+    out.halt = failure_;
+    raft_.take_ready(ready_);
+    for (raft::Message& message : ready_.messages) {
+        if (message.kind() == raft::MessageKind::kTimeoutNow) {
+            out.send.push_back(std::move(message));
+        }
     }
 }
 

@@ -306,7 +306,12 @@ void SimNode::fail_storage(const char* what, const Error& error) {
 }
 
 void SimNode::halt() {
-    const bool says_more = !effects_.send.empty() || effects_.persist || !effects_.apply.empty() ||
+    // But for a leader's word to its successor.
+    const bool talks =
+        std::any_of(effects_.send.begin(), effects_.send.end(), [](const raft::Message& message) {
+            return message.kind() != raft::MessageKind::kTimeoutNow;
+        });
+    const bool says_more = talks || effects_.persist || !effects_.apply.empty() ||
                            !effects_.completions.empty() || effects_.install;
     if (says_more) {
         return world_.verdict.fail("D4", fmt::format("node {} speaks after its halt", index_));
@@ -316,7 +321,11 @@ void SimNode::halt() {
         return world_.verdict.fail("halt",
                                    fmt::format("node {}: {}", index_, to_string(*effects_.halt)));
     }
-    crash(tick_us_ * prng_.between(1, 20));
+    const std::uint32_t life = life_;
+    send();
+    if (life == life_) {
+        crash(tick_us_ * prng_.between(1, 20));
+    }
 }
 
 void SimNode::damage(Damage kind) {

@@ -224,6 +224,30 @@ TEST_CASE("a leader whose log does not answer leaves office", "[raft][transfer][
     }
 }
 
+TEST_CASE("a leader that is about to stop calls its successor", "[raft][transfer][disk]") {
+    TestNode node = leader_of();
+    node.step(Propose{proposal(1), Bytes::copy_of("x")});
+    node.take();
+    SECTION("the one that has most") {
+        node.receive(3, 1, acked(2));
+        node.take();
+        node.step(LeaveOffice{});
+        REQUIRE(of_kind(node.take().messages, MessageKind::kTimeoutNow) ==
+                std::vector<Message>{message(1, 3, 1, TimeoutNow{})});
+        REQUIRE(node.raft->role() == Role::kFollower);
+    }
+    SECTION("or nobody, when nobody is heard of") {
+        node.tick(node.config().election_ticks - 1);
+        node.receive(2, 1, PreVoteReply{});
+        node.take();
+        node.tick(1);
+        node.step(LeaveOffice{});
+        REQUIRE(of_kind(node.take().messages, MessageKind::kTimeoutNow).empty());
+    }
+    node.step(LeaveOffice{});
+    REQUIRE(of_kind(node.take().messages, MessageKind::kTimeoutNow).empty());
+}
+
 TEST_CASE("a leader that has nobody to hand over to waits for its log", "[raft][disk]") {
     TestNode node(test_config(1), recovered(1));
     node.elect();

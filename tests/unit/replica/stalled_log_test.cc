@@ -48,6 +48,7 @@ struct Member {
 
     std::unique_ptr<Replica> replica;
     bool hangs = false;
+    bool halted = false;
     std::deque<PersistSeq> writes;
     std::vector<raft::EntryId> applied;  // commands
     std::map<std::uint64_t, ProposalOutcome> outcomes;
@@ -80,7 +81,7 @@ class Cluster {
         Term term;
         for (const auto& [id, member] : members_) {
             const NodeView& view = member.replica->view();
-            if (view.is_leader && view.term > term) {
+            if (!member.halted && view.is_leader && view.term > term) {
                 found = id;
                 term = view.term;
             }
@@ -99,6 +100,12 @@ class Cluster {
         const auto found = outcomes.find(call);
         return found != outcomes.end() && std::holds_alternative<Applied>(found->second);
     }
+    // Its log says no; it is asked for nothing afterwards.
+    void fail(NodeId id) {
+        member(id).replica->step(StorageFailed{Error{Errc::kNoSpace}});
+        while (turn()) {
+        }
+    }
     void let_go(NodeId id) {
         member(id).hangs = false;
         while (turn()) {
@@ -114,6 +121,9 @@ class Cluster {
         return busy;
     }
     bool turn_of(Member& member) {
+        if (member.halted) {
+            return false;
+        }
         bool busy = !member.hangs && !member.writes.empty();
         if (busy) {
             const PersistSeq done = member.writes.back();
@@ -122,7 +132,7 @@ class Cluster {
         }
         Effects effects;
         member.replica->take_effects(effects);
-        REQUIRE_FALSE(effects.halt);
+        member.halted = effects.halt.has_value();
         if (effects.persist) {
             member.writes.push_back(effects.persist->seq);
         }
@@ -193,6 +203,23 @@ TEST_CASE("a leader whose log does not answer is succeeded, and nothing is lost"
     for (std::uint64_t id = 1; id <= 3; ++id) {
         CHECK(cluster.member(NodeId{id}).applied == cluster.member(former).applied);
     }
+}
+
+TEST_CASE("a leader whose disk says no is succeeded at once", "[replica][disk]") {
+    Cluster cluster(3);
+    const NodeId former = elect(cluster);
+    cluster.fail(former);
+    CHECK(cluster.member(former).halted);
+    const NodeId next = cluster.leader();
+    REQUIRE(next);
+    REQUIRE(next != former);
+    CHECK(cluster.is_applied(next, cluster.put(next)));
+    // A follower has no successor.
+    const NodeId third{6 - former.value - next.value};
+    const Term term = cluster.member(next).replica->view().term;
+    cluster.fail(third);
+    CHECK(cluster.leader() == next);
+    CHECK(cluster.member(next).replica->view().term == term);
 }
 
 TEST_CASE("a follower whose log does not answer holds up nobody", "[replica][disk]") {

@@ -76,6 +76,14 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
         });
     }
 
+    void credit(const CallPtr& call) {
+        boost::asio::post(io_, [self = shared_from_this(), call] {
+            if (call->done != nullptr && !self->closed_) {
+                self->channels_[call->endpoint].credit(call->sent_as);
+            }
+        });
+    }
+
     void close() {
         boost::asio::post(io_, [self = shared_from_this()] {
             self->closed_ = true;
@@ -96,7 +104,8 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
         }
         call->endpoint = choose(*call);
         call->tried[call->endpoint] = true;
-        CallRequest request{call->call.method, call->call.message, call->call.deadline};
+        CallRequest request{call->call.method, call->call.message, call->call.deadline,
+                            call->call.stream};
         call->sent_as = channels_[call->endpoint].call(
             std::move(request), [self = shared_from_this(), call](CallResult result) {
                 self->on_result(call, std::move(result));
@@ -202,5 +211,7 @@ std::shared_ptr<BalancedCall> Balancer::prepare(BalancerCall call, AnswerDone do
 void Balancer::start(const std::shared_ptr<BalancedCall>& call) { impl_->start(call); }
 
 void Balancer::cancel(const std::shared_ptr<BalancedCall>& call) { impl_->cancel(call); }
+
+void Balancer::credit(const std::shared_ptr<BalancedCall>& call) { impl_->credit(call); }
 
 }  // namespace cairn::client

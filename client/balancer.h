@@ -19,6 +19,7 @@ struct BalancerCall {
     CallKind kind = CallKind::kWrite;
     Bytes message;
     TimePoint deadline = TimePoint::max();
+    std::shared_ptr<const StreamCall> stream = nullptr;
 };
 
 // Runs on the IoThread, exactly once; must not block.
@@ -49,6 +50,8 @@ class Balancer {
     void start(const std::shared_ptr<BalancedCall>& call);
     // After start. The call ends as Cancelled, unless its end is decided already.
     void cancel(const std::shared_ptr<BalancedCall>& call);
+    // After start: Channel::credit.
+    void credit(const std::shared_ptr<BalancedCall>& call);
 
   private:
     class Impl;

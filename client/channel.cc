@@ -49,6 +49,16 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
         });
     }
 
+    void credit(const CallRef& ref) {
+        boost::asio::post(io_, [ref] {
+            if (const CallPtr call = ref.lock(); call && !call->finished) {
+                if (const auto connection = call->connection.lock()) {
+                    connection->credit(*call);
+                }
+            }
+        });
+    }
+
     void close() {
         // At once when this is the I/O thread already, which may be about to end.
         boost::asio::dispatch(io_, [self = shared_from_this()] { self->do_close(); });
@@ -267,11 +277,15 @@ Channel& Channel::operator=(Channel&& other) noexcept {
 
 CallRef Channel::call(CallRequest request, CallDone done) {
     CAIRN_ASSERT(impl_ != nullptr);
-    CAIRN_ASSERT(wire::method_info(request.method).kind == wire::StreamingKind::kUnary);
+    CAIRN_ASSERT(wire::method_info(request.method).kind ==
+                 (request.stream == nullptr ? wire::StreamingKind::kUnary
+                                            : wire::StreamingKind::kServerStream));
     return impl_->submit(std::move(request), std::move(done));
 }
 
 void Channel::cancel(const CallRef& call) { impl_->cancel(call); }
+
+void Channel::credit(const CallRef& call) { impl_->credit(call); }
 
 const Endpoint& Channel::endpoint() const { return impl_->endpoint(); }
 

@@ -1,4 +1,4 @@
-// Channel: unary calls to one server over one HTTP/2 connection, as many in flight as you like.
+// Channel: calls to one server over one HTTP/2 connection, as many in flight as you like.
 // Shared by any number of threads; all its work, and every completion, runs on one IoThread.
 // Must never repeat a call: whether that is safe is decided above (client/retry.h).
 #pragma once
@@ -8,6 +8,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "client/endpoint.h"
@@ -19,10 +22,19 @@ namespace cairn::client {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
+// What a call has more whose answer is a stream of messages.
+struct StreamCall {
+    // Each message in its order, on the IoThread; must not block, nor end the client. The server
+    // sends no more than a window ahead of Channel::credit.
+    std::function<void(Bytes)> on_message;
+    std::vector<std::pair<std::string, std::string>> metadata;  // names in lower case
+};
+
 struct CallRequest {
-    wire::MethodId method = wire::MethodId::kMethodCount;  // a unary one
-    Bytes message;                                         // the serialized request
-    TimePoint deadline = TimePoint::max();                 // also told to the server; max: none
+    wire::MethodId method = wire::MethodId::kMethodCount;
+    Bytes message;                                       // the serialized request
+    TimePoint deadline = TimePoint::max();               // also told to the server; max: none
+    std::shared_ptr<const StreamCall> stream = nullptr;  // null: the method is a unary one
 };
 
 struct CallResult {
@@ -61,6 +73,8 @@ class Channel {
     CallRef call(CallRequest request, CallDone done);
     // The call ends as Cancelled, and the server is told, unless it has ended.
     void cancel(const CallRef& call);
+    // Lets the server send as much more as has come of a stream.
+    void credit(const CallRef& call);
     [[nodiscard]] const Endpoint& endpoint() const;
 
   private:

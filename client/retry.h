@@ -9,11 +9,12 @@
 
 namespace cairn::client {
 
-enum class CallKind : std::uint8_t { kRead, kWrite };
+// kStream: a read whose answer was used, as far as it had come.
+enum class CallKind : std::uint8_t { kRead, kWrite, kStream };
 
 // Where to go after this failure (etcd: the rules of its Go client).
 //   - a read on Unavailable, and on a learner's refusal, goes to the next endpoint;
-//   - a write only when no server looked at it.
+//   - a write or a stream only when no server looked at it.
 bool may_repeat(CallKind kind, const CallResult& result);
 
 // The error that the caller sees.

@@ -11,7 +11,8 @@ install(EXPORT cairn NAMESPACE cairn:: FILE cairn-targets.cmake DESTINATION ${pa
 
 # The headers that client/client.h and client/async.h reach; the rest, and all generated code, stays here.
 foreach(header base/assert.h base/bytes.h proto/wire/grpc_status.h
-    client/async.h client/client.h client/core.h client/endpoint.h client/result.h client/txn.h client/types.h)
+    client/async.h client/client.h client/core.h client/endpoint.h client/result.h client/snapshot.h client/txn.h
+    client/types.h)
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${PROJECT_SOURCE_DIR}/${header}
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cairn/${folder} COMPONENT client)

@@ -193,6 +193,10 @@ bool Connection::start(const CallPtr& call) {
     if (call->request.deadline != TimePoint::max()) {
         options.timeout_ns = std::max<std::int64_t>(remaining_ns(call->request.deadline), 1);
     }
+    if (call->request.stream != nullptr) {
+        const auto& metadata = call->request.stream->metadata;
+        options.metadata.assign(metadata.begin(), metadata.end());
+    }
     const auto stream = session_->start_request(options);
     if (!stream) {
         drain();
@@ -200,6 +204,9 @@ bool Connection::start(const CallPtr& call) {
     }
     session_->send_message(stream.value(), call->request.message);
     session_->finish_sending(stream.value());
+    if (call->request.stream != nullptr) {
+        session_->hold_reading(stream.value());
+    }
     call->stream = stream.value();
     call->started = std::chrono::steady_clock::now();
     call->connection = weak_from_this();
@@ -215,6 +222,15 @@ void Connection::cancel(const Call& call) {
     session_->reset(call.stream, wire::H2Code::kCancel);
     wake_writer();
     end_if_drained();
+}
+
+void Connection::credit(const Call& call) {
+    if (closed_ || !calls_.contains(call.stream)) {
+        return;
+    }
+    session_->resume_reading(call.stream);
+    session_->hold_reading(call.stream);
+    wake_writer();
 }
 
 void Connection::drain() {
@@ -310,6 +326,10 @@ void Connection::on_message(wire::Message& message) {
     if (found == calls_.end()) {
         return;
     }
+    if (const auto& stream = found->second->request.stream; stream != nullptr) {
+        stream->on_message(std::move(message.payload));
+        return;
+    }
     if (found->second->has_answer) {
         session_->reset(message.stream, wire::H2Code::kCancel);
         end_call(message.stream,
@@ -330,7 +350,7 @@ void Connection::end_call(wire::StreamId stream, CallResult result) {
     }
     const CallPtr call = std::move(found->second);
     calls_.erase(found);
-    if (result.status.is_ok() && !call->has_answer) {
+    if (result.status.is_ok() && !call->has_answer && call->request.stream == nullptr) {
         result.status = {wire::GrpcCode::kInternal, "the call ended without an answer"};
     }
     result.message = std::move(call->answer);

@@ -45,6 +45,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool start(const CallPtr& call);
     // Ends the call's stream; no result follows.
     void cancel(const Call& call);
+    // Lets the server send as much more as has come of this call's stream.
+    void credit(const Call& call);
     // Takes no new calls, and closes when those under way have ended: now, when there are none.
     void drain();
     // After a call without an answer: pings the server, at most once in five seconds. When nothing

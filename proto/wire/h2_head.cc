@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proto/wire/deadline.h"
+#include "proto/wire/stream_event.h"
 
 namespace cairn::wire {
 
@@ -74,6 +75,8 @@ void RequestHead::add(std::string_view name, std::string_view value) {
         authorization = value;
     } else if (name == "hasleader") {
         has_leader = value == "true";
+    } else if (name == kSnapshotFormatHeader) {
+        native_snapshot = value == kNativeSnapshot;
     }
 }
 

@@ -38,6 +38,7 @@ struct RequestHead {
     Encoding encoding = Encoding::kIdentity;
     bool content_type_ok = false;
     bool has_leader = false;
+    bool native_snapshot = false;
 
     void add(std::string_view name, std::string_view value);
     // Nothing when a call may start. The order and the words of the refusals are grpc-go's:

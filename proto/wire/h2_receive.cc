@@ -206,6 +206,7 @@ void H2Core::on_request_head(H2Stream& stream) {
     event.token = head.token.empty() ? std::move(head.authorization) : std::move(head.token);
     event.timeout_ns = head.timeout_ns;
     event.has_leader = head.has_leader;
+    event.native_snapshot = head.native_snapshot;
     events_.emplace_back(std::move(event));
 }
 

@@ -31,6 +31,11 @@ enum class H2Code : std::uint32_t {
     kEnhanceYourCalm = 0xb,
 };
 
+// What a client says beside Maintenance/Snapshot to get cairn's own format
+// (docs/formats/snapshot.md).
+inline constexpr std::string_view kSnapshotFormatHeader = "cairn-snapshot-format";
+inline constexpr std::string_view kNativeSnapshot = "native";
+
 // Server. A well-formed gRPC request began. Ends by send_trailers or reset from our side, or by
 // a StreamReset event; exactly one of them.
 struct RequestStarted {
@@ -40,6 +45,7 @@ struct RequestStarted {
     std::string token;                   // metadata token, else authorization, as it was sent
     std::optional<std::int64_t> timeout_ns;  // grpc-timeout, from the arrival of the headers
     bool has_leader = false;                 // metadata hasleader: true
+    bool native_snapshot = false;            // metadata kSnapshotFormatHeader: kNativeSnapshot
 
     [[nodiscard]] std::string_view full_path() const {
         return method != nullptr ? method->path : std::string_view(path);

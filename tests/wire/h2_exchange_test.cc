@@ -92,6 +92,7 @@ TEST_CASE("headers of a call reach the server", "[wire][h2]") {
     const StreamId id = start_call(link.client, kPutPath,
                                    {{"token", "abc.7"},
                                     {"hasleader", "true"},
+                                    {"cairn-snapshot-format", "native"},
                                     {"client-api-version", "3.5.30"},
                                     {"unknown-bin", "AAAA"}},
                                    std::int64_t{7'000'000'000});
@@ -101,6 +102,7 @@ TEST_CASE("headers of a call reach the server", "[wire][h2]") {
     CHECK(started[0].stream == id);
     CHECK(started[0].token == "abc.7");
     CHECK(started[0].has_leader);
+    CHECK(started[0].native_snapshot);
     CHECK(started[0].timeout_ns == 7'000'000'000);
     CHECK(link.server.client_api_version() == "3.5.30");
     CHECK(link.server.user_agent() == "cairn");
@@ -113,6 +115,7 @@ TEST_CASE("headers of a call reach the server", "[wire][h2]") {
     CHECK(unknown[1].full_path() == "/no.Such/Method");
     CHECK(unknown[1].token == "Bearer x");
     CHECK(!unknown[1].has_leader);
+    CHECK(!unknown[1].native_snapshot);
 }
 
 TEST_CASE("random unary calls, many at once, in random pieces", "[wire][h2][random]") {

@@ -53,8 +53,11 @@ class Peer : public std::enable_shared_from_this<Peer> {
         session_.take_events(events);
         for (wire::StreamEvent& event : events) {
             if (auto* started = std::get_if<wire::RequestStarted>(&event)) {
-                requests_[started->stream] = {
-                    std::string(started->full_path()), {}, started->timeout_ns, number_};
+                requests_[started->stream] = {std::string(started->full_path()),
+                                              {},
+                                              started->timeout_ns,
+                                              number_,
+                                              started->native_snapshot};
             } else if (auto* message = std::get_if<wire::Message>(&event)) {
                 requests_[message->stream].message = message->payload.view();
             } else if (auto* closed = std::get_if<wire::RemoteClosed>(&event)) {
@@ -71,7 +74,10 @@ class Peer : public std::enable_shared_from_this<Peer> {
             case FakeReply::Kind::kGoAway: session_.shutdown(); break;
             case FakeReply::Kind::kAnswer: break;
         }
-        if (reply.status.is_ok()) {
+        for (const std::string& message : reply.stream) {
+            session_.send_message(stream, ByteView(message));
+        }
+        if (reply.status.is_ok() && reply.stream.empty()) {
             session_.send_message(stream, ByteView(reply.message));
         }
         session_.send_trailers(stream, reply.status);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "proto/wire/h2_session.h"
 
@@ -17,6 +18,7 @@ struct FakeReply {
     wire::GrpcStatus status;
     std::string message;                               // the serialized answer, when status is ok
     wire::H2Code reset_code = wire::H2Code::kNoError;  // for kReset
+    std::vector<std::string> stream = {};              // instead of `message`, also before an error
 };
 
 struct FakeRequest {
@@ -24,6 +26,7 @@ struct FakeRequest {
     std::string message;
     std::optional<std::int64_t> timeout_ns;
     std::size_t connection = 0;  // from 1, in the order of accepting
+    bool native_snapshot = false;
 };
 
 class FakeServer {

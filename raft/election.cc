@@ -28,7 +28,8 @@ void Core::tick_leader() {
     for (Progress& progress : tracker_.all()) {
         progress.tick();
     }
-    if (is_log_stalled() && !tracker_.self_decides() && !CAIRN_MUTANT(stalled_leader_stays)) {
+    if (is_log_stalled() && tracker_.others_active(config_.election_ticks + 1) &&
+        !CAIRN_MUTANT(stalled_leader_stays)) {
         trace(TraceKind::kLogStalled);
         leave_office();
         return;
@@ -53,8 +54,9 @@ void Core::tick_leader() {
 }
 
 // Nothing becomes durable here, so nothing is applied: clients of this member wait for what the
-// others committed long ago, and heartbeats would keep it in office for ever (row 21). Who has most
-// of the log need not wait for an election timeout.
+// others committed long ago, and heartbeats would keep it in office for ever (row 21). Not when the
+// next leader would need this member's vote, which waits for the same disk. Who has most of the log
+// need not wait for an election timeout.
 void Core::leave_office() {
     if (at_.role != Role::kLeader) {
         return;
@@ -168,7 +170,9 @@ bool Core::may_vote_for(NodeId candidate) const {
 // A member votes whatever its own configuration says of it: that may be older than the
 // candidate's (reliability row 15).
 void Core::on_pre_vote(Message& message) {
-    const bool granted = is_up_to_date(std::get<PreVote>(message.body).last) &&
+    // Nobody is told to stand whom this member's vote would not reach: terms would climb for
+    // nothing.
+    const bool granted = !is_log_stalled() && is_up_to_date(std::get<PreVote>(message.body).last) &&
                          (message.term > at_.term || may_vote_for(message.from));
     send_in_term(message.from, granted ? message.term : at_.term, PreVoteReply{.granted = granted});
     trace(granted ? TraceKind::kVoteGranted : TraceKind::kVoteRefused,

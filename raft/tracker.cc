@@ -136,6 +136,12 @@ bool Tracker::quorum_active(std::uint32_t ticks) const {
            }) == 1;
 }
 
+bool Tracker::others_active(std::uint32_t ticks) const {
+    return agreed([&](const Progress& progress) -> std::uint64_t {
+               return progress.id() != self_ && progress.silent_ticks() < ticks ? 1 : 0;
+           }) == 1;
+}
+
 void Tracker::clear_votes() { std::fill(ballots_.begin(), ballots_.end(), Ballot::kOpen); }
 
 void Tracker::record_vote(NodeId id, bool granted) {

@@ -45,6 +45,9 @@ class Tracker {
     // Whether a quorum was heard of less than `ticks` ago, or the term is younger.
     [[nodiscard]] bool quorum_active(std::uint32_t ticks) const;
 
+    // The same of the others alone: whether they can do without this member.
+    [[nodiscard]] bool others_active(std::uint32_t ticks) const;
+
     void clear_votes();
     // The first answer of each voter counts.
     void record_vote(NodeId id, bool granted);

@@ -9,6 +9,9 @@
 namespace cairn::server::net {
 namespace {
 
+// Of one write and sync, or one batch that is larger.
+constexpr std::uint64_t kSliceBytes = 8U * 1024U * 1024U;
+
 std::uint64_t batch_bytes(const raft::PersistBatch& batch) {
     std::uint64_t bytes = 64;
     for (const auto& entry : batch.entries) {
@@ -45,35 +48,47 @@ void LogThread::stop() {
 
 void LogThread::run() {
     std::vector<Work> work;
-    std::vector<raft::PersistBatch> batches;
     while (queue_.take_all(work)) {
+        for (std::size_t at = 0; at < work.size() && !failed_;) {
+            at = take_slice(work, at);
+            commit();
+        }
+    }
+}
+
+// A backlog is written in parts, each told when it is durable: the core must be able to tell a disk
+// that is busy from one that hangs.
+std::size_t LogThread::take_slice(std::vector<Work>& work, std::size_t at) {
+    slice_.clear();
+    std::uint64_t bytes = 0;
+    for (; at < work.size() && (bytes < kSliceBytes || !work[at].has_value()); ++at) {
+        if (work[at].has_value()) {
+            bytes += batch_bytes(*work[at]);
+            slice_.push_back(*std::move(work[at]));
+        }
+    }
+    return at;
+}
+
+void LogThread::commit() {
+    const auto begin = std::chrono::steady_clock::now();
+    // A seal that came with batches is void: they are newer than what it was to protect.
+    const Result<void> result = slice_.empty() ? log_.seal() : log_.append(slice_);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    failed_ = result.has_error();
+    if (failed_ || !slice_.empty()) {
+        LogWrite done;
         if (failed_) {
-            continue;
+            done.error = result.error();
+        } else {
+            done.seq = slice_.back().seq;
         }
-        batches.clear();
-        for (auto& item : work) {
-            if (item.has_value()) {
-                batches.push_back(*std::move(item));
-            }
-        }
-        const auto begin = std::chrono::steady_clock::now();
-        const Result<void> result = write(batches);
-        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-        failed_ = result.has_error();
-        if (failed_ || !batches.empty()) {
-            LogWrite done;
-            if (failed_) {
-                done.error = result.error();
-            } else {
-                done.seq = batches.back().seq;
-            }
-            done.seconds = took.count();
-            done.stats = log_.stats();
-            on_done_(std::move(done));
-        }
-        if (!failed_) {
-            prepare();
-        }
+        done.seconds = took.count();
+        done.stats = log_.stats();
+        on_done_(std::move(done));
+    }
+    if (!failed_) {
+        prepare();
     }
 }
 
@@ -87,11 +102,6 @@ void LogThread::prepare() {
         done.stats = log_.stats();
         on_done_(std::move(done));
     }
-}
-
-Result<void> LogThread::write(const std::vector<raft::PersistBatch>& batches) {
-    // A seal that came with batches is void: they are newer than what it was to protect.
-    return batches.empty() ? log_.seal() : log_.append(batches);
 }
 
 }  // namespace cairn::server::net

@@ -45,12 +45,15 @@ class LogThread {
     using Work = std::optional<raft::PersistBatch>;
 
     void run();
-    [[nodiscard]] Result<void> write(const std::vector<raft::PersistBatch>& batches);
+    // From work[at] on, into slice_; where the next begins.
+    std::size_t take_slice(std::vector<Work>& work, std::size_t at);
+    void commit();
     void prepare();
 
     storage::LogStore& log_;
     OnDone on_done_;
     BoundedQueue<Work> queue_;
+    std::vector<raft::PersistBatch> slice_;
     bool failed_ = false;
     std::thread thread_;
 };

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/url.h"
+#include "server/net/accepted_socket.h"
 #include "server/net/version.h"
 #include "server/peer/peer_codec.h"
 #include "server/peer/peer_frame.h"
@@ -169,6 +170,9 @@ Task<bool> PeerLink::connect(std::shared_ptr<PeerLink> self) {
         self->socket_.set_option(tcp::no_delay(true), ignored);
         // A peer that vanished without a word must be found out before the send buffer hides it.
         self->socket_.set_option(UserTimeout(kUserTimeoutMs), ignored);
+        // Nor while nothing is to be sent: all of a snapshot has arrived, and its verdict is
+        // awaited.
+        probe_when_idle(self->socket_);
         let_in = co_await greet(self);
     }
     self->deadline_.cancel();

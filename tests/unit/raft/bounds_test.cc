@@ -248,6 +248,36 @@ TEST_CASE("a leader that is about to stop calls its successor", "[raft][transfer
     REQUIRE(of_kind(node.take().messages, MessageKind::kTimeoutNow).empty());
 }
 
+TEST_CASE("a leader whose vote the next one would need waits for its log", "[raft][disk]") {
+    TestNode node = leader_of(2);
+    node.step(Propose{proposal(1), Bytes::copy_of("x")});
+    node.take();
+    for (std::uint32_t ticks = 0; ticks < 3 * node.config().election_ticks; ++ticks) {
+        node.tick(1);
+        node.receive(2, 1, HeartbeatReply{});
+    }
+    REQUIRE(node.raft->is_log_stalled());
+    REQUIRE(node.raft->role() == Role::kLeader);
+}
+
+TEST_CASE("who could not vote now tells nobody to stand", "[raft][disk][election]") {
+    TestNode node = follower_of();
+    node.receive(2, 1, Append{id(1, 1), Index{1}, {command(1, 2)}});
+    node.take();  // on its way to the disk
+    node.tick(3 * node.config().election_ticks);
+    REQUIRE(node.raft->is_log_stalled());
+    node.take();
+    const auto answer_to = [&] {
+        node.receive(3, 2, PreVote{.last = id(1, 2)});
+        const auto replies = of_kind(node.take().messages, MessageKind::kPreVoteReply);
+        REQUIRE(replies.size() == 1);
+        return std::get<PreVoteReply>(replies.front().body).granted;
+    };
+    REQUIRE_FALSE(answer_to());
+    node.settle();
+    REQUIRE(answer_to());
+}
+
 TEST_CASE("a leader that has nobody to hand over to waits for its log", "[raft][disk]") {
     TestNode node(test_config(1), recovered(1));
     node.elect();

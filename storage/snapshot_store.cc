@@ -117,6 +117,7 @@ class SnapshotStore::Impl {
     // Whatever was built and is still on disk, the newest last. One that only this list holds is
     // nobody's any more, since only this thread hands them out.
     std::vector<std::shared_ptr<const BuiltSnapshot>> built_;
+    bool reusable_ = false;     // the newest of them, by whoever asks next
     std::uint64_t builds_ = 0;  // names them
     std::optional<Building> building_;
     std::optional<Incoming> incoming_;
@@ -202,7 +203,7 @@ Result<void> SnapshotStore::Impl::check_space(std::uint64_t bytes) const {
 Result<std::shared_ptr<const BuiltSnapshot>> SnapshotStore::Impl::build_step(
     Index at_least, std::uint64_t bytes_max, SnapshotUse use) {
     const auto will_do = [&] {
-        return !built_.empty() && built_.back()->manifest.meta.last.index >= at_least;
+        return reusable_ && !built_.empty() && built_.back()->manifest.meta.last.index >= at_least;
     };
     if (!will_do()) {
         const Result<void> done = building_ ? go_on_building(bytes_max) : begin_build(use);
@@ -259,6 +260,7 @@ Result<void> SnapshotStore::Impl::go_on_building(std::uint64_t bytes_max) {
         CAIRN_TRY(write_manifest(files_, snapshot.dir, snapshot.manifest));
         built_.push_back(std::make_shared<const BuiltSnapshot>(std::move(snapshot)));
         building_.reset();
+        reusable_ = true;
     }
     return ok();
 }
@@ -273,6 +275,7 @@ Result<void> SnapshotStore::Impl::drop_building() {
 }
 
 Result<void> SnapshotStore::Impl::drop_built() {
+    reusable_ = false;  // also what somebody still reads
     CAIRN_TRY(drop_building());
     return remove_unused(0);
 }
@@ -282,6 +285,7 @@ Result<void> SnapshotStore::Impl::remove_unused(std::size_t keep) {
     for (std::size_t i = built_.size(); i-- > 0;) {
         const bool kept = i >= last && built_[i]->use == SnapshotUse::kMember;
         if (!kept && built_[i].use_count() == 1) {
+            reusable_ = reusable_ && i + 1 < built_.size();  // it may stay in part
             CAIRN_TRY(files_.remove_all(built_[i]->dir));
             built_.erase(built_.begin() + static_cast<std::ptrdiff_t>(i));
         }

@@ -49,6 +49,7 @@ void SnapshotSender::drop_all() {
 
 void SnapshotSender::forget_built() {
     keeps_built_ = false;
+    unused_ticks_ = 0;
     out_.work.emplace_back(ForgetSnapshots{});
 }
 
@@ -79,7 +80,6 @@ void SnapshotSender::wanted(const raft::SnapshotWanted& wanted) {
     send.run = ++runs_;
     stats_.sending = sends_.size();
     keeps_built_ = true;
-    unused_ticks_ = 0;
     note(SnapshotNoteKind::kBuildBegun, wanted.to, send);
     // The first step reads nothing.
     build(wanted.to, send, 0);
@@ -209,9 +209,12 @@ void SnapshotSender::on(NodeId from, const SnapshotRefused& refused) {
         send.stage = Stage::kRefused;
         send.pause_ticks = limits_.retry_ticks;
         send.silent_ticks = 0;
-    } else {
-        fail(from, send, refused.reason);
+        return;
     }
+    if (refused.reason == Errc::kCorrupt) {
+        forget_built();  // it is bad for everybody
+    }
+    fail(from, send, refused.reason);
 }
 
 void SnapshotSender::on(PieceRead read) {
@@ -222,6 +225,7 @@ void SnapshotSender::on(PieceRead read) {
     Send& send = found->second;
     send.reading = false;
     if (read.chunk.has_error()) {
+        forget_built();
         return fail(read.to, send, read.chunk.error().code);
     }
     SnapshotChunk& chunk = read.chunk.value();
@@ -306,10 +310,11 @@ void SnapshotSender::tick() {
     pump();
 }
 
-// What the disk keeps for others pins what the engine has replaced since.
+// What the disk keeps for others pins what the engine has replaced since. Who is dialled, refuses,
+// or fails again and again does not use it.
 void SnapshotSender::tick_built() {
     const bool in_use = std::any_of(sends_.begin(), sends_.end(), [](const auto& send) {
-        return send.second.stage != Stage::kPausing;
+        return send.second.stage == Stage::kBuilding || send.second.stage == Stage::kSending;
     });
     unused_ticks_ = in_use ? 0 : unused_ticks_ + 1;
     if (keeps_built_ && unused_ticks_ >= limits_.keep_built_ticks) {

@@ -92,6 +92,30 @@ TEST_CASE("what was built is kept for a while", "[replica][snapshot][retry]") {
     }
 }
 
+TEST_CASE("what turns out to be bad is built anew", "[replica][snapshot][retry]") {
+    const Files files = make_files({10}, Prng(2));
+    SnapshotFlow flow(kLeader, {.retry_ticks = 3});
+    offer_one(flow, files);
+    flow.on_message(kFollower, refusal(Errc::kCorrupt));
+    CHECK(of<ForgetSnapshots>(take(flow).work).size() == 1);
+}
+
+TEST_CASE("what nobody takes is not kept for those who fail for ever",
+          "[replica][snapshot][retry]") {
+    const Files files = make_files({10}, Prng(2));
+    SnapshotFlow flow(kLeader, {.retry_ticks = 3, .retry_ticks_max = 3, .keep_built_ticks = 8});
+    std::size_t forgotten = 0;
+    for (int attempt = 0; attempt < 6; ++attempt) {
+        offer_one(flow, files);
+        flow.on_message(kFollower, refusal(Errc::kNoSpace));
+        for (int tick = 0; tick < 3; ++tick) {
+            flow.tick();
+            forgotten += of<ForgetSnapshots>(take(flow).work).size();
+        }
+    }
+    CHECK(forgotten == 2);
+}
+
 TEST_CASE("a follower that is busy is asked again and has not failed",
           "[replica][snapshot][retry]") {
     const Files files = make_files({10}, Prng(3));

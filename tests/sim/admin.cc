@@ -6,6 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "proto/cairn/command.pb.h"
+#include "raft/conf_change.h"
+#include "sim/shadow_conf.h"
+
 namespace cairn::sim {
 namespace {
 
@@ -25,31 +29,27 @@ std::size_t member_count(const raft::ConfState& conf) {
 
 }  // namespace
 
-Admin::Admin(const WorldParts& world, Prng prng, Nodes& nodes, Workload& workload)
-    : options_(world.options),
-      prng_(prng),
-      queue_(world.queue),
-      safety_(world.safety),
-      counters_(world.counters),
-      nodes_(nodes),
-      workload_(workload),
-      verbose_(world.verbose) {}
+Admin::Admin(const WorldParts& world, Prng prng, const Atlas& atlas, Nodes& nodes,
+             Workload& workload)
+    : world_(world), prng_(prng), atlas_(atlas), nodes_(nodes), workload_(workload) {}
 
 void Admin::start() {
-    if (options_.admin.sum() > 0) {
-        next_change_ = draw_time(prng_, 1, options_.admin.gap_mean_ticks * options_.tick_us);
-        queue_.after(kLookTicks * options_.tick_us, AdminEvent{});
+    if (world_.options.admin.sum() > 0) {
+        next_change_ =
+            draw_time(prng_, 1, world_.options.admin.gap_mean_ticks * world_.options.tick_us);
+        world_.queue.after(kLookTicks * world_.options.tick_us, AdminEvent{});
     }
 }
 
 void Admin::handle() {
     follow();
-    if (!healed_ && queue_.now() >= next_change_ && !workload_.admin_waits()) {
+    if (!healed_ && world_.queue.now() >= next_change_ && !workload_.admin_waits()) {
         next_change_ =
-            queue_.now() + draw_time(prng_, 1, options_.admin.gap_mean_ticks * options_.tick_us);
+            world_.queue.now() +
+            draw_time(prng_, 1, world_.options.admin.gap_mean_ticks * world_.options.tick_us);
         maybe_change();
     }
-    queue_.after(kLookTicks * options_.tick_us, AdminEvent{});
+    world_.queue.after(kLookTicks * world_.options.tick_us, AdminEvent{});
 }
 
 void Admin::heal() {
@@ -61,7 +61,7 @@ void Admin::heal() {
 bool Admin::is_named(const SimNode& node) const {
     return node.is_member() || std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& other) {
                return other.get() != &node && other->up() && other->is_member() &&
-                      is_in(safety_.newest_conf(other->index()),
+                      is_in(world_.safety.newest_conf(other->index()),
                             SafetyChecker::id_of(node.index()));
            });
 }
@@ -82,7 +82,7 @@ void Admin::follow() {
         if (named && !node->started()) {
             node->join();
         } else if (!named && node->started() && !node->retired() && !node->lost() &&
-                   (healed_ || (safety_.was_member(node->index()) && prng_.chance(1, 12)))) {
+                   (healed_ || (world_.safety.was_member(node->index()) && prng_.chance(1, 12)))) {
             node->retire();
         }
     }
@@ -92,34 +92,29 @@ NodeIndex Admin::pick(const std::vector<NodeId>& ids) {
     return SafetyChecker::index_of(ids[prng_.below(ids.size())]);
 }
 
-std::optional<Admin::Change> Admin::addition(bool is_learner) {
+std::optional<MemberChange> Admin::addition(bool is_learner) {
     const auto spare = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-        return !node->started() && !node->is_member() && !safety_.was_member(node->index());
+        return !node->started() && !node->is_member() && !world_.safety.was_member(node->index());
     });
     if (spare == nodes_.end() ||
-        member_count(safety_.applied_conf()) >= options_.admin.members_max) {
+        member_count(world_.safety.applied_conf()) >= world_.options.admin.members_max) {
         return std::nullopt;
     }
-    return Change{
-        .command = command::MEMBER_ADD,
-        .kind = is_learner ? raft::ConfChangeKind::kAddLearner : raft::ConfChangeKind::kAddVoter,
-        .node = (*spare)->index(),
-        .is_learner = is_learner};
+    return MemberChange{
+        .command = command::MEMBER_ADD, .node = (*spare)->index(), .is_learner = is_learner};
 }
 
-std::optional<Admin::Change> Admin::promotion() {
-    const std::vector<NodeId>& learners = safety_.applied_conf().learners;
+std::optional<MemberChange> Admin::promotion() {
+    const std::vector<NodeId>& learners = world_.safety.applied_conf().learners;
     if (learners.empty()) {
         return std::nullopt;
     }
-    return Change{.command = command::MEMBER_PROMOTE,
-                  .kind = raft::ConfChangeKind::kAddVoter,
-                  .node = pick(learners)};
+    return MemberChange{.command = command::MEMBER_PROMOTE, .node = pick(learners)};
 }
 
 // First whom the cluster has lost for good.
-std::optional<Admin::Change> Admin::removal(bool leader) {
-    const raft::ConfState& conf = safety_.applied_conf();
+std::optional<MemberChange> Admin::removal(bool leader) {
+    const raft::ConfState& conf = world_.safety.applied_conf();
     std::vector<NodeId> members = conf.voters;
     members.insert(members.end(), conf.learners.begin(), conf.learners.end());
     std::optional<NodeIndex> whom;
@@ -135,18 +130,16 @@ std::optional<Admin::Change> Admin::removal(bool leader) {
     if (!whom) {
         whom = pick(members);
     }
-    return Change{
-        .command = command::MEMBER_REMOVE, .kind = raft::ConfChangeKind::kRemove, .node = *whom};
+    return MemberChange{.command = command::MEMBER_REMOVE, .node = *whom};
 }
 
-std::optional<Admin::Change> Admin::update() {
-    return Change{.command = command::MEMBER_UPDATE,
-                  .kind = raft::ConfChangeKind::kUpdate,
-                  .node = pick(safety_.applied_conf().voters)};
+std::optional<MemberChange> Admin::update() {
+    return MemberChange{.command = command::MEMBER_UPDATE,
+                        .node = pick(world_.safety.applied_conf().voters)};
 }
 
-std::optional<Admin::Change> Admin::draw_change() {
-    const AdminOptions& weights = options_.admin;
+std::optional<MemberChange> Admin::draw_change() {
+    const AdminOptions& weights = world_.options.admin;
     std::uint64_t draw = prng_.below(weights.sum());
     const auto picked = [&](std::uint32_t weight) {
         if (draw < weight) {
@@ -173,42 +166,34 @@ std::optional<Admin::Change> Admin::draw_change() {
     return update();
 }
 
-// What the API's check before a reconfiguration is for: the members that still have their data
-// decide alone, before the change and after it, and when all new voters have their votes.
-bool Admin::leaves_quorum(const Change& change) const {
-    const auto next = raft::apply_conf_change(
-        safety_.applied_conf(),
-        {.kind = change.kind, .node = SafetyChecker::id_of(change.node), .context = {}});
-    if (!next) {
-        return false;
+// In the configuration of now; what it may have become when the change arrives is another matter.
+bool Admin::makes_sense(const MemberChange& change) const {
+    using Kind = raft::ConfChangeKind;
+    Kind kind = Kind::kUpdate;
+    if (change.gives_vote()) {
+        kind = Kind::kAddVoter;
+    } else if (change.command == command::MEMBER_ADD) {
+        kind = Kind::kAddLearner;
+    } else if (change.command == command::MEMBER_REMOVE) {
+        kind = Kind::kRemove;
     }
-    const auto majority = [&](const std::vector<NodeId>& voters) {
-        const auto well = std::count_if(voters.begin(), voters.end(), [&](NodeId id) {
-            return !nodes_[SafetyChecker::index_of(id)]->damaged();
-        });
-        return static_cast<std::size_t>(well) > voters.size() / 2;
-    };
-    std::vector<NodeId> soon = next.value().voters;
-    for (const NodeId id : next.value().learners) {
-        if (workload_.votes_due().contains(SafetyChecker::index_of(id))) {
-            soon.push_back(id);
-        }
-    }
-    return majority(next.value().voters) && majority(soon);
+    return conf_after(world_.safety.applied_conf(),
+                      {.kind = kind, .node = SafetyChecker::id_of(change.node)})
+        .has_value();
 }
 
 void Admin::maybe_change() {
-    if (safety_.applied_conf().voters.empty()) {
+    if (world_.safety.applied_conf().voters.empty()) {
         return;
     }
     const auto change = draw_change();
-    if (change && leaves_quorum(*change)) {
+    if (change && makes_sense(*change) && atlas_.may_change(*change)) {
         propose(*change);
     }
 }
 
-void Admin::propose(const Change& change) {
-    const NodeIndex through = pick(safety_.applied_conf().voters);
+void Admin::propose(const MemberChange& change) {
+    const NodeIndex through = pick(world_.safety.applied_conf().voters);
     if (!nodes_[through]->up()) {
         return;
     }
@@ -216,12 +201,12 @@ void Admin::propose(const Change& change) {
     info.set_id(SafetyChecker::id_of(change.node).value);
     info.set_is_learner(change.is_learner);
     info.add_peer_urls(fmt::format("http://node-{}:{}", change.node, prng_.below(1'000)));
-    if (!workload_.administer(through, change.command, info.SerializeAsString())) {
+    if (!workload_.administer(through, change, info.SerializeAsString())) {
         return;
     }
-    counters_.strike(FaultClass::kMembership);
-    if (verbose_) {
-        fmt::print("{:>10} admin: {} node {} through {}\n", queue_.now(),
+    world_.counters.strike(FaultClass::kMembership);
+    if (world_.verbose) {
+        fmt::print("{:>10} admin: {} node {} through {}\n", world_.queue.now(),
                    command::CommandKind_Name(change.command), change.node, through);
     }
 }

@@ -1,7 +1,7 @@
 // The administrator: adds, promotes, updates and removes members, one change at a time; starts who
 // was added and takes down for good who was removed.
 // Owned by the world; one thread.
-// Never asks for a change that leaves fewer than a majority of voters with their data.
+// Never asks for a change that the atlas does not allow.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,8 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "proto/cairn/command.pb.h"
-#include "raft/conf_change.h"
+#include "sim/atlas.h"
 #include "sim/basics.h"
-#include "sim/options.h"
 #include "sim/parts.h"
 #include "sim/sim_node.h"
 #include "sim/workload.h"
@@ -23,7 +21,8 @@ namespace cairn::sim {
 class Admin {
   public:
     using Nodes = std::vector<std::unique_ptr<SimNode>>;
-    Admin(const WorldParts& world, Prng prng, Nodes& nodes, Workload& workload);
+    // All outlive it.
+    Admin(const WorldParts& world, Prng prng, const Atlas& atlas, Nodes& nodes, Workload& workload);
 
     void start();
     void handle();
@@ -34,33 +33,23 @@ class Admin {
     [[nodiscard]] bool settled() const;
 
   private:
-    struct Change {
-        command::CommandKind command = command::UNKNOWN;
-        raft::ConfChangeKind kind = raft::ConfChangeKind::kUpdate;
-        NodeIndex node{};
-        bool is_learner = false;
-    };
-
     void follow();
     [[nodiscard]] bool is_named(const SimNode& node) const;
     void maybe_change();
-    void propose(const Change& change);
-    [[nodiscard]] std::optional<Change> draw_change();
-    [[nodiscard]] std::optional<Change> addition(bool is_learner);
-    [[nodiscard]] std::optional<Change> promotion();
-    [[nodiscard]] std::optional<Change> removal(bool leader);
-    [[nodiscard]] std::optional<Change> update();
-    [[nodiscard]] bool leaves_quorum(const Change& change) const;
+    void propose(const MemberChange& change);
+    [[nodiscard]] std::optional<MemberChange> draw_change();
+    [[nodiscard]] std::optional<MemberChange> addition(bool is_learner);
+    [[nodiscard]] std::optional<MemberChange> promotion();
+    [[nodiscard]] std::optional<MemberChange> removal(bool leader);
+    [[nodiscard]] std::optional<MemberChange> update();
+    [[nodiscard]] bool makes_sense(const MemberChange& change) const;
     [[nodiscard]] NodeIndex pick(const std::vector<NodeId>& ids);
 
-    const Options& options_;
+    const WorldParts& world_;
     Prng prng_;
-    EventQueue& queue_;
-    SafetyChecker& safety_;
-    Counters& counters_;
+    const Atlas& atlas_;
     Nodes& nodes_;
     Workload& workload_;
-    bool verbose_;
     bool healed_ = false;
     Time next_change_ = 0;
 };

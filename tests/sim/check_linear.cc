@@ -48,13 +48,23 @@ class Checker {
     void check_logged(std::size_t at, const Model::Outcome& expected);
     void check_answer(std::size_t at);
     void check_read(std::size_t at);
+    void check_refused_read(const HistoryOp& op, std::int64_t wanted);
+    void check_not_compacted(const HistoryOp& op, std::int64_t wanted);
     void check_real_time();
+
+    // One that took effect.
+    struct Compaction {
+        std::int64_t revision{};   // of the store, then
+        std::int64_t compacted{};  // up to where
+        std::size_t op{};
+    };
 
     std::span<const HistoryOp> history_;
     std::span<const LoggedCommand> log_;
     Model model_;
     std::map<std::uint64_t, std::size_t> by_tag_;
     std::vector<Position> positions_;
+    std::vector<Compaction> compactions_;
     std::vector<bool> logged_ = std::vector<bool>(history_.size());
     std::optional<std::string> wrong_;
 };
@@ -65,6 +75,11 @@ void Checker::replay() {
         const auto place = by_tag_.find(command.tag);
         if (place == by_tag_.end()) {
             return fail(fmt::format("the log has a command {} that nobody invoked", command.tag));
+        }
+        if (command.kind == command::COMPACT && !expected.error) {
+            compactions_.push_back(Compaction{.revision = expected.revision,
+                                              .compacted = model_.compacted(),
+                                              .op = place->second});
         }
         check_logged(place->second, expected);
         if (wrong_) {
@@ -118,27 +133,53 @@ void Checker::check_read(std::size_t at) {
     const HistoryOp& op = history_[at];
     etcdserverpb::RangeRequest request;
     request.ParseFromString(op.request);
-    if (op.error) {
-        const bool fair = (*op.error == Errc::kCompacted && request.revision() > 0 &&
-                           request.revision() < model_.compacted()) ||
-                          *op.error == Errc::kFutureRev;
-        if (!fair) {
-            fail(fmt::format("read {} failed with {}", op.tag, errc_name(*op.error)));
-        }
-        return;
-    }
     if (op.revision < 1 || op.revision > model_.revision()) {
         return fail(fmt::format("read {} at revision {} that never was", op.tag, op.revision));
+    }
+    if (op.kind == OpKind::kLinearRead) {
+        positions_[at] = position(op.revision, false);
+    }
+    if (op.error) {
+        return check_refused_read(op, request.revision());
     }
     if (request.revision() > op.revision) {
         return fail(fmt::format("read {} saw a future revision", op.tag));
     }
+    check_not_compacted(op, request.revision());
     if (Model::canonical_range(op.body) != model_.range(request, op.revision).SerializeAsString()) {
         return fail(fmt::format("read {} at revision {} did not see the state of that revision",
                                 op.tag, op.revision));
     }
-    if (op.kind == OpKind::kLinearRead) {
-        positions_[at] = position(op.revision, false);
+}
+
+// A revision is refused when the store that was asked has not got there, or has compacted it: by a
+// compaction that can have been in effect.
+void Checker::check_refused_read(const HistoryOp& op, std::int64_t wanted) {
+    const bool compacted =
+        std::any_of(compactions_.begin(), compactions_.end(), [&](const Compaction& compaction) {
+            return compaction.compacted > wanted && compaction.revision <= op.revision &&
+                   history_[compaction.op].invoked < op.returned;
+        });
+    const bool fair = (*op.error == Errc::kCompacted && wanted > 0 && compacted) ||
+                      (*op.error == Errc::kFutureRev && wanted > op.revision);
+    if (!fair) {
+        fail(fmt::format("read {} of revision {} failed at revision {} with {}", op.tag, wanted,
+                         op.revision, errc_name(*op.error)));
+    }
+}
+
+// And is not answered once a compaction is in effect: in the past of what the read saw, or, for a
+// linearizable one, in the past of its call.
+void Checker::check_not_compacted(const HistoryOp& op, std::int64_t wanted) {
+    for (const Compaction& compaction : compactions_) {
+        const HistoryOp& call = history_[compaction.op];
+        const bool before = op.kind == OpKind::kLinearRead && call.outcome == OpOutcome::kDone &&
+                            call.returned < op.invoked;
+        if (wanted > 0 && compaction.compacted > wanted &&
+            (compaction.revision < op.revision || before)) {
+            return fail(fmt::format("read {} saw revision {} at {}, compacted up to {} before",
+                                    op.tag, wanted, op.revision, compaction.compacted));
+        }
     }
 }
 

@@ -46,7 +46,8 @@ struct LoggedCommand {
 // What is wrong, or nothing. The rules:
 //   - each done write is in the log exactly once, no NotApplied one is, and its answer is what the
 //     model answers at that place;
-//   - each read saw the model's state at its revision;
+//   - each read saw the model's state at its revision; it was refused for a revision that is
+//     compacted or not made yet then, and only for such a one;
 //   - order of positions agrees with real time: whoever returned before another was invoked stands
 //     before it (a write that made revision r stands at r; whatever else saw r, between r and r+1).
 std::optional<std::string> check_linear(std::span<const HistoryOp> history,

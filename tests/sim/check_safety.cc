@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "sim/quorums.h"
+
 namespace cairn::sim {
 
 SafetyChecker::SafetyChecker(std::uint32_t nodes, Verdict& verdict, FirstApply on_first_apply)
@@ -335,23 +337,18 @@ void SafetyChecker::check_one_change(NodeIndex node, Index commit) {
 }
 
 bool SafetyChecker::holds(const Node& node, Index index, std::uint64_t prefix) const {
-    if (node.durable.has(index)) {
-        return node.durable.at(index).prefix == prefix;
+    // What its log held before an install may still be there, until the log has followed.
+    if (index <= node.installed) {
+        return committed_[index.value].prefix == prefix;
     }
-    return index <= node.installed && committed_[index.value].prefix == prefix;
+    return node.durable.has(index) && node.durable.at(index).prefix == prefix;
 }
 
 // On a majority of each half of a joint configuration.
 bool SafetyChecker::durable_on_quorum(const raft::ConfState& conf, Index index,
                                       std::uint64_t prefix) const {
-    const auto majority = [&](const std::vector<NodeId>& voters) {
-        const auto copies = std::count_if(voters.begin(), voters.end(), [&](NodeId voter) {
-            return holds(nodes_[index_of(voter)], index, prefix);
-        });
-        return static_cast<std::size_t>(copies) > voters.size() / 2;
-    };
-    return majority(conf.voters) &&
-           (conf.voters_outgoing.empty() || majority(conf.voters_outgoing));
+    return is_quorum(conf,
+                     [&](NodeId voter) { return holds(nodes_[index_of(voter)], index, prefix); });
 }
 
 void SafetyChecker::check_commit(NodeIndex node, const NodeFacts& facts) {
@@ -390,6 +387,9 @@ void SafetyChecker::check_commit(NodeIndex node, const NodeFacts& facts) {
 
 void SafetyChecker::on_leader_status(NodeIndex node, const raft::Status& status) {
     const Node& leader = nodes_[node];
+    if (status.conf != *leader.wanted.conf()) {
+        return fail("M1", node, "goes by another configuration than its log says");
+    }
     for (const auto& [id, peer] : status.peers) {
         const Node& follower = nodes_[index_of(id)];
         if (peer.match > leader.wanted.last()) {

@@ -63,7 +63,7 @@ class SafetyChecker {
     void on_persisted(NodeIndex node, std::size_t count);
     void on_send(NodeIndex node, const raft::Message& message);
     void on_turn(NodeIndex node, const NodeFacts& facts);
-    // A leader's picture of its followers.
+    // A leader's picture of its followers and of the configuration.
     void on_leader_status(NodeIndex node, const raft::Status& status);
     void on_apply(NodeIndex node, std::span<const raft::Entry> entries);
     // The snapshot is the node's state from now on, over any crash.
@@ -90,6 +90,8 @@ class SafetyChecker {
     [[nodiscard]] const raft::ConfState& newest_conf(NodeIndex node) const {
         return *nodes_[node].wanted.conf();
     }
+    // As of its last turn, also of one that is down.
+    [[nodiscard]] Term term_of(NodeIndex node) const { return nodes_[node].facts.term; }
     // Whether a restart with `recovered` finds what was durable.
     [[nodiscard]] bool finds(NodeIndex node, const raft::Recovered& recovered) const;
     static NodeId id_of(NodeIndex node);

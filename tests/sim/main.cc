@@ -171,10 +171,29 @@ std::optional<Arguments> parse(int argc, char** argv) {
     return out;
 }
 
-void report(const Options& options, const RunResult& result) {
-    fmt::print("FAILED seed {}: {}: {}\n{}trace {:016x} after {} events, {} us\n{}\n", options.seed,
-               result.invariant, result.detail, options.describe(), result.trace_hash,
-               result.counters.events(), result.virtual_time, result.last_events);
+// The command that runs the same again.
+std::string replay(const Arguments& arguments, const Options& options, const char* how) {
+    std::string out = fmt::format("replay: cairn_sim --seed {} {}", options.seed, how);
+    if (arguments.events) {
+        out += fmt::format(" --events {}", *arguments.events);
+    }
+    if (options.sabotage != Sabotage::kNone) {
+        out += fmt::format(" --sabotage {}", cairn::sim::sabotage_name(options.sabotage));
+    }
+    if (options.only_faults) {
+        out += fmt::format(" --only-faults '{}'", print_list(*options.only_faults));
+    }
+    if (options.only_calls) {
+        out += fmt::format(" --only-calls '{}'", print_list(*options.only_calls));
+    }
+    return out + "\n";
+}
+
+void report(const Arguments& arguments, const Options& options, const RunResult& result) {
+    fmt::print("FAILED seed {}: {}: {}\n{}trace {:016x} after {} events, {} us\n{}\n{}",
+               options.seed, result.invariant, result.detail, options.describe(), result.trace_hash,
+               result.counters.events(), result.virtual_time, result.last_events,
+               replay(arguments, options, "--shrink"));
     std::fflush(stdout);
 }
 
@@ -191,7 +210,7 @@ Options options_of(const Arguments& arguments, std::uint64_t seed) {
     return options;
 }
 
-void shrink_seed(const Options& options, const RunResult& result) {
+void shrink_seed(const Arguments& arguments, const Options& options, const RunResult& result) {
     constexpr std::uint64_t kRunsMax = 1'000;
     const cairn::sim::Shrunk shrunk = cairn::sim::shrink(options, result, kRunsMax);
     fmt::print("after {} runs {} of {} faults and {} of {} calls are left:\n", shrunk.runs,
@@ -202,15 +221,8 @@ void shrink_seed(const Options& options, const RunResult& result) {
         fmt::print("  {:>10} us  fault {}: {} {}\n", strike.time, strike.number, strike.what,
                    strike.node);
     }
-    fmt::print("{}: {}\nreplay: cairn_sim --seed {} --verbose", shrunk.result.invariant,
-               shrunk.result.detail, options.seed);
-    if (shrunk.options.only_faults) {
-        fmt::print(" --only-faults '{}'", print_list(*shrunk.options.only_faults));
-    }
-    if (shrunk.options.only_calls) {
-        fmt::print(" --only-calls '{}'", print_list(*shrunk.options.only_calls));
-    }
-    fmt::print("\n");
+    fmt::print("{}: {}\n{}", shrunk.result.invariant, shrunk.result.detail,
+               replay(arguments, shrunk.options, "--verbose"));
 }
 
 bool run_seed(const Arguments& arguments, std::uint64_t seed, Report& all) {
@@ -231,9 +243,9 @@ bool run_seed(const Arguments& arguments, std::uint64_t seed, Report& all) {
         std::fflush(stdout);
     }
     if (result.failed) {
-        report(options, result);
+        report(arguments, options, result);
         if (arguments.shrink) {
-            shrink_seed(options, result);
+            shrink_seed(arguments, options, result);
         }
         return false;
     }
@@ -241,8 +253,9 @@ bool run_seed(const Arguments& arguments, std::uint64_t seed, Report& all) {
         const RunResult again = cairn::sim::run_world(options);
         all.add(again);
         if (again.trace_hash != result.trace_hash || again.final_draw != result.final_draw) {
-            fmt::print("FAILED seed {}: unseed: two runs differ: {:016x} and {:016x}\n", seed,
-                       result.trace_hash, again.trace_hash);
+            fmt::print("FAILED seed {}: unseed: two runs differ: {:016x} and {:016x}\n{}", seed,
+                       result.trace_hash, again.trace_hash,
+                       replay(arguments, options, "--check-unseed"));
             return false;
         }
     }

@@ -9,22 +9,15 @@
 
 namespace cairn::sim {
 
-Nemesis::Nemesis(const WorldParts& world, Prng prng, Nodes& nodes, Workload& workload)
-    : options_(world.options),
-      prng_(prng),
-      dice_(prng),
-      queue_(world.queue),
-      net_(world.net),
-      safety_(world.safety),
-      counters_(world.counters),
-      nodes_(nodes),
-      workload_(workload),
-      verbose_(world.verbose) {}
+Nemesis::Nemesis(const WorldParts& world, Prng prng, const Atlas& atlas, Nodes& nodes,
+                 Workload& workload)
+    : world_(world), prng_(prng), dice_(prng), atlas_(atlas), nodes_(nodes), workload_(workload) {}
 
 void Nemesis::start() {
-    if (options_.faults.sum() > 0) {
-        queue_.after(draw_time(prng_, 1, options_.faults.gap_mean_ticks * options_.tick_us),
-                     NemesisEvent{});
+    if (world_.options.faults.sum() > 0) {
+        world_.queue.after(
+            draw_time(prng_, 1, world_.options.faults.gap_mean_ticks * world_.options.tick_us),
+            NemesisEvent{});
     }
 }
 
@@ -39,7 +32,7 @@ void Nemesis::handle(const NemesisEvent& event) {
         return;
     }
     ++struck_;
-    if (!options_.only_faults || options_.only_faults->contains(struck_)) {
+    if (!world_.options.only_faults || world_.options.only_faults->contains(struck_)) {
         dice_ = prng_.split(fmt::format("strike/{}", struck_));
         strike();
     }
@@ -47,22 +40,23 @@ void Nemesis::handle(const NemesisEvent& event) {
 }
 
 void Nemesis::note(FaultClass kind, const char* what, NodeIndex node) {
-    counters_.strike(kind);
-    strikes_.push_back(Strike{.number = struck_, .time = queue_.now(), .what = what, .node = node});
-    if (verbose_) {
-        fmt::print("{:>10} nemesis: {} {}\n", queue_.now(), what, node);
+    world_.counters.strike(kind);
+    strikes_.push_back(
+        Strike{.number = struck_, .time = world_.queue.now(), .what = what, .node = node});
+    if (world_.verbose) {
+        fmt::print("{:>10} nemesis: {} {}\n", world_.queue.now(), what, node);
     }
 }
 
 NodeIndex Nemesis::victim() {
-    if (dice_.chance(options_.faults.aim_at_leader_permille, 1000)) {
+    if (dice_.chance(world_.options.faults.aim_at_leader_permille, 1000)) {
         for (NodeIndex node = 0; node < nodes_.size(); ++node) {
             if (nodes_[node]->up() && nodes_[node]->view().is_leader) {
                 return node;
             }
         }
     }
-    const raft::ConfState& conf = safety_.applied_conf();
+    const raft::ConfState& conf = world_.safety.applied_conf();
     if (conf.voters.empty() || dice_.chance(1, 10)) {
         return static_cast<NodeIndex>(dice_.below(nodes_.size()));
     }
@@ -77,18 +71,18 @@ NodeIndex Nemesis::other_than(NodeIndex node) {
 }
 
 Time Nemesis::duration() {
-    return draw_time(dice_, options_.tick_us / 10,
-                     options_.faults.duration_mean_ticks * options_.tick_us);
+    return draw_time(dice_, world_.options.tick_us / 10,
+                     world_.options.faults.duration_mean_ticks * world_.options.tick_us);
 }
 
 void Nemesis::undo_later(Undo undo) {
     undos_.push_back(std::move(undo));
-    queue_.after(duration(), NemesisEvent{.arg = undos_.size()});
+    world_.queue.after(duration(), NemesisEvent{.arg = undos_.size()});
 }
 
 void Nemesis::strike() {
     using Act = void (Nemesis::*)(NodeIndex);
-    const FaultOptions& faults = options_.faults;
+    const FaultOptions& faults = world_.options.faults;
     const std::array<std::pair<std::uint32_t, Act>, 23> acts = {{
         {faults.crash, &Nemesis::crash},
         {faults.crash_at_effect, &Nemesis::crash_at_effect},
@@ -156,16 +150,16 @@ void Nemesis::crash_in_recovery(NodeIndex node) {
 
 void Nemesis::pause(NodeIndex node) {
     note(FaultClass::kPause, "pause", node);
-    nodes_[node]->set_paused_until(queue_.now() + duration());
+    nodes_[node]->set_paused_until(world_.queue.now() + duration());
 }
 
 void Nemesis::cut_pairs(std::vector<std::pair<NodeIndex, NodeIndex>> pairs) {
     for (const auto& [from, to] : pairs) {
-        net_.cut(from, to, true);
+        world_.net.cut(from, to, true);
     }
     undo_later([this, pairs = std::move(pairs)] {
         for (const auto& [from, to] : pairs) {
-            net_.cut(from, to, false);
+            world_.net.cut(from, to, false);
         }
     });
 }
@@ -228,13 +222,13 @@ void Nemesis::cut_link(NodeIndex node) {
 
 void Nemesis::clog(NodeIndex node) {
     note(FaultClass::kClog, "clog", node);
-    const Time until = queue_.now() + duration();
+    const Time until = world_.queue.now() + duration();
     for (NodeIndex other = 0; other < nodes_.size(); ++other) {
         if (other != node && dice_.chance(2, 3)) {
-            net_.clog(node, other, until);
+            world_.net.clog(node, other, until);
         }
         if (other != node && dice_.chance(2, 3)) {
-            net_.clog(other, node, until);
+            world_.net.clog(other, node, until);
         }
     }
 }
@@ -247,13 +241,13 @@ void Nemesis::swizzle(NodeIndex /*node*/) {
             continue;
         }
         const Time begin = dice_.below(duration() + 1);
-        undos_.emplace_back([this, node, until = queue_.now() + begin + duration()] {
+        undos_.emplace_back([this, node, until = world_.queue.now() + begin + duration()] {
             for (NodeIndex other = 0; other < nodes_.size(); ++other) {
-                net_.clog(node, other, until);
-                net_.clog(other, node, until);
+                world_.net.clog(node, other, until);
+                world_.net.clog(other, node, until);
             }
         });
-        queue_.after(begin, NemesisEvent{.arg = undos_.size()});
+        world_.queue.after(begin, NemesisEvent{.arg = undos_.size()});
     }
 }
 
@@ -265,11 +259,11 @@ void Nemesis::slow_link(NodeIndex node) {
     const NodeIndex other = other_than(node);
     const Time factor = dice_.between(3, 60);
     const bool both = dice_.chance(1, 2);
-    net_.slow(node, other, factor);
-    net_.slow(other, node, both ? factor : 1);
+    world_.net.slow(node, other, factor);
+    world_.net.slow(other, node, both ? factor : 1);
     undo_later([this, node, other] {
-        net_.slow(node, other, 1);
-        net_.slow(other, node, 1);
+        world_.net.slow(node, other, 1);
+        world_.net.slow(other, node, 1);
     });
 }
 
@@ -283,7 +277,7 @@ void Nemesis::crash_loop(NodeIndex node) {
 
 void Nemesis::hang_disk(NodeIndex node) {
     note(FaultClass::kSlowDisk, "hanging disk", node);
-    nodes_[node]->hang_disk(queue_.now() + duration());
+    nodes_[node]->hang_disk(world_.queue.now() + duration());
 }
 
 void Nemesis::disk_error(NodeIndex node) {
@@ -299,29 +293,8 @@ void Nemesis::disk_full(NodeIndex node) {
     undo_later([this, node] { nodes_[node]->limit_disk(std::nullopt); });
 }
 
-// The atlas: in every configuration that anybody goes by, those whose data is whole stay a
-// majority. Not while the members change: what they become is not known then.
-bool Nemesis::may_damage(NodeIndex node) const {
-    if (options_.disk.unbounded) {
-        return true;
-    }
-    const auto majority = [&](const std::vector<NodeId>& voters) {
-        const auto whole = std::count_if(voters.begin(), voters.end(), [&](NodeId id) {
-            const NodeIndex at = SafetyChecker::index_of(id);
-            return at != node && !nodes_[at]->damaged();
-        });
-        return static_cast<std::size_t>(whole) > voters.size() / 2;
-    };
-    const raft::ConfState& conf = safety_.applied_conf();
-    const bool settled = std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& other) {
-        return !other->up() || !other->is_member() || safety_.newest_conf(other->index()) == conf;
-    });
-    return settled && !workload_.admin_waits() && workload_.votes_due().empty() &&
-           conf.voters_outgoing.empty() && majority(conf.voters);
-}
-
 void Nemesis::damage(NodeIndex node, SimNode::Damage kind) {
-    if (!nodes_[node]->started() || !may_damage(node)) {
+    if (!nodes_[node]->started() || !atlas_.may_damage(node)) {
         return;
     }
     const bool rots = kind == SimNode::Damage::kRot;
@@ -339,7 +312,7 @@ void Nemesis::clock_jump(NodeIndex node) {
 
 void Nemesis::clock_stop(NodeIndex node) {
     note(FaultClass::kClock, "clock stands", node);
-    nodes_[node]->stop_clock(queue_.now() + duration());
+    nodes_[node]->stop_clock(world_.queue.now() + duration());
 }
 
 void Nemesis::overload(NodeIndex /*node*/) {
@@ -362,7 +335,7 @@ void Nemesis::transfer(NodeIndex node) {
 
 void Nemesis::heal() {
     healed_ = true;
-    net_.heal();
+    world_.net.heal();
     for (const auto& node : nodes_) {
         node->heal();
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/prng.h"
+#include "sim/atlas.h"
 #include "sim/basics.h"
 #include "sim/event_queue.h"
 #include "sim/options.h"
@@ -31,7 +32,9 @@ struct Strike {
 class Nemesis {
   public:
     using Nodes = std::vector<std::unique_ptr<SimNode>>;
-    Nemesis(const WorldParts& world, Prng prng, Nodes& nodes, Workload& workload);
+    // All outlive it.
+    Nemesis(const WorldParts& world, Prng prng, const Atlas& atlas, Nodes& nodes,
+            Workload& workload);
 
     void start();
     void handle(const NemesisEvent& event);
@@ -70,21 +73,16 @@ class Nemesis {
     void crash_all(NodeIndex node);
     void split(NodeIndex node);
     void damage(NodeIndex node, SimNode::Damage kind);
-    [[nodiscard]] bool may_damage(NodeIndex node) const;
     void cut_pairs(std::vector<std::pair<NodeIndex, NodeIndex>> pairs);
     void undo_later(Undo undo);
     void note(FaultClass kind, const char* what, NodeIndex node);
 
-    const Options& options_;
+    const WorldParts& world_;
     Prng prng_;
     Prng dice_;  // of the strike under way
-    EventQueue& queue_;
-    SimNet& net_;
-    SafetyChecker& safety_;
-    Counters& counters_;
+    const Atlas& atlas_;
     Nodes& nodes_;
     Workload& workload_;
-    bool verbose_;
     bool healed_ = false;
     std::uint64_t struck_ = 0;
     std::vector<Strike> strikes_;

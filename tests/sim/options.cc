@@ -1,10 +1,12 @@
 #include "sim/options.h"
 
 #include <array>
+#include <bitset>
 
 #include <fmt/format.h>
 
 #include "base/prng.h"
+#include "sim/counters.h"
 
 namespace cairn::sim {
 namespace {
@@ -89,21 +91,57 @@ FaultOptions draw_faults(Prng prng) {
     return faults;
 }
 
-constexpr std::array kFaultKinds = {
-    &FaultOptions::crash,      &FaultOptions::crash_at_effect, &FaultOptions::crash_all,
-    &FaultOptions::pause,      &FaultOptions::isolate,         &FaultOptions::split,
-    &FaultOptions::one_way,    &FaultOptions::cut_link,        &FaultOptions::clog,
-    &FaultOptions::slow_disk,  &FaultOptions::transfer,        &FaultOptions::crash_in_recovery,
-    &FaultOptions::crash_loop, &FaultOptions::swizzle,         &FaultOptions::slow_link,
-    &FaultOptions::hang_disk,  &FaultOptions::disk_error,      &FaultOptions::disk_full,
-    &FaultOptions::rot,        &FaultOptions::misdirect,       &FaultOptions::clock_jump,
-    &FaultOptions::clock_stop, &FaultOptions::overload};
+// In the order of the draws.
+struct FaultKind {
+    std::uint32_t FaultOptions::*weight;
+    const char* name;
+    FaultClass fault_class;
+};
+constexpr std::array<FaultKind, 23> kFaultKinds = {{
+    {&FaultOptions::crash, "crash", FaultClass::kCrash},
+    {&FaultOptions::crash_at_effect, "at_effect", FaultClass::kCrash},
+    {&FaultOptions::crash_all, "all", FaultClass::kCrash},
+    {&FaultOptions::pause, "pause", FaultClass::kPause},
+    {&FaultOptions::isolate, "isolate", FaultClass::kPartition},
+    {&FaultOptions::split, "split", FaultClass::kPartition},
+    {&FaultOptions::one_way, "one_way", FaultClass::kPartition},
+    {&FaultOptions::cut_link, "cut", FaultClass::kPartition},
+    {&FaultOptions::clog, "clog", FaultClass::kClog},
+    {&FaultOptions::slow_disk, "slow_disk", FaultClass::kSlowDisk},
+    {&FaultOptions::transfer, "transfer", FaultClass::kTransfer},
+    {&FaultOptions::crash_in_recovery, "in_recovery", FaultClass::kCrash},
+    {&FaultOptions::crash_loop, "crash_loop", FaultClass::kCrashLoop},
+    {&FaultOptions::swizzle, "swizzle", FaultClass::kClog},
+    {&FaultOptions::slow_link, "slow_link", FaultClass::kDelay},
+    {&FaultOptions::hang_disk, "hang_disk", FaultClass::kSlowDisk},
+    {&FaultOptions::disk_error, "disk_error", FaultClass::kDiskError},
+    {&FaultOptions::disk_full, "disk_full", FaultClass::kDiskFull},
+    {&FaultOptions::rot, "rot", FaultClass::kRot},
+    {&FaultOptions::misdirect, "misdirect", FaultClass::kRot},
+    {&FaultOptions::clock_jump, "clock_jump", FaultClass::kClock},
+    {&FaultOptions::clock_stop, "clock_stop", FaultClass::kClock},
+    {&FaultOptions::overload, "overload", FaultClass::kOverload},
+}};
 
-constexpr std::array<const char*, kFaultKinds.size()> kFaultNames = {
-    "crash",      "at_effect", "all",        "pause",      "isolate",    "split",
-    "one_way",    "cut",       "clog",       "slow_disk",  "transfer",   "in_recovery",
-    "crash_loop", "swizzle",   "slow_link",  "hang_disk",  "disk_error", "disk_full",
-    "rot",        "misdirect", "clock_jump", "clock_stop", "overload"};
+// As few kinds as count: of different classes, none of rot, which the atlas may not allow, and none
+// of links for one that is `alone`.
+FaultOptions few_kinds(Prng prng, FaultOptions faults, bool alone) {
+    std::bitset<kFaultClassCount> classes;
+    for (const FaultKind& kind : kFaultKinds) {
+        faults.*kind.weight = 0;
+    }
+    while (classes.count() < kFaultClassesMin) {
+        const FaultKind& kind = kFaultKinds[prng.below(kFaultKinds.size())];
+        const auto at = static_cast<std::size_t>(kind.fault_class);
+        const bool of_links =
+            kind.fault_class == FaultClass::kPartition || kind.fault_class == FaultClass::kDelay;
+        if (kind.fault_class != FaultClass::kRot && !(alone && of_links) && !classes.test(at)) {
+            classes.set(at);
+            faults.*kind.weight = 1;
+        }
+    }
+    return faults;
+}
 
 AdminOptions draw_admin(Prng prng) {
     const auto weight = [&]() {
@@ -183,8 +221,8 @@ const char* sabotage_name(Sabotage sabotage) {
 
 std::uint32_t FaultOptions::sum() const {
     std::uint32_t sum = 0;
-    for (const auto kind : kFaultKinds) {
-        sum += this->*kind;
+    for (const FaultKind& kind : kFaultKinds) {
+        sum += this->*kind.weight;
     }
     return sum;
 }
@@ -215,17 +253,14 @@ Options Options::draw(std::uint64_t seed) {
     if (quiet) {
         // The first election may be split a few times: calls that came before it wait that long.
         options.request_timeout_ticks += 10 * std::uint64_t{options.raft.election_ticks};
+        // A client that leaves, or an answer that is lost, is a fault as well.
+        options.load.deadline_ticks = 0;
+        options.load.reply_loss_permille = 0;
     } else {
         options.faults = draw_faults(root.split("faults"));
     }
     if (mood == 1) {
-        Prng only = root.split("only");
-        for (const auto kind : kFaultKinds) {
-            options.faults.*kind = 0;
-        }
-        for (int kinds = 0; kinds < 3; ++kinds) {
-            options.faults.*kFaultKinds[only.below(kFaultKinds.size())] = 1;
-        }
+        options.faults = few_kinds(root.split("only"), options.faults, options.nodes == 1);
     }
     if (!quiet && prng.chance(2, 3)) {
         options.admin = draw_admin(root.split("admin"));
@@ -236,7 +271,7 @@ Options Options::draw(std::uint64_t seed) {
 bool Options::calm() const {
     return faults.sum() == 0 && admin.sum() == 0 && net.drop_permille == 0 &&
            net.tail_permille == 0 && net.delay_mean_us <= 1'000 && disk.write_mean_us <= 300 &&
-           disk.slow_permille == 0;
+           disk.slow_permille == 0 && load.deadline_ticks == 0 && load.reply_loss_permille == 0;
 }
 
 std::string Options::describe() const {
@@ -261,9 +296,9 @@ std::string Options::describe() const {
         disk.apply_min_us, disk.apply_mean_us, disk.slow_permille, disk.segment_bytes,
         disk.flush_mean_ticks, disk.torn, disk.failed_sync_reads_new, disk.unbounded);
     out += "faults";
-    for (std::size_t at = 0; at < kFaultKinds.size(); ++at) {
-        if (faults.*kFaultKinds[at] > 0) {
-            out += fmt::format(" {} {}", kFaultNames[at], faults.*kFaultKinds[at]);
+    for (const FaultKind& kind : kFaultKinds) {
+        if (faults.*kind.weight > 0) {
+            out += fmt::format(" {} {}", kind.name, faults.*kind.weight);
         }
     }
     out += fmt::format(

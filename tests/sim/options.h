@@ -122,6 +122,9 @@ struct LoadOptions {
     std::uint32_t compact = 1;
 };
 
+// What a run with faults must have seen, to be worth its name.
+inline constexpr std::uint64_t kFaultClassesMin = 3;
+
 struct Options {
     std::uint64_t seed{};
     std::uint32_t nodes = 3;
@@ -142,6 +145,7 @@ struct Options {
     // The faults go on until so much has happened, at most so many times as long as fault_ticks.
     std::uint64_t events_min = 30'000;
     std::uint64_t ops_min = 500;
+    std::uint64_t fault_classes_min = kFaultClassesMin;  // of a run that has faults at all
     // For a run that is being made shorter: of the nemesis' strikes, and of the clients' and the
     // administrator's calls, only these (by number, from 1) happen.
     std::optional<std::set<std::uint64_t>> only_faults{};

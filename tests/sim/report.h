@@ -17,8 +17,8 @@ class Report {
     void add(const RunResult& result);
     // Several lines. `seconds` of one core is what all runs took.
     [[nodiscard]] std::string describe(double seconds) const;
-    // Whether a middling run has the events, the finished calls and, with faults at all, the kinds
-    // of faults that make it worth its name.
+    // Whether a middling run has the events and the finished calls that make it worth its name, all
+    // runs with faults have enough kinds of them, and those without are few.
     [[nodiscard]] bool is_good() const;
     [[nodiscard]] std::size_t runs() const { return events_.size(); }
 

@@ -5,15 +5,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/assert.h"
 #include "base/ids.h"
-#include "raft/conf_change.h"
 #include "raft/persist.h"
 #include "raft/types.h"
 #include "sim/basics.h"
+#include "sim/shadow_conf.h"
 
 namespace cairn::sim {
 
@@ -96,16 +97,14 @@ class ShadowLog {
         if (entry.kind != raft::EntryKind::kConfig) {
             return;
         }
-        const auto change = raft::decode_conf_change(entry.payload);
-        auto next = change ? raft::apply_conf_change(*conf(), change.value())
-                           : Result<raft::ConfState>(change.error());
+        const auto change = read_change(entry.payload);
+        auto next = change ? conf_after(*conf(), *change) : std::nullopt;
         if (!next) {
             senseless_ = true;
             return;
         }
-        confs_.push_back(
-            ConfAt{.index = entry.id.index,
-                   .conf = std::make_shared<const raft::ConfState>(std::move(next).value())});
+        confs_.push_back(ConfAt{.index = entry.id.index,
+                                .conf = std::make_shared<const raft::ConfState>(*std::move(next))});
     }
     // Becomes what a snapshot says: `slots` from the place before the first entry on.
     void restart(std::vector<Slot> slots, ConfPtr conf) {

@@ -4,6 +4,7 @@
 // Never lets anything survive a crash but what the log synced and the engine flushed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -71,8 +72,12 @@ class SimNode {
         crash_countdown_ = count;
         crash_down_ = down;
     }
-    // No more misfortune: no crash is due, nobody is paused, the disk is quick.
+    // No more misfortune: no crash or error is due, the disk is quick. A pause, a hanging write and
+    // a clock that stands end by themselves, at this time.
     void heal();
+    [[nodiscard]] Time troubled_until() const {
+        return std::max({paused_until_, disk_hangs_until_, clock_stands_until_});
+    }
     void set_disk_factor(std::uint64_t factor) { disk_factor_ = factor; }
     // No write of the log returns before.
     void hang_disk(Time until) { disk_hangs_until_ = until; }
@@ -162,6 +167,8 @@ class SimNode {
     [[nodiscard]] bool finish_install(raft::Recovered& recovered);
     [[nodiscard]] bool write_first(raft::PersistBatch batch, raft::Recovered& recovered);
     void start_replica(raft::Recovered recovered);
+    // Whatever goes wrong with the disk now may be the nemesis' doing.
+    [[nodiscard]] bool in_trouble() const { return disk_fails_ || disk_is_full_; }
     void sabotage_entries(std::vector<raft::Entry>& entries) const;
     [[nodiscard]] bool sabotaged(Sabotage kind) const { return world_.options.sabotage == kind; }
     void check_events(const storage::ApplyOutput& output);
@@ -218,7 +225,8 @@ class SimNode {
     bool retired_ = false;
     bool damaged_ = false;
     bool lost_ = false;
-    bool trouble_ = false;  // the disk was made to fail or to be full
+    bool disk_fails_ = false;  // in this life
+    bool disk_is_full_ = false;
     std::uint64_t turns_ = 0;
     server::NodeView shown_;
 };

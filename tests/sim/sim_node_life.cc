@@ -51,7 +51,7 @@ bool SimNode::open_storage(raft::Recovered& recovered) {
     }
     if (damaged_ && corrupt) {
         lose(to_string(opened.error()));
-    } else if (!files_.halted() && (corrupt || !trouble_)) {
+    } else if (!files_.halted() && (corrupt || !in_trouble())) {
         world_.verdict.fail("D5", fmt::format("node {}: the log does not open: {}", index_,
                                               to_string(opened.error())));
     }
@@ -85,7 +85,7 @@ bool SimNode::write_first(raft::PersistBatch batch, raft::Recovered& recovered) 
         return false;
     }
     if (const auto written = log_->append(std::span(&batch, 1)); !written) {
-        if (!files_.halted() && !trouble_) {
+        if (!files_.halted() && !in_trouble()) {
             world_.verdict.fail("D5", "first write: " + to_string(written.error()));
         }
         return false;
@@ -237,6 +237,7 @@ void SimNode::clear_life() {
     write_ticks_ = 0;
     open_calls_ = 0;
     crash_countdown_ = 0;
+    disk_fails_ = false;  // as SimFs forgets it
     turn_scheduled_ = apply_scheduled_ = collect_scheduled_ = seal_wanted_ = false;
 }
 
@@ -270,8 +271,8 @@ void SimNode::heal() {
     crash_countdown_ = 0;
     crashes_to_come_ = 0;
     disk_factor_ = 1;
-    paused_until_ = 0;
-    clock_stands_until_ = 0;
+    disk_fails_ = false;
+    files_.clear_failures();
     disk_.slow_permille = 0;
     disk_.write_mean_us = std::min(disk_.write_mean_us, kQuickUs);
     disk_.apply_mean_us = std::min(disk_.apply_mean_us, kQuickUs);
@@ -285,18 +286,18 @@ void SimNode::heal() {
 
 void SimNode::fail_disk() {
     constexpr std::uint64_t kSoonCalls = 8;
-    trouble_ = true;
+    disk_fails_ = true;
     files_.fail_at(files_.ops() + prng_.between(1, kSoonCalls), Errc::kIo);
 }
 
 void SimNode::limit_disk(std::optional<std::uint64_t> bytes_more) {
-    trouble_ = trouble_ || bytes_more.has_value();
+    disk_is_full_ = bytes_more.has_value();
     files_.set_capacity(bytes_more ? files_.bytes_used() + *bytes_more : UINT64_MAX);
 }
 
 // A write or sync failed: the member says nothing more that could rest on it, and its process ends.
 void SimNode::fail_storage(const char* what, const Error& error) {
-    if (!trouble_ || error.code == Errc::kCorrupt) {
+    if (!in_trouble() || error.code == Errc::kCorrupt) {
         return world_.verdict.fail("D4",
                                    fmt::format("node {}: {}: {}", index_, what, to_string(error)));
     }
@@ -317,7 +318,7 @@ void SimNode::halt() {
         return world_.verdict.fail("D4", fmt::format("node {} speaks after its halt", index_));
     }
     const Errc code = effects_.halt->code;
-    if (!trouble_ || (code != Errc::kIo && code != Errc::kNoSpace)) {
+    if (!in_trouble() || (code != Errc::kIo && code != Errc::kNoSpace)) {
         return world_.verdict.fail("halt",
                                    fmt::format("node {}: {}", index_, to_string(*effects_.halt)));
     }

@@ -25,7 +25,7 @@ std::shared_ptr<const std::string> SimNode::make_image() {
     };
     const auto path = make();
     if (!path) {
-        if (!trouble_) {
+        if (!in_trouble()) {
             world_.verdict.fail("S1", "checkpoint: " + to_string(path.error()));
         }
         return nullptr;

@@ -37,14 +37,7 @@ std::uint64_t read_tag(ByteView request) {
 }  // namespace
 
 Workload::Workload(const WorldParts& world, Prng prng)
-    : options_(world.options),
-      prng_(prng),
-      queue_(world.queue),
-      safety_(world.safety),
-      verdict_(world.verdict),
-      trace_(world.trace),
-      counters_(world.counters),
-      clients_(world.options.load.clients) {}
+    : world_(world), prng_(prng), clients_(world.options.load.clients) {}
 
 void Workload::start() {
     for (std::uint32_t client = 0; client < clients_.size(); ++client) {
@@ -53,15 +46,15 @@ void Workload::start() {
 }
 
 void Workload::think_later(std::uint32_t client, Time min) {
-    const Time mean =
-        overloads_ > 0 ? options_.load.think_mean_us / 20 + 1 : options_.load.think_mean_us;
-    queue_.after(draw_time(prng_, min, mean),
-                 ClientEvent{.client = client, .kind = ClientEventKind::kThink});
+    const Time mean = overloads_ > 0 ? world_.options.load.think_mean_us / 20 + 1
+                                     : world_.options.load.think_mean_us;
+    world_.queue.after(draw_time(prng_, min, mean),
+                       ClientEvent{.client = client, .kind = ClientEventKind::kThink});
 }
 
 // Mostly one that is known to take part.
 NodeIndex Workload::draw_node() {
-    const std::vector<NodeId>& voters = safety_.applied_conf().voters;
+    const std::vector<NodeId>& voters = world_.safety.applied_conf().voters;
     if (voters.empty() || prng_.chance(1, 12)) {
         return static_cast<NodeIndex>(prng_.below(nodes_->size()));
     }
@@ -71,7 +64,7 @@ NodeIndex Workload::draw_node() {
 // Numbers the calls; the draw before it is made all the same, so that the others stay as they are.
 bool Workload::left_out() {
     ++drawn_;
-    return options_.only_calls && !options_.only_calls->contains(drawn_);
+    return world_.options.only_calls && !world_.options.only_calls->contains(drawn_);
 }
 
 void Workload::handle(const ClientEvent& event) {
@@ -94,11 +87,11 @@ void Workload::handle(const ClientEvent& event) {
 
 // ---- making operations
 
-std::string Workload::key() { return fmt::format("k{}", prng_.below(options_.load.keys)); }
+std::string Workload::key() { return fmt::format("k{}", prng_.below(world_.options.load.keys)); }
 
 std::string Workload::value(std::uint64_t tag) {
     std::string out = fmt::format("v{}.", tag);
-    out.append(prng_.below(options_.load.value_bytes_max), 'x');
+    out.append(prng_.below(world_.options.load.value_bytes_max), 'x');
     return out;
 }
 
@@ -177,7 +170,7 @@ HistoryOp Workload::make_compact() {
 }
 
 HistoryOp Workload::draw_op() {
-    const LoadOptions& load = options_.load;
+    const LoadOptions& load = world_.options.load;
     HistoryOp op{.tag = next_op(), .kind = OpKind::kWrite};
     std::uint64_t draw = prng_.below(load.put + load.remove + load.compare_and_set + load.txn +
                                      load.linear_read + load.serial_read + load.compact);
@@ -234,9 +227,9 @@ void Workload::think(std::uint32_t client) {
         return think_later(client, 1);
     }
     invoke(client, it.node, std::move(op));
-    if (options_.load.deadline_ticks > 0) {
-        queue_.after(
-            options_.load.deadline_ticks * options_.tick_us,
+    if (world_.options.load.deadline_ticks > 0) {
+        world_.queue.after(
+            world_.options.load.deadline_ticks * world_.options.tick_us,
             ClientEvent{
                 .client = client, .kind = ClientEventKind::kDeadline, .op = clients_[client].op});
     }
@@ -244,7 +237,7 @@ void Workload::think(std::uint32_t client) {
 
 void Workload::invoke(std::uint32_t client, NodeIndex node, HistoryOp op) {
     const std::uint64_t number = next_op();
-    op.invoked = queue_.now();
+    op.invoked = world_.queue.now();
     Flight flight{.client = client, .node = node, .life = (*nodes_)[node]->life()};
     if (op.kind != OpKind::kWrite) {
         CAIRN_ASSERT(flight.read.ParseFromString(op.request));
@@ -255,8 +248,9 @@ void Workload::invoke(std::uint32_t client, NodeIndex node, HistoryOp op) {
         clients_[client].op = number;
     }
     ++in_flight_;
-    queue_.after(prng_.between(20, 300),
-                 ClientEvent{.client = client, .kind = ClientEventKind::kArrive, .op = number});
+    world_.queue.after(
+        prng_.between(20, 300),
+        ClientEvent{.client = client, .kind = ClientEventKind::kArrive, .op = number});
 }
 
 void Workload::arrive(std::uint64_t op) {
@@ -265,12 +259,13 @@ void Workload::arrive(std::uint64_t op) {
         return;
     }
     SimNode& node = *(*nodes_)[it.node];
-    if (node.paused_until() > queue_.now()) {
-        queue_.at(node.paused_until(),
-                  ClientEvent{.client = it.client, .kind = ClientEventKind::kArrive, .op = op});
+    if (node.paused_until() > world_.queue.now()) {
+        world_.queue.at(
+            node.paused_until(),
+            ClientEvent{.client = it.client, .kind = ClientEventKind::kArrive, .op = op});
         return;
     }
-    ++counters_.calls;
+    ++world_.counters.calls;
     it.life = node.life();
     const HistoryOp& what = entry(op);
     const bool taken = what.kind == OpKind::kWrite
@@ -288,16 +283,16 @@ void Workload::on_outcome(std::uint64_t op, const server::ProposalOutcome& outco
     it.answered = true;
     if (const auto* applied = std::get_if<server::Applied>(&outcome)) {
         if (!it.applied) {
-            return verdict_.fail("R3", fmt::format("op {} is answered and not applied", op));
+            return world_.verdict.fail("R3", fmt::format("op {} is answered and not applied", op));
         }
-        safety_.on_acknowledged(it.applied);
+        world_.safety.on_acknowledged(it.applied);
         it.answer.outcome = OpOutcome::kDone;
         it.answer.error = applied->error;
         it.answer.revision = applied->revision;
         it.answer.body = std::string(applied->body.view());
     } else if (const auto* refused = std::get_if<server::NotApplied>(&outcome)) {
         if (it.applied) {
-            return verdict_.fail(
+            return world_.verdict.fail(
                 "R3", fmt::format("op {} is applied at {} and answered as NotApplied: {}", op,
                                   it.applied.value, errc_name(refused->reason)));
         }
@@ -307,11 +302,11 @@ void Workload::on_outcome(std::uint64_t op, const server::ProposalOutcome& outco
         failed_ += refused->reason == Errc::kTooManyRequests || op == admin_op_ ? 0 : 1;
     } else {
         ++failed_;
-        if (options_.sabotage == Sabotage::kRetryUnknown) {
+        if (world_.options.sabotage == Sabotage::kRetryUnknown) {
             SimNode& node = *(*nodes_)[it.node];
             it.answer.outcome = OpOutcome::kOpen;
             (void)node;
-            queue_.after(
+            world_.queue.after(
                 1, ClientEvent{.client = it.client, .kind = ClientEventKind::kArrive, .op = op});
             return;
         }
@@ -338,10 +333,10 @@ void Workload::answer_later(std::uint64_t op) {
     if (flight(op).ended) {
         return;
     }
-    if (prng_.chance(options_.load.reply_loss_permille, 1000) && !flight(op).final) {
+    if (prng_.chance(world_.options.load.reply_loss_permille, 1000) && !flight(op).final) {
         return end(op);  // the connection broke: the client knows nothing
     }
-    queue_.after(
+    world_.queue.after(
         prng_.between(20, 300),
         ClientEvent{.client = flight(op).client, .kind = ClientEventKind::kReply, .op = op});
 }
@@ -351,22 +346,22 @@ void Workload::reply(std::uint64_t op) {
     if (it.ended) {
         return;
     }
-    ++counters_.calls;
+    ++world_.counters.calls;
     HistoryOp& what = entry(op);
     what.outcome = it.answer.outcome;
     what.error = it.answer.error;
     what.revision = it.answer.revision;
     what.body = std::move(it.answer.body);
-    what.returned = queue_.now();
+    what.returned = world_.queue.now();
     newest_revision_ = std::max(newest_revision_, what.revision);
     done_ += what.outcome == OpOutcome::kDone ? 1 : 0;
     // Several puts at once may be more than a small limit takes: then this one comes again.
     const bool again = it.final && what.error == Errc::kTooManyRequests;
     const NodeIndex node = it.node;
     if (it.final && what.outcome != OpOutcome::kDone && !again) {
-        verdict_.fail("V2",
-                      fmt::format("after everything is healed op {} ends with {}", op,
-                                  what.error ? errc_name(*what.error) : "an unknown outcome"));
+        world_.verdict.fail(
+            "V2", fmt::format("after everything is healed op {} ends with {}", op,
+                              what.error ? errc_name(*what.error) : "an unknown outcome"));
     }
     if (what.kind == OpKind::kSerialRead && it.client < clients_.size()) {
         check_serial(clients_[it.client], op);
@@ -382,7 +377,8 @@ void Workload::check_serial(Client& client, std::uint64_t op) {
     const Flight& it = flight(op);
     if (client.seen_node == it.node && client.seen_life == it.life &&
         client.seen_revision > entry(op).revision) {
-        verdict_.fail("R2", fmt::format("serializable read {} went back from revision {} to {}", op,
+        world_.verdict.fail("R2",
+                            fmt::format("serializable read {} went back from revision {} to {}", op,
                                         client.seen_revision, entry(op).revision));
     }
     client.seen_node = it.node;
@@ -394,9 +390,10 @@ void Workload::end(std::uint64_t op) {
     Flight& it = flight(op);
     it.ended = true;
     --in_flight_;
-    trace_.mix(op * 4 + static_cast<std::uint64_t>(entry(op).outcome));
+    world_.trace.mix(op * 4 + static_cast<std::uint64_t>(entry(op).outcome));
     if (op == admin_op_) {
         admin_op_ = 0;
+        changes_.back().last_term = world_.safety.term_of(it.node);
     }
     if (it.client >= clients_.size()) {
         return;
@@ -405,15 +402,34 @@ void Workload::end(std::uint64_t op) {
     think_later(it.client, 1);
 }
 
-bool Workload::administer(NodeIndex node, command::CommandKind kind, std::string request) {
+bool Workload::administer(NodeIndex through, const MemberChange& change, std::string request) {
     if (left_out()) {
         return false;
     }
-    HistoryOp op{.tag = next_op(), .kind = OpKind::kWrite, .command = kind};
+    HistoryOp op{.tag = next_op(), .kind = OpKind::kWrite, .command = change.command};
     set_request(op, std::move(request));
     admin_op_ = op.tag;
-    invoke(static_cast<std::uint32_t>(clients_.size()), node, std::move(op));
+    changes_.push_back(OpenChange{.op = op.tag, .change = change});
+    invoke(static_cast<std::uint32_t>(clients_.size()), through, std::move(op));
     return true;
+}
+
+// One whose call is over may still be in a log or on its way to a leader of the term that its node
+// was in. It never takes effect once an entry of a later term did.
+std::vector<MemberChange> Workload::open_changes() const {
+    const auto& log = world_.safety.applied_log();
+    const Term applied = log.empty() ? Term{} : log.back().id.term;
+    std::vector<MemberChange> open;
+    for (const OpenChange& it : changes_) {
+        const Flight& call = flights_[it.op - 1];
+        if (!call.applied && !call.refused && (!it.last_term || *it.last_term >= applied)) {
+            open.push_back(it.change);
+        }
+    }
+    for (const NodeIndex node : votes_due_) {
+        open.push_back(MemberChange{.command = command::MEMBER_PROMOTE, .node = node});
+    }
+    return open;
 }
 
 void Workload::on_node_down(NodeIndex node) {
@@ -443,7 +459,7 @@ void Workload::note_member(const storage::Command& change) {
     } else if (change.kind == command::MEMBER_REMOVE) {
         votes_due_.erase(node);
     } else if (!change.id.member && votes_due_.erase(node) == 0) {
-        verdict_.fail("M1", fmt::format("node {} gets a vote that nobody asked for", node));
+        world_.verdict.fail("M1", fmt::format("node {} gets a vote that nobody asked for", node));
     }
 }
 
@@ -461,7 +477,7 @@ void Workload::on_first_apply(const raft::Entry& applied) {
     }
     auto decoded = storage::decode_command(payload);
     if (!decoded) {
-        return verdict_.fail("R3", "an entry does not decode: " + to_string(decoded.error()));
+        return world_.verdict.fail("R3", "an entry does not decode: " + to_string(decoded.error()));
     }
     if (storage::is_member_change(decoded.value().kind)) {
         note_member(decoded.value());
@@ -471,16 +487,16 @@ void Workload::on_first_apply(const raft::Entry& applied) {
     }
     const std::uint64_t op = read_tag(decoded.value().request.view());
     if (op == 0 || op > history_.size()) {
-        return verdict_.fail("R3", "an entry nobody proposed");
+        return world_.verdict.fail("R3", "an entry nobody proposed");
     }
     Flight& it = flight(op);
     if (it.applied) {
-        return verdict_.fail("R3", fmt::format("op {} takes effect at {} and at {}", op,
-                                               it.applied.value, applied.id.index.value));
+        return world_.verdict.fail("R3", fmt::format("op {} takes effect at {} and at {}", op,
+                                                     it.applied.value, applied.id.index.value));
     }
     if (it.refused) {
-        return verdict_.fail("R3", fmt::format("op {} takes effect at {} after NotApplied", op,
-                                               applied.id.index.value));
+        return world_.verdict.fail("R3", fmt::format("op {} takes effect at {} after NotApplied",
+                                                     op, applied.id.index.value));
     }
     it.applied = applied.id.index;
     log_.push_back(LoggedCommand{

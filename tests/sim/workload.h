@@ -23,9 +23,23 @@
 
 namespace cairn::sim {
 
+// A change of the members that somebody asked for.
+struct MemberChange {
+    command::CommandKind command = command::UNKNOWN;
+    NodeIndex node{};
+    bool is_learner = false;
+
+    // At once, or as soon as the leader finds that it has the log.
+    [[nodiscard]] bool gives_vote() const {
+        return command == command::MEMBER_PROMOTE ||
+               (command == command::MEMBER_ADD && !is_learner);
+    }
+};
+
 class Workload final : public NodeClients {
   public:
     using Nodes = std::vector<std::unique_ptr<SimNode>>;
+    // `world` outlives it.
     Workload(const WorldParts& world, Prng prng);
     void set_nodes(Nodes& nodes) { nodes_ = &nodes; }
 
@@ -37,10 +51,13 @@ class Workload final : public NodeClients {
     // A put and a linearizable read of everything through each node, all of which must succeed.
     void start_final();
     // A call of the administrator, one at a time. False when it is left out of this run.
-    bool administer(NodeIndex node, command::CommandKind kind, std::string request);
+    bool administer(NodeIndex through, const MemberChange& change, std::string request);
     [[nodiscard]] bool admin_waits() const { return admin_op_ != 0; }
     // New voters whom the leader has not given their vote yet, as far as any node has applied.
     [[nodiscard]] const std::set<NodeIndex>& votes_due() const { return votes_due_; }
+    // What the members may yet become: changes that were asked for and may still take effect,
+    // answered or not, and votes that are due.
+    [[nodiscard]] std::vector<MemberChange> open_changes() const;
     // Clients that do not wait between two calls, until the same is called with `on` false.
     void overload(bool on) { overloads_ += on ? 1 : -1; }
 
@@ -81,6 +98,14 @@ class Workload final : public NodeClients {
         std::uint32_t seen_life{};
     };
 
+    // Asked for, with no answer that would tell.
+    struct OpenChange {
+        std::uint64_t op{};
+        MemberChange change{};
+        // Once the call is over: whatever it has left lies in a log in this term at the latest.
+        std::optional<Term> last_term{};
+    };
+
     void final_put(NodeIndex node);
     void final_read(NodeIndex node);
     void think(std::uint32_t client);
@@ -105,19 +130,15 @@ class Workload final : public NodeClients {
     [[nodiscard]] Flight& flight(std::uint64_t op) { return flights_[op - 1]; }
     [[nodiscard]] std::uint64_t next_op() const { return history_.size() + 1; }
 
-    const Options& options_;
+    const WorldParts& world_;
     Prng prng_;
-    EventQueue& queue_;
-    SafetyChecker& safety_;
-    Verdict& verdict_;
-    TraceHash& trace_;
-    Counters& counters_;
     Nodes* nodes_ = nullptr;
     std::vector<Client> clients_;
     std::vector<HistoryOp> history_;  // by op - 1; op is also the tag
     std::vector<Flight> flights_;
     std::vector<LoggedCommand> log_;
     std::set<NodeIndex> votes_due_;
+    std::vector<OpenChange> changes_;
     std::int64_t newest_revision_ = 1;  // as any client has seen
     std::uint64_t admin_op_ = 0;        // in flight; 0: none
     std::uint64_t drawn_ = 0;           // calls drawn, those left out included

@@ -1,12 +1,14 @@
 #include "sim/world.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <variant>
 
 #include <fmt/format.h>
 
 #include "sim/admin.h"
+#include "sim/atlas.h"
 #include "sim/check_linear.h"
 #include "sim/check_safety.h"
 #include "sim/event_queue.h"
@@ -37,13 +39,12 @@ class World {
     void dispatch(const AdminEvent& event);
     bool defer(NodeIndex node, Action action);
     void report_losses();
+    void run_faults();
     void check_calm();
     void converge();
     void finish();
     [[nodiscard]] bool enough() const;
     [[nodiscard]] bool converged() const;
-    [[nodiscard]] bool has_quorum(const raft::ConfState& conf) const;
-    [[nodiscard]] bool can_converge() const;
     [[nodiscard]] Term newest_term() const;
     [[nodiscard]] std::string describe_nodes() const;
     [[nodiscard]] Time election_time() const {
@@ -61,9 +62,11 @@ class World {
     const WorldParts parts_;
     Workload workload_;
     std::vector<std::unique_ptr<SimNode>> nodes_;
+    const Atlas atlas_;
     Admin admin_;
     Nemesis nemesis_;
     Prng misc_;
+    std::optional<Term> calm_term_;  // of a run in which nothing goes wrong, from its election on
     bool lost_quorum_ = false;
 };
 
@@ -83,8 +86,9 @@ World::World(const Options& options, bool verbose)
              .counters = counters_,
              .verbose = verbose},
       workload_(parts_, root_.split("clients")),
-      admin_(parts_, root_.split("admin"), nodes_, workload_),
-      nemesis_(parts_, root_.split("nemesis"), nodes_, workload_),
+      atlas_(parts_, nodes_, workload_),
+      admin_(parts_, root_.split("admin"), atlas_, nodes_, workload_),
+      nemesis_(parts_, root_.split("nemesis"), atlas_, nodes_, workload_),
       misc_(root_.split("misc")) {
     for (NodeIndex node = 0; node < options.slots(); ++node) {
         nodes_.push_back(std::make_unique<SimNode>(node, parts_, workload_,
@@ -192,28 +196,9 @@ Term World::newest_term() const {
 // A run is worth its name when enough has happened in it.
 bool World::enough() const {
     return queue_.now() >= options_.fault_ticks * options_.tick_us &&
-           counters_.events() >= options_.events_min && workload_.done_count() >= options_.ops_min;
-}
-
-bool World::has_quorum(const raft::ConfState& conf) const {
-    const auto majority = [&](const std::vector<NodeId>& voters) {
-        const auto well = std::count_if(voters.begin(), voters.end(), [&](NodeId id) {
-            return !nodes_[SafetyChecker::index_of(id)]->lost();
-        });
-        return static_cast<std::size_t>(well) > voters.size() / 2;
-    };
-    return majority(conf.voters) &&
-           (conf.voters_outgoing.empty() || majority(conf.voters_outgoing));
-}
-
-// Whatever configuration anybody has, there are enough with their data left to decide in it.
-bool World::can_converge() const {
-    bool can = has_quorum(safety_.applied_conf());
-    for (const auto& node : nodes_) {
-        can = can &&
-              (!node->up() || !node->is_member() || has_quorum(safety_.newest_conf(node->index())));
-    }
-    return can;
+           counters_.events() >= options_.events_min &&
+           workload_.done_count() >= options_.ops_min &&
+           (options_.faults.sum() == 0 || counters_.classes.count() >= options_.fault_classes_min);
 }
 
 bool World::converged() const {
@@ -249,29 +234,53 @@ std::string World::describe_nodes() const {
     return out;
 }
 
+// Faults and load, until enough has happened.
+void World::run_faults() {
+    constexpr std::uint64_t kFaultTicksTimes = 60;
+    constexpr Time kElectionsMax = 10;  // a first vote may be split a few times
+    if (options_.calm()) {
+        run_until(kElectionsMax * election_time());
+        calm_term_ = newest_term();
+    }
+    run_until(kFaultTicksTimes * options_.fault_ticks * options_.tick_us,
+              [this] { return enough(); });
+}
+
 // V4: where nothing goes wrong there is one election and no failed call.
 void World::check_calm() {
-    if (!options_.calm() || verdict_.failed()) {
+    if (!calm_term_ || verdict_.failed()) {
         return;
     }
     if (workload_.failed_count() > 0) {
         verdict_.fail(
             "V4", fmt::format("{} calls failed though nothing is wrong", workload_.failed_count()));
     }
+    if (newest_term() != *calm_term_) {
+        verdict_.fail("V4", fmt::format("term {} became {} though nothing is wrong",
+                                        calm_term_->value, newest_term().value));
+    }
 }
 
 // V1 to V3: after everything is healed, all ends well within a bounded time.
 void World::converge() {
+    Time end_of_faults = queue_.now();
+    for (const auto& node : nodes_) {
+        end_of_faults = std::max(end_of_faults, node->troubled_until());
+    }
     workload_.stop();
     nemesis_.heal();
     admin_.heal();
     const Time budget =
         20 * election_time() + 2 * options_.request_timeout_ticks * options_.tick_us;
-    lost_quorum_ = !can_converge();
+    lost_quorum_ = !atlas_.has_quorum();
     if (lost_quorum_) {
-        run_until(queue_.now() + budget);
+        if (!options_.disk.unbounded) {
+            verdict_.fail("atlas", "the bounded run has lost its quorum:\n" + describe_nodes());
+        }
+        run_until(end_of_faults + budget);
         return;
     }
+    run_until(end_of_faults);
     if (!run_until(queue_.now() + budget, [this] { return converged(); }) && !verdict_.failed()) {
         verdict_.fail(
             "V1-V3", fmt::format("no agreement {} us after the end of all faults:\n{}{}", budget,
@@ -302,15 +311,13 @@ void World::finish() {
 }
 
 RunResult World::run() {
-    constexpr std::uint64_t kFaultTicksTimes = 60;
     for (NodeIndex node = 0; node < options_.nodes; ++node) {
         nodes_[node]->start();
     }
     workload_.start();
     nemesis_.start();
     admin_.start();
-    run_until(kFaultTicksTimes * options_.fault_ticks * options_.tick_us,
-              [this] { return enough(); });
+    run_faults();
     check_calm();
     if (!verdict_.failed()) {
         converge();

@@ -115,6 +115,8 @@ class SimFs final : public FileSystem {
     [[nodiscard]] bool halted() const { return halted_; }
     // The call with this number fails with `code`, once, if crash() or kill_process() is not first.
     void fail_at(std::uint64_t number, Errc code);
+    // No call is to fail any more.
+    void clear_failures() { failures_.clear(); }
     void set_failed_sync(SimFailedSync mode) { failed_sync_ = mode; }
     // Called before each call, after crash_at and fail_at had their say.
     void set_hook(SimHook hook) { hook_ = std::move(hook); }

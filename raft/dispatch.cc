@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -115,6 +116,7 @@ Core::Verdict Core::gate_higher_term(const Message& message) {
             break;
         case MessageKind::kVote:
             if (in_lease(message)) {
+                CAIRN_PROBE("raft.vote_ignored_in_lease");
                 return Verdict::kIgnore;
             }
             if (may_depose(message)) {
@@ -153,6 +155,7 @@ Core::Verdict Core::gate_lower_term(Message& message) {
         case MessageKind::kAppend:
         case MessageKind::kHeartbeat:
         case MessageKind::kInstallSnapshot:
+            CAIRN_PROBE("raft.stale_leader_told");
             send(message.from,
                  AppendReply{.success = false, .match = {}, .rejected = {}, .hint = {}});
             break;

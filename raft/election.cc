@@ -1,5 +1,6 @@
 // Time, pre-votes, votes and roles (Raft paper §5.2, §5.4.1; dissertation §4.2.3, §6.2, §9.6).
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -38,6 +39,7 @@ void Core::tick_leader() {
         at_.election_elapsed = 0;
         // A leader cut off from its quorum can neither commit nor confirm reads (§6.2).
         if (config_.check_quorum && !tracker_.quorum_active(config_.election_ticks + 1)) {
+            CAIRN_PROBE("raft.quorum_lost");
             trace(TraceKind::kQuorumLost);
             become_follower(at_.term, {});
             return;
@@ -93,6 +95,7 @@ bool Core::may_campaign() const {
 void Core::hup() {
     const bool promised = lease_.holds_vote() && !tracker_.self_decides();
     if (!may_campaign() || promised) {
+        CAIRN_PROBE("raft.may_not_campaign");
         // It may not stand itself, but it must not stand up for a dead leader either (in_lease).
         set_leader({});
         trace(TraceKind::kIgnored, kNotAMessage);
@@ -152,7 +155,10 @@ void Core::finish_pre_vote() {
 void Core::finish_vote() {
     switch (tracker_.vote_result()) {
         case VoteResult::kWon: become_leader(); break;
-        case VoteResult::kLost: become_follower(at_.term, {}); break;
+        case VoteResult::kLost:
+            CAIRN_PROBE("raft.election_lost");
+            become_follower(at_.term, {});
+            break;
         case VoteResult::kPending: break;
     }
 }
@@ -197,10 +203,14 @@ void Core::on_vote(Message& message) {
                          !(CAIRN_MUTANT(learner_refuses_to_vote) && !tracker_.is_voter(config_.id));
     if (granted) {
         if (at_.role == Role::kPreCandidate) {
+            CAIRN_PROBE("raft.pre_candidate_votes");
             become_follower(at_.term, {});
         }
         at_.vote = message.from;
         at_.election_elapsed = 0;
+    }
+    if (!granted && may_vote_for(message.from)) {
+        CAIRN_PROBE("raft.vote_refused_for_log");
     }
     send(message.from, VoteReply{.granted = granted});
     trace(granted ? TraceKind::kVoteGranted : TraceKind::kVoteRefused,
@@ -259,6 +269,7 @@ void Core::enter_term(Term term) {
     at_.vote = {};
     writes_.drop_below(term, scratch_.messages);
     for (Message& message : scratch_.messages) {
+        CAIRN_PROBE("raft.withheld_message_dropped");
         lost_before_sending(message);
     }
     scratch_.messages.clear();
@@ -275,6 +286,7 @@ void Core::set_leader(NodeId leader) {
     }
     at_.leader = leader;
     if (transfer_ && leader) {
+        CAIRN_PROBE("raft.transfer_ends_with_leader");
         end_transfer(leader == transfer_->to ? std::nullopt
                                              : std::optional(Errc::kTimeoutLeaderTransfer));
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "raft/conf_change.h"
 #include "raft/core.h"
 
@@ -39,6 +40,7 @@ void Core::after_conf_change() {
         own->set_own_match(log_.marks().stable);
     }
     if (transfer_ && !tracker_.is_voter(transfer_->to) && !CAIRN_MUTANT(transfer_to_who_left)) {
+        CAIRN_PROBE("raft.transferee_left");
         end_transfer(Errc::kBadLeaderTransferee);
     }
 }
@@ -61,6 +63,7 @@ std::optional<Errc> Core::admit_conf(const Bytes& payload) const {
         return Errc::kMalformed;
     }
     if (!takes_conf_change()) {
+        CAIRN_PROBE("raft.second_change_refused");
         return Errc::kTooManyRequests;
     }
     if (apply_conf_change(log_.conf(), change.value()).has_error()) {
@@ -104,6 +107,7 @@ void Core::maybe_leave_joint() {
         return;
     }
     if (log_.conf().auto_leave && !CAIRN_MUTANT(joint_for_ever)) {
+        CAIRN_PROBE("raft.joint_left_by_itself");
         tell_leavers();
         append_own(
             EntryKind::kConfig,
@@ -123,6 +127,7 @@ bool Core::is_electable() const {
     if (log_.conf_index() <= log_.marks().commit || tracker_.find(config_.id) != nullptr) {
         return false;
     }
+    CAIRN_PROBE("raft.left_out_and_not_committed");
     const ConfState& before = log_.conf_at(log_.conf_index() - 1);
     const auto has = [&](const std::vector<NodeId>& ids) {
         return std::binary_search(ids.begin(), ids.end(), config_.id);
@@ -139,6 +144,7 @@ void Core::maybe_retire() {
         CAIRN_MUTANT(removed_leader_stays)) {
         return;
     }
+    CAIRN_PROBE("raft.leader_removed_itself");
     if (const NodeId heir = best_follower()) {
         send(heir, TimeoutNow{});
     }

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "base/probe.h"
 
 namespace cairn::raft {
 
@@ -53,6 +54,7 @@ bool Progress::acked(Index match, Index floor) {
         // It may have got further by another leader's help, or by the snapshot itself whose end
         // has not been told yet: what it lacks now, the log has.
         if (match_ >= floor) {
+            CAIRN_PROBE("raft.snapshot_overtaken");
             become_replicate();
         }
     } else if (state_ == ProgressState::kProbe) {
@@ -75,6 +77,7 @@ bool Progress::refused(Index rejected, Index resume) {
         if (rejected >= next_) {
             return false;
         }
+        CAIRN_PROBE("raft.streaming_follower_lost_some");
         become_probe(match_ + 1);
         return true;
     }
@@ -98,6 +101,9 @@ void Progress::become_snapshot(Index kept_from) {
 void Progress::snapshot_sent(std::optional<Index> last) {
     if (state_ != ProgressState::kSnapshot || (CAIRN_MUTANT(lost_snapshot_forgotten) && !last)) {
         return;
+    }
+    if (!last) {
+        CAIRN_PROBE("raft.snapshot_given_up");
     }
     catching_up_ = last.has_value();
     become_probe(std::max(match_, last.value_or(Index{})) + 1);

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -13,12 +14,14 @@ void Core::refuse_proposal(const ProposalId& id, Errc reason) {
 
 std::optional<Errc> Core::admit(EntryKind kind, const Bytes& payload) const {
     if (transfer_ && !CAIRN_MUTANT(proposals_during_transfer)) {
+        CAIRN_PROBE("raft.refused_during_transfer");
         // Dissertation §3.10: or the transferee could never catch up.
         return Errc::kLeaderChanged;
     }
     const Entry cost{.id = {}, .kind = kind, .payload = payload};
     const std::uint64_t uncommitted = log_.uncommitted_bytes();
     if (uncommitted > 0 && uncommitted + cost.cost_bytes() > config_.uncommitted_bytes_max) {
+        CAIRN_PROBE("raft.refused_uncommitted_bytes");
         return Errc::kTooManyRequests;
     }
     if (!config_.snapshots && log_.bytes() + cost.cost_bytes() > config_.log_bytes_max) {
@@ -28,6 +31,7 @@ std::optional<Errc> Core::admit(EntryKind kind, const Bytes& payload) const {
         return Errc::kTooManyRequests;
     }
     if (log_.marks().commit - log_.marks().applied > config_.apply_gap_max) {
+        CAIRN_PROBE("raft.refused_apply_gap");
         return Errc::kTooManyRequests;
     }
     return kind == EntryKind::kConfig ? admit_conf(payload) : std::nullopt;
@@ -79,7 +83,10 @@ void Core::on_forward_proposals(Message& message) {
         std::optional<Errc> reason;
         switch (CAIRN_MUTANT(forward_taken_twice) ? ForwardWindow::Verdict::kNew
                                                   : window_.take(forward.id)) {
-            case ForwardWindow::Verdict::kOld: ignore(message); continue;
+            case ForwardWindow::Verdict::kOld:
+                CAIRN_PROBE("raft.forward_came_twice");
+                ignore(message);
+                continue;
             case ForwardWindow::Verdict::kFull: reason = Errc::kTooManyRequests; break;
             case ForwardWindow::Verdict::kNew:
                 reason = forward.refusal ? forward.refusal : admit(forward.kind, forward.payload);

@@ -1,5 +1,6 @@
 // Linearizable reads without a log entry (dissertation §6.4).
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -51,6 +52,9 @@ bool Core::committed_in_own_term() const {
 // itself.
 void Core::flush_reads() {
     if (!reads_.has_unassigned() || !committed_in_own_term()) {
+        if (reads_.has_unassigned()) {
+            CAIRN_PROBE("raft.reads_wait_for_own_term");
+        }
         return;
     }
     const std::size_t fresh = reads_.unassigned();
@@ -89,6 +93,7 @@ void Core::grant_read(const PendingRead& read) {
 void Core::refuse_pending_reads() {
     reads_.take_all(scratch_.reads);
     for (const PendingRead& read : scratch_.reads) {
+        CAIRN_PROBE("raft.reads_refused_by_former_leader");
         if (read.from) {
             send(read.from, ReadIndexReply{.request = read.request, .granted = false, .index = {}});
         } else {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -36,12 +37,16 @@ void Core::on_append(Message& message) {
     }
     hear_leader(message.from);
     if (installing_ || (!append.entries.empty() && is_flush_behind())) {
+        CAIRN_PROBE("raft.append_while_installing");
         ignore(message);
         return;
     }
     // Below the floor everything is committed, so it is the same everywhere (row 48).
     if ((append.prev.index >= log_.floor().last.index || CAIRN_MUTANT(purged_prev_is_conflict)) &&
         !log_.holds(append.prev)) {
+        if (log_.last_not_above(append.prev).index < log_.last()) {
+            CAIRN_PROBE("raft.conflict_hint_goes_back");
+        }
         trace(TraceKind::kAppendRejected, 0, message.from, append.prev.index);
         send(message.from, AppendReply{.success = false,
                                        .match = {},
@@ -91,11 +96,15 @@ Result<void> Core::append_after_match(Append& append) {
     CAIRN_TRY(log_.check_confs(from - 1, fresh));
     const Index conf_before = log_.conf_index();
     if (from <= log_.last()) {
+        CAIRN_PROBE("raft.log_truncated");
         trace(TraceKind::kTruncated, 0, {}, from);
         log_.truncate(from);
         writes_.truncated(from);
     }
     bool conf_changed = log_.conf_index() != conf_before;
+    if (conf_changed) {
+        CAIRN_PROBE("raft.conf_truncated");
+    }
     for (Entry& entry : fresh) {
         conf_changed = conf_changed || entry.kind == EntryKind::kConfig;
         const auto appended = log_.append(std::move(entry));
@@ -145,6 +154,7 @@ void Core::on_append_reply(Message& message) {
     Progress* progress = tracker_.find(message.from);
     if (progress == nullptr && reply.success && reply.match <= log_.last() &&
         has_just_left(message.from)) {
+        CAIRN_PROBE("raft.leaver_told_late");
         tell_leaver(message.from, reply.match);
         return;
     }
@@ -189,6 +199,7 @@ void Core::on_heartbeat_reply(Message& message) {
     }
     if (progress->match() < log_.last() && !CAIRN_MUTANT(lost_append_never_noticed) &&
         progress->take_nudge()) {
+        CAIRN_PROBE("raft.follower_nudged");
         // Appends or their answers may have been lost: an Append, even empty, finds out (row 44).
         // Not at each answer, for each round of reads has one.
         progress->nudge();
@@ -203,12 +214,16 @@ void Core::on_heartbeat_reply(Message& message) {
 // those before it are committed with it.
 void Core::maybe_commit() {
     const Index agreed = tracker_.committed();
-    if (agreed > log_.marks().commit &&
-        (log_.term_at(agreed) == at_.term || CAIRN_MUTANT(commit_of_an_older_term))) {
-        commit_to(agreed);
-        leading_.appends_due = true;
-        maybe_leave_joint();
+    if (agreed <= log_.marks().commit) {
+        return;
     }
+    if (log_.term_at(agreed) != at_.term && !CAIRN_MUTANT(commit_of_an_older_term)) {
+        CAIRN_PROBE("raft.older_term_not_committed");
+        return;
+    }
+    commit_to(agreed);
+    leading_.appends_due = true;
+    maybe_leave_joint();
 }
 
 void Core::commit_to(Index index) {
@@ -326,6 +341,9 @@ Index Core::kept_floor() {
         if (progress.state() == ProgressState::kReplicate && *from >= limit) {
             progress.caught_up();
         } else {
+            if (*from < last_resort) {
+                CAIRN_PROBE("raft.catch_up_limit_reached");
+            }
             kept = std::max(std::min(kept, *from), last_resort);
         }
     }

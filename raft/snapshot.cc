@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -49,6 +50,11 @@ void Core::on_install_snapshot(Message& message) {
     const Index last = snapshot.last.index;
     if (last <= log_.marks().commit ||
         (log_.holds(snapshot.last) && !CAIRN_MUTANT(snapshot_drops_good_suffix))) {
+        if (last > log_.marks().commit) {
+            CAIRN_PROBE("raft.snapshot_within_log");
+        } else {
+            CAIRN_PROBE("raft.snapshot_not_needed");
+        }
         trace(TraceKind::kSnapshotRefused, 0, message.from, last);
         commit_to(last);
         if (!CAIRN_MUTANT(snapshot_refused_in_silence)) {
@@ -74,6 +80,9 @@ void Core::on_snapshot_installed(SnapshotInstalled& installed) {
     const Index last = installed.snapshot.last.index;
     if (CAIRN_MUTANT(snapshot_conf_forgotten)) {
         installed.snapshot.conf = log_.conf();
+    }
+    if (log_.last() > last) {
+        CAIRN_PROBE("raft.snapshot_replaces_longer_log");
     }
     log_.restart(std::move(installed.snapshot));
     writes_.truncated(Index{1});

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
@@ -61,6 +62,7 @@ void Core::maybe_ask_transferee(const Progress& progress) {
 void Core::tick_transfer() {
     if (transfer_ && ++transfer_->elapsed >= config_.election_ticks &&
         !CAIRN_MUTANT(transfer_without_end)) {
+        CAIRN_PROBE("raft.transfer_timed_out");
         end_transfer(Errc::kTimeoutLeaderTransfer);
     }
 }
@@ -80,6 +82,7 @@ void Core::on_timeout_now(Message& message) {
         ignore(message);
         return;
     }
+    CAIRN_PROBE("raft.campaigns_when_asked");
     start_vote(Campaigning::kTransfer);
 }
 

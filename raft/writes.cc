@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "base/probe.h"
 
 namespace cairn::raft {
 
@@ -98,6 +99,7 @@ Writes::Withheld* Writes::same_ack(PersistSeq rests_on, const Message& message) 
 bool Writes::withhold(PersistSeq rests_on, Message message) {
     // Acknowledgements that become true together are one: the larger match says both.
     if (Withheld* ack = same_ack(rests_on, message)) {
+        CAIRN_PROBE("raft.acks_merged");
         auto& held = std::get<AppendReply>(ack->message.body);
         held.match = std::max(held.match, std::get<AppendReply>(message.body).match);
         return true;

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "proto/cairn/snapshot.pb.h"
 #include "storage/coding.h"
 #include "storage/conf_codec.h"
@@ -310,6 +311,9 @@ Result<void> SnapshotWriter::find_place() {
     if (complete && sum_.value() != manifest_.files[place_.file].checksum) {
         return restart_file();
     }
+    if (size > 0) {
+        CAIRN_PROBE("snapshot.resumed");
+    }
     place_.offset = size;
     return ok();
 }
@@ -344,6 +348,7 @@ Result<void> SnapshotWriter::finish_files() {
         if (sum_.value() != manifest_.files[place_.file].checksum &&
             !CAIRN_MUTANT(bad_snapshot_accepted)) {
             const std::string path = path_of(place_.file);
+            CAIRN_PROBE("snapshot.file_was_bad");
             CAIRN_TRY(restart_file());
             return corrupt(path, "checksum does not match the manifest's");
         }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "base/probe.h"
 #include "storage/state_machine.h"
 
 namespace cairn::storage {
@@ -154,6 +155,7 @@ Result<void> SnapshotStore::Impl::find_engine(const std::vector<std::string>& na
 Result<void> SnapshotStore::Impl::remove_leftovers(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
         if (name != engine_name_ && (name == kFirstEngineName || is_engine_name(name))) {
+            CAIRN_PROBE("store.former_engine_removed_at_start");
             CAIRN_TRY(files_.remove_all(path_of(name)));
         }
         if (name == std::string(kInstalledName) + ".tmp") {
@@ -517,6 +519,7 @@ Result<std::optional<raft::PersistBatch>> follow_install(
                      "they are not of one member, or one of them is an old copy");
     }
     raft::PersistBatch batch;
+    CAIRN_PROBE("store.log_follows_install");
     batch.floor = *installed;
     batch.restart = true;
     // Who has voted in a term has said so durably before: none was cast in a later one.

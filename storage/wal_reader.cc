@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "base/probe.h"
 
 namespace cairn::storage::wal {
 namespace {
@@ -269,6 +270,7 @@ Result<void> LogReader::apply_floor(const raft::SnapshotMeta& floor) {
     }
     state_.floor = floor;
     if (floor.last.index > state_.last.index) {
+        CAIRN_PROBE("wal.floor_beyond_log");
         // A floor beyond the log: everything in it is behind the state machine.
         drop_entries(floor.last);
     } else if (floor.last.index >= first_ && term_at(floor.last.index) != floor.last.term) {
@@ -291,6 +293,9 @@ Result<void> LogReader::apply_entries(std::vector<raft::Entry> entries) {
         entries_.clear();
         first_ = begin;
     } else {
+        if (begin <= state_.last.index) {
+            CAIRN_PROBE("wal.overwritten_entries");
+        }
         entries_.resize(static_cast<std::size_t>(begin - first_) -
                         (CAIRN_MUTANT(overwritten_one_too_many) && begin > first_ + 1 ? 1 : 0));
         previous = entries_.back().id.term;
@@ -354,8 +359,10 @@ Result<std::uint64_t> LogReader::torn_bytes(const TailScan& scan) {
     CAIRN_TRY(const ByteView block, view(offset_, kBlockBytes));
     const std::optional<BatchHeader> header = decode_header(block, offset_);
     if (header && header->segment == id_) {
+        CAIRN_PROBE("wal.torn_tail_cut");
         return std::min(padded_bytes(header->payload_bytes), size_ - offset_);
     }
+    CAIRN_PROBE("wal.tear_lost_its_header");
     // In a recycled file the old content cannot be told from a tear that lost its header.
     return scan.stale ? 0 : scan.nonzero_bytes;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 
 namespace cairn::storage::wal {
 namespace {
@@ -39,6 +40,7 @@ Result<void> Writer::resume(LogEnd end, std::vector<std::uint64_t> spares,
         CAIRN_TRY(rewrite_newest());
     }
     for (const std::uint64_t id : end_.headless) {
+        CAIRN_PROBE("wal.segment_without_head_removed");
         CAIRN_TRY(files_.remove(segment_path(id)));
     }
     CAIRN_TRY(clean_spares(spares));
@@ -115,6 +117,7 @@ Result<void> Writer::begin_segment(const SegmentState& state, std::uint64_t firs
     std::uint64_t bytes = options_.segment_bytes;
     std::uint64_t spare = 0;
     if (needed > bytes) {
+        CAIRN_PROBE("wal.segment_for_a_large_batch");
         bytes = needed;
         CAIRN_TRY(spare, make_spare(bytes));
     } else {
@@ -145,6 +148,7 @@ Result<void> Writer::prepare() {
     Result<void> grown = grow_spare(std::min(growing_bytes_ + step, options_.segment_bytes));
     if (grown.has_error() && grown.error().code == Errc::kNoSpace &&
         !CAIRN_MUTANT(full_disk_stops_early)) {
+        CAIRN_PROBE("wal.no_room_for_a_spare");
         // The segment in use has room of its own: the disk is full only for the next one, and may
         // not be by then.
         return drop_growing();
@@ -200,6 +204,7 @@ Result<void> Writer::release(Index floor) {
     while (end_.segments.size() > 1 && end_.segments[1].start_last <= floor) {
         const Segment oldest = end_.segments.front();
         if (oldest.bytes == options_.segment_bytes && spares_.size() < options_.recycle_max) {
+            CAIRN_PROBE("wal.segment_recycled");
             const std::uint64_t spare = next_spare_++;
             CAIRN_TRY(files_.rename(segment_path(oldest.id), spare_path(spare)));
             spares_.push_back(spare);

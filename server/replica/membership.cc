@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "base/probe.h"
 #include "storage/command.h"
 #include "storage/member_store.h"
 
@@ -64,6 +65,7 @@ std::optional<WantedChange> Membership::judge_next(const raft::Raft& raft, Index
     const bool leads = raft.role() == raft::Role::kLeader && raft.term() == wanted_.front().term;
     if (leads && (!raft.takes_conf_change() || applied < raft.conf_index() ||
                   (reach.is_early && !all_heard(reach)))) {
+        CAIRN_PROBE("replica.change_waits");
         return std::nullopt;
     }
     WantedChange next = std::move(wanted_.front());
@@ -246,6 +248,7 @@ std::optional<Bytes> Membership::vote_due(const raft::Raft& raft, Index applied)
         applied < raft.conf_index()) {
         return std::nullopt;
     }
+    CAIRN_PROBE("replica.voter_waits_for_its_vote");
     const raft::Status status = raft.status();
     const auto due = std::find_if(learners.begin(), learners.end(), [&](NodeId id) {
         const raft::PeerStatus& peer = status.peers.at(id);

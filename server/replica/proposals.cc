@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "raft/conf_change.h"
 #include "storage/command.h"
 
@@ -130,6 +131,7 @@ void Proposals::cancel(std::uint64_t sequence) {
     Waiter& waiter = waiters_.at(sequence);
     waiter.call = CallId{};
     if (waiter.state == State::kQueued) {
+        CAIRN_PROBE("replica.queued_call_cancelled");
         // Nobody waits for it, and no log has seen it: it need not run at all.
         end(waiter, ProposalOutcome{NotApplied{Errc::kCanceled}});
         drop_done();
@@ -178,6 +180,7 @@ void Proposals::on_result(storage::ApplyResult& result) {
     Applied outcome{
         .error = result.error, .revision = result.revision, .body = std::move(result.body)};
     if (result.wait_collected > collected_ && waiter.call) {
+        CAIRN_PROBE("replica.answer_waits_for_collector");
         held_.push_back(Held{.sequence = result.id.sequence,
                              .wait_collected = result.wait_collected,
                              .call = waiter.call,
@@ -198,6 +201,7 @@ void Proposals::end_superseded(Term applied_term) {
         if (waiter.term >= applied_term + (CAIRN_MUTANT(given_up_in_its_own_term) ? 1 : 0)) {
             break;
         }
+        CAIRN_PROBE("replica.proposal_superseded");
         end(waiter, ProposalOutcome{NotApplied{Errc::kLeaderChanged}});
     }
 }
@@ -207,6 +211,7 @@ void Proposals::on_installed(raft::EntryId last) {
     for (std::uint64_t sequence = waiters_.begin_number(); sequence < first_queued_; ++sequence) {
         Waiter& waiter = waiters_.at(sequence);
         if (waiter.state == State::kProposed) {
+            CAIRN_PROBE("replica.unknown_by_snapshot");
             end(waiter, ProposalOutcome{Unknown{Errc::kTimeout}});
         }
     }
@@ -233,6 +238,7 @@ bool Proposals::expired(const Waiter& waiter) const {
 void Proposals::end_expired(Errc reason) {
     Waiter& waiter = waiters_.front();
     if (waiter.state == State::kQueued) {
+        CAIRN_PROBE("replica.queued_call_timed_out");
         end(waiter, ProposalOutcome{NotApplied{reason}});
     } else if (waiter.state == State::kProposed) {
         if (CAIRN_MUTANT(timeout_says_not_applied)) {

@@ -4,6 +4,7 @@
 
 #include "base/mutant.h"
 #include "base/prng.h"
+#include "base/probe.h"
 
 namespace cairn::server {
 namespace {
@@ -44,6 +45,9 @@ void Reads::maybe_ask(raft::Raft& raft) {
     if (!fresh && !other_leader && !overdue) {
         return;
     }
+    if (!fresh) {
+        CAIRN_PROBE("replica.read_asked_again");
+    }
     asked_ = Asked{.leader = raft.leader(), .term = raft.term(), .ticks = calls_.now_ticks()};
     asked_end_ = waiters_.end_number();
     if (rounds_.size() >= kRoundsMax) {
@@ -61,6 +65,7 @@ void Reads::cancel(std::uint64_t number) {
 
 void Reads::on_grant(const raft::ReadGrant& grant) {
     if (!rounds_.contains(grant.request)) {
+        CAIRN_PROBE("replica.read_grant_too_late");
         return;  // all its reads are answered or over
     }
     const std::uint64_t end =
@@ -92,6 +97,9 @@ void Reads::on_tick() {
     while (!waiters_.empty() &&
            calls_.now_ticks() - waiters_.front().start_ticks >= limits_.timeout_ticks) {
         const bool granted = waiters_.begin_number() < granted_end_;
+        if (granted) {
+            CAIRN_PROBE("replica.read_waits_too_long_for_apply");
+        }
         ++failed_;
         calls_.close(waiters_.front().call,
                      ReadFailed{granted ? Errc::kTimeoutWaitAppliedIndex : Errc::kTimeout});

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/probe.h"
 
 namespace cairn::server {
 namespace {
@@ -75,6 +76,7 @@ void SnapshotReceiver::on(NodeId from, const SnapshotOffer& offer) {
         return refuse(from, Errc::kTooManyRequests);
     }
     if (receives() && from != from_) {
+        CAIRN_PROBE("flow.other_sender_takes_over");
         fail(Errc::kLeaderChanged, true);
     }
     begin(from, offer.term, std::move(manifest).value());
@@ -103,6 +105,7 @@ void SnapshotReceiver::on(const SnapshotOpened& opened) {
     stage_ = Stage::kReceiving;
     go_on(opened.place.value());
     if (written_ > 0) {
+        CAIRN_PROBE("flow.receive_resumed");
         note(SnapshotNoteKind::kReceiveResumed);
     }
 }
@@ -152,6 +155,7 @@ void SnapshotReceiver::on(const PieceWritten& written) {
     if (reason != Errc::kCorrupt || ++flaws_ == kFlawsMax) {
         return fail(reason, false);
     }
+    CAIRN_PROBE("flow.piece_was_bad");
     ++run_;
     go_on(written.place);
 }
@@ -189,6 +193,7 @@ void SnapshotReceiver::on_verdict(bool install) {
     if (view_.commit >= manifest_.meta.last.index) {
         return drop_useless();
     }
+    CAIRN_PROBE("flow.whole_but_refused");
     // Its sender's term is over.
     fail(Errc::kLeaderChanged, false);
 }

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "base/probe.h"
+
 namespace cairn::server {
 namespace {
 
@@ -27,6 +29,7 @@ void SnapshotSender::on_peers(const PeerSet& peers) {
             std::any_of(peers.members.begin(), peers.members.end(),
                         [&](const command::MemberInfo& member) { return member.id() == to.value; });
         if (!stays) {
+            CAIRN_PROBE("flow.receiver_was_removed");
             release(to, at->second);
             failures_.erase(to);
         }
@@ -155,6 +158,7 @@ void SnapshotSender::on(NodeId from, const SnapshotWant& want) {
     send.next = *position;
     progress(send, *position);
     if (resumed) {
+        CAIRN_PROBE("flow.send_resumed");
         note(SnapshotNoteKind::kSendResumed, from, send);
     }
     pump();

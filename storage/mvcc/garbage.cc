@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "storage/coding.h"
 #include "storage/schema.h"
 
@@ -74,6 +75,9 @@ Result<void> Collector::collect(const EngineReader& reader, Revision at, const R
         const bool went_before = at.main == state_.done && change.replaced.main != state_.done;
         const bool stays =
             change.replaced.main == state_.target && !CAIRN_MUTANT(version_at_compaction_lost);
+        if (went_before || stays) {
+            CAIRN_PROBE("garbage.version_stays");
+        }
         if (!went_before && !stays) {
             batch.single_delete(ColumnFamily::kHistory,
                                 schema::history_key(change.key, change.replaced));
@@ -89,6 +93,7 @@ Result<void> Collector::collect(const EngineReader& reader, Revision at, const R
     batch.single_delete(ColumnFamily::kHistory, schema::history_key(change.key, at));
     CAIRN_TRY(const auto stub, reader.get(ColumnFamily::kKeys, change.key));
     if (!stub) {
+        CAIRN_PROBE("garbage.stub_gone_before");
         return ok();
     }
     CAIRN_TRY(const KeyRecord record, decode_key_record(*stub));

@@ -125,10 +125,7 @@ void SafetyChecker::on_crash(NodeIndex node) { nodes_[node].up = false; }
 
 void SafetyChecker::on_persist_wanted(NodeIndex node, const raft::PersistBatch& batch) {
     Node& it = nodes_[node];
-    if (batch.floor &&
-        (batch.floor->last.index > committed() ||
-         batch.floor->last.term != committed_[batch.floor->last.index.value].entry_term ||
-         batch.floor->conf != conf_at(batch.floor->last.index))) {
+    if (batch.floor && !is_committed(*batch.floor)) {
         return fail("S1", node,
                     fmt::format("the floor {}/{} is not what is committed there, or not with its "
                                 "configuration",
@@ -302,6 +299,15 @@ void SafetyChecker::check_new_leader(NodeIndex node, Term term) {
     if (!votes(*own.conf()) && !votes(*own.conf_at(nodes_[node].facts.commit))) {
         return fail("E3", node, fmt::format("leads term {} without a vote of its own", term.value));
     }
+    // E2: whoever voted has said so to its disk first, the new leader itself as well.
+    const auto voted = [&](NodeId voter) {
+        const auto& given = nodes_[index_of(voter)].votes;
+        return std::find(given.begin(), given.end(), std::pair(term, id_of(node))) != given.end();
+    };
+    if (!is_quorum(*own.conf(), voted) && !is_quorum(*nodes_[node].turn_conf, voted)) {
+        return fail("E2", node,
+                    fmt::format("leads term {} without a quorum of durable votes", term.value));
+    }
     // Committed in an earlier term, or in this one when it leads again after a crash.
     const auto end =
         std::partition_point(committed_.begin() + 1, committed_.end(),
@@ -441,11 +447,25 @@ void SafetyChecker::on_apply(NodeIndex node, std::span<const raft::Entry> entrie
     }
 }
 
+// Its last entry, with the configuration in effect there.
+bool SafetyChecker::is_committed(const raft::SnapshotMeta& snapshot) const {
+    const Index index = snapshot.last.index;
+    return index <= committed() && committed_[index.value].entry_term == snapshot.last.term &&
+           snapshot.conf == conf_at(index);
+}
+
+void SafetyChecker::on_built(NodeIndex node, const raft::SnapshotMeta& snapshot) {
+    if (!is_committed(snapshot) || snapshot.last.index > nodes_[node].applied) {
+        fail("S1", node,
+             fmt::format("makes a snapshot at {} that is not what it has applied",
+                         snapshot.last.index.value));
+    }
+}
+
 void SafetyChecker::on_installed(NodeIndex node, const raft::SnapshotMeta& snapshot) {
     Node& it = nodes_[node];
     const Index index = snapshot.last.index;
-    if (index > committed() || committed_[index.value].entry_term != snapshot.last.term ||
-        snapshot.conf != conf_at(index)) {
+    if (!is_committed(snapshot)) {
         return fail("S1", node,
                     fmt::format("installs a snapshot at {} that is not what is "
                                 "committed there",

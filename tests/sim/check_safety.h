@@ -66,6 +66,8 @@ class SafetyChecker {
     // A leader's picture of its followers and of the configuration.
     void on_leader_status(NodeIndex node, const raft::Status& status);
     void on_apply(NodeIndex node, std::span<const raft::Entry> entries);
+    // The node has made a snapshot, for others.
+    void on_built(NodeIndex node, const raft::SnapshotMeta& snapshot);
     // The snapshot is the node's state from now on, over any crash.
     void on_installed(NodeIndex node, const raft::SnapshotMeta& snapshot);
     // A node's digest of its whole state at `applied`.
@@ -128,6 +130,7 @@ class SafetyChecker {
     [[nodiscard]] std::optional<ShadowLog> match(NodeIndex node,
                                                  const raft::Recovered& recovered) const;
     void apply_batch(ShadowLog& log, const raft::PersistBatch& batch) const;
+    [[nodiscard]] bool is_committed(const raft::SnapshotMeta& snapshot) const;
     [[nodiscard]] bool holds(const Node& node, Index index, std::uint64_t prefix) const;
     [[nodiscard]] bool durable_on_quorum(const raft::ConfState& conf, Index index,
                                          std::uint64_t prefix) const;

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
-#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -28,7 +26,7 @@ enum class NodeEventKind : std::uint8_t {
     kReadRun,    // arg: the call whose granted read runs
     kPeerLost,   // arg: the peer
     kRestart,
-    kInstall,  // the snapshot that arrived replaces the state
+    kSnapshotWork,  // the oldest piece of work for a snapshot is done
 };
 
 // For one life of one node: ignored when that life is over.
@@ -44,11 +42,25 @@ struct Delivery {
     raft::Message message{};
 };
 
-// A snapshot of the state machine on its way, with the image of its engine.
-struct Shipment {
-    raft::Message message{};  // an InstallSnapshot
-    std::shared_ptr<const std::string> image{};
-    std::uint32_t sender_life{};
+enum class LaneEventKind : std::uint8_t {
+    kDial,
+    kForth,      // a message reaches the side that was dialled
+    kBack,       // and one the other side
+    kLostHere,   // the dialer notices that the connection is broken
+    kLostThere,  // and the other side does
+};
+// Of the connection for snapshots between two nodes; void when there was another since.
+struct LaneEvent {
+    NodeIndex dialer{};
+    NodeIndex acceptor{};
+    std::uint64_t epoch{};
+    LaneEventKind kind = LaneEventKind::kDial;
+
+    // Whom it happens to.
+    [[nodiscard]] NodeIndex node() const {
+        return kind == LaneEventKind::kForth || kind == LaneEventKind::kLostThere ? acceptor
+                                                                                  : dialer;
+    }
 };
 
 enum class ClientEventKind : std::uint8_t { kThink, kArrive, kReply, kDeadline };
@@ -66,7 +78,7 @@ struct NemesisEvent {
 // The administrator looks after the members.
 struct AdminEvent {};
 
-using Action = std::variant<NodeEvent, Delivery, Shipment, ClientEvent, NemesisEvent, AdminEvent>;
+using Action = std::variant<NodeEvent, Delivery, LaneEvent, ClientEvent, NemesisEvent, AdminEvent>;
 
 class EventQueue {
   public:

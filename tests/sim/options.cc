@@ -174,6 +174,20 @@ LoadOptions draw_load(Prng prng) {
     return load;
 }
 
+server::SnapshotLimits draw_snapshots(Prng prng) {
+    server::SnapshotLimits limits;
+    limits.chunk_bytes = std::size_t{4'096} << prng.below(6);
+    limits.window_bytes = limits.chunk_bytes * prng.between(1, 8);
+    limits.queue_bytes_max = limits.window_bytes + limits.chunk_bytes;
+    limits.bytes_per_tick = prng.chance(1, 4) ? prng.between(30'000, 300'000) : 0;
+    limits.stall_ticks = static_cast<std::uint32_t>(prng.between(20, 200));
+    limits.retry_ticks = static_cast<std::uint32_t>(prng.between(1, 20));
+    limits.retry_ticks_max = limits.retry_ticks * static_cast<std::uint32_t>(prng.between(1, 4));
+    limits.keep_built_ticks = static_cast<std::uint32_t>(prng.between(5, 200));
+    limits.keep_partial_ticks = static_cast<std::uint32_t>(prng.between(20, 500));
+    return limits;
+}
+
 raft::Config draw_raft(Prng prng, Time tick_us) {
     raft::Config config;
     config.election_ticks = static_cast<std::uint32_t>(prng.between(5, 12));
@@ -246,6 +260,7 @@ Options Options::draw(std::uint64_t seed) {
     options.net = draw_net(root.split("net"), quiet);
     options.disk = draw_disk(root.split("disk"), quiet);
     options.load = draw_load(root.split("load"));
+    options.snapshots = draw_snapshots(root.split("snapshots"));
     if (quiet || options.disk.flush_mean_ticks == 0) {
         // Who waits for a flush refuses calls meanwhile: for ever when there is none.
         options.raft.unflushed_bytes_max = raft::Config{}.unflushed_bytes_max;
@@ -295,6 +310,9 @@ std::string Options::describe() const {
         net.tail_permille, net.report_loss, net.ship_mean_us, disk.write_min_us, disk.write_mean_us,
         disk.apply_min_us, disk.apply_mean_us, disk.slow_permille, disk.segment_bytes,
         disk.flush_mean_ticks, disk.torn, disk.failed_sync_reads_new, disk.unbounded);
+    out += fmt::format("snapshots chunk {} window {} rate {} stall {} retry {} keep {}\n",
+                       snapshots.chunk_bytes, snapshots.window_bytes, snapshots.bytes_per_tick,
+                       snapshots.stall_ticks, snapshots.retry_ticks, snapshots.keep_partial_ticks);
     out += "faults";
     for (const FaultKind& kind : kFaultKinds) {
         if (faults.*kind.weight > 0) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "raft/config.h"
+#include "server/replica/snapshot_limits.h"
 #include "sim/basics.h"
 
 namespace cairn::sim {
@@ -37,7 +38,7 @@ struct NetOptions {
     std::uint32_t drop_permille = 0;
     std::uint32_t duplicate_permille = 0;
     std::uint32_t tail_permille = 0;  // messages that take 50 times as long
-    Time ship_mean_us = 20'000;       // of a snapshot
+    Time ship_mean_us = 20'000;       // eight pieces of a snapshot one after the other
     bool report_loss = false;         // a lost message is told to the sender as PeerLost
 };
 
@@ -141,6 +142,7 @@ struct Options {
     FaultOptions faults{};
     LoadOptions load{};
     AdminOptions admin{};
+    server::SnapshotLimits snapshots{};
     Sabotage sabotage = Sabotage::kNone;
     // The faults go on until so much has happened, at most so many times as long as fault_ticks.
     std::uint64_t events_min = 30'000;

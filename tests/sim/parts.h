@@ -7,6 +7,7 @@
 #include "sim/counters.h"
 #include "sim/event_queue.h"
 #include "sim/options.h"
+#include "sim/sim_lanes.h"
 #include "sim/sim_net.h"
 
 namespace cairn::sim {
@@ -15,6 +16,7 @@ struct WorldParts {
     const Options& options;
     EventQueue& queue;
     SimNet& net;
+    SimLanes& lanes;
     SafetyChecker& safety;
     Verdict& verdict;
     TraceHash& trace;

@@ -11,12 +11,6 @@
 #include "sim/sabotage.h"
 
 namespace cairn::sim {
-namespace {
-
-// The slowest write; what is in flight when the faults end then ends soon, too.
-constexpr Time kWriteMaxUs = 500'000;
-
-}  // namespace
 
 SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients, Prng prng)
     : index_(index),
@@ -26,7 +20,9 @@ SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients,
       prng_(prng),
       tick_us_(world.options.tick_us),
       disk_(world.options.disk),
-      engine_(std::make_shared<storage::MemEngine>(&files_)) {
+      sabotaged_files_(sabotaged(Sabotage::kSkipSync) ? std::make_unique<UnsyncedFs>(files_)
+                                                      : nullptr),
+      engine_kind_(files()) {
     files_.set_failed_sync(disk_.failed_sync_reads_new ? storage::SimFailedSync::kReadsNew
                                                        : storage::SimFailedSync::kReadsOld);
     if (world_.options.uneven_ticks) {
@@ -38,14 +34,18 @@ SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients,
         promise_ns_ = world_.options.raft.lease_promise_ns * prng_.between(500, 1'000) / 1'000;
         clock_start_ns_ = prng_.below(std::uint64_t{1} << 50U);
     }
-    if (sabotaged(Sabotage::kSkipSync)) {
-        sabotaged_files_ = std::make_unique<UnsyncedFs>(files_);
-    }
 }
 
-SimNode::~SimNode() {
+SimNode::~SimNode() { close(); }
+
+// In the order in which a member is taken down.
+void SimNode::close() {
     replica_.reset();
+    flow_.reset();
+    snapshot_disk_.reset();
     state_.reset();
+    engine_.reset();
+    store_.reset();
     log_.reset();
 }
 
@@ -90,7 +90,7 @@ void SimNode::handle(const NodeEvent& event) {
         case NodeEventKind::kPeerLost:
             return step(
                 server::PeerLost{.node = SafetyChecker::id_of(static_cast<NodeIndex>(event.arg))});
-        case NodeEventKind::kInstall: return on_install();
+        case NodeEventKind::kSnapshotWork: return on_snapshot_work();
         case NodeEventKind::kRestart: return;
     }
 }
@@ -118,7 +118,15 @@ void SimNode::on_tick() {
         }
     }
     check_office();
-    step(server::Tick{});
+    const std::uint32_t life = life_;
+    flow_->tick();
+    if (prng_.chance(1, 40)) {
+        snapshot_work_.emplace_back(server::TidySnapshots{});
+    }
+    carry_out();
+    if (life == life_ && up()) {
+        step(server::Tick{});
+    }
 }
 
 // V5: a leader that cannot write does not stay one.
@@ -143,16 +151,14 @@ void SimNode::jump_clock(std::uint32_t ticks) {
 
 void SimNode::on_flush() {
     after(draw_time(prng_, tick_us_, disk_.flush_mean_ticks * tick_us_), NodeEventKind::kFlush);
-    if (const auto flushed = engine_->flush(); !flushed) {
-        return world_.verdict.fail("D2", "flush: " + to_string(flushed.error()));
+    const auto flushed = state_->flush();
+    if (!flushed) {
+        return fail_storage("flush", flushed.error());
     }
     ++world_.counters.disk;
+    state_durable_ = std::max(state_durable_, flushed.value());
     check_digest();
-    const auto applied = state_->flushed_applied();
-    if (!applied) {
-        return world_.verdict.fail("D2", "flushed: " + to_string(applied.error()));
-    }
-    step(server::StateFlushed{.applied = applied.value()});
+    step(server::StateFlushed{.applied = flushed.value()});
 }
 
 void SimNode::maybe_collect() {
@@ -178,8 +184,10 @@ void SimNode::turn() {
     if (clock_permille_ > 0) {
         replica_->step(server::ClockRead{clock_start_ns_ + world_.queue.now() * clock_permille_});
     }
+    for (server::Event& event : std::exchange(flow_events_, {})) {
+        replica_->step(std::move(event));
+    }
     replica_->take_effects(effects_);
-    take_arrival();
     execute();
 }
 
@@ -226,10 +234,9 @@ void SimNode::execute() {
         apply_scheduled_ = true;
         after(draw_time(prng_, disk_.apply_min_us, disk_.apply_mean_us), NodeEventKind::kApplyRun);
     }
-    for (const raft::SnapshotWanted& wanted : effects_.snapshots_wanted) {
-        if (life == life_ && effect_allowed()) {
-            ship(wanted.to);
-        }
+    if (life == life_) {
+        flow_->on_turn(effects_, replica_->view());
+        carry_out();
     }
     if (life == life_) {
         answer();

@@ -14,6 +14,10 @@
 
 #include "base/prng.h"
 #include "server/replica/replica.h"
+#include "server/replica/snapshot_disk.h"
+#include "server/replica/snapshot_flow.h"
+#include "server/replica/snapshot_message.h"
+#include "server/replica/snapshot_work.h"
 #include "sim/basics.h"
 #include "sim/event_queue.h"
 #include "sim/options.h"
@@ -21,6 +25,7 @@
 #include "sim_fs/sim_fs.h"
 #include "storage/log_store.h"
 #include "storage/mem_engine.h"
+#include "storage/snapshot_store.h"
 #include "storage/state_machine.h"
 
 namespace cairn::sim {
@@ -50,11 +55,10 @@ class SimNode {
     void handle(const NodeEvent& event);
     void receive(raft::Message message);
 
-    // A snapshot's files have arrived. False when they are of no use: the node is down, or they are
-    // damaged.
-    bool receive_snapshot(Shipment shipment);
-    // What became of the snapshot that this node sent in that life.
-    void on_shipped(std::uint32_t life, NodeId to, std::optional<Index> last);
+    // The connections that carry snapshots (SimLanes).
+    void on_lane(NodeIndex to, bool is_up);
+    void on_lane_lost(NodeIndex from);
+    void on_snapshot_message(NodeIndex from, server::SnapshotMessage message);
 
     // From the disk as it is. With `crash_after`, the power goes again at that file operation.
     void start(std::uint64_t crash_after = 0);
@@ -126,11 +130,8 @@ class SimNode {
         bool answered = false;
         bool cancelled = false;  // an answer of the same turn may still come: nobody hears it
     };
-    struct Arrival {
-        raft::SnapshotMeta snapshot{};
-        std::shared_ptr<const std::string> image{};
-    };
 
+    void close();
     void step(server::Event event);
     void turn();
     void execute();
@@ -147,21 +148,26 @@ class SimNode {
     void on_collect();
     void on_tick();
     void check_office();
-    void on_install();
-    void ship(NodeId to);
-    void take_arrival();
-    [[nodiscard]] std::shared_ptr<const std::string> make_image();
-    [[nodiscard]] std::shared_ptr<storage::MemEngine> load_image(const std::string& image);
+    void carry_out();
+    void start_snapshot_work();
+    void on_snapshot_work();
+    void check_snapshot_result(const server::SnapshotResult& result);
+    server::SnapshotResult install(const server::InstallIncoming& work);
+    void note_installed();
+    void check_engine(const std::optional<raft::SnapshotMeta>& installed);
     void run_read(std::uint64_t op);
     void after(Time delay, NodeEventKind kind, std::uint64_t arg = 0);
     void maybe_collect();
     void write_during_crash();
+    void work_during_crash();
+    void flush_during_crash();
     void clear_life();
     void lose_power();
     void fail_storage(const char* what, const Error& error);
     void halt();
     void lose(const std::string& why);
-    [[nodiscard]] bool open_storage(raft::Recovered& recovered);
+    [[nodiscard]] bool open_engine();
+    [[nodiscard]] bool open_log(raft::Recovered& recovered);
     [[nodiscard]] bool open_state(const raft::Recovered& recovered);
     [[nodiscard]] bool bootstrap(raft::Recovered& recovered);
     [[nodiscard]] bool finish_install(raft::Recovered& recovered);
@@ -174,6 +180,13 @@ class SimNode {
     void check_events(const storage::ApplyOutput& output);
     void report_turn();
     std::uint64_t new_call(std::uint64_t op);
+
+    [[nodiscard]] storage::FileSystem& files() {
+        return sabotaged_files_ ? *sabotaged_files_ : files_;
+    }
+
+    // The slowest write; what is in flight when the faults end then ends soon, too.
+    static constexpr Time kWriteMaxUs = 500'000;
 
     NodeIndex index_;
     NodeId id_;
@@ -189,14 +202,22 @@ class SimNode {
 
     storage::SimFs files_;
     std::unique_ptr<storage::FileSystem> sabotaged_files_;
-    std::shared_ptr<storage::MemEngine> engine_;
+    storage::MemKind engine_kind_;
+    std::unique_ptr<storage::SnapshotStore> store_;
+    std::shared_ptr<storage::KvEngine> engine_;  // between opening it and the state machine
     std::unique_ptr<storage::LogStore> log_;
     std::unique_ptr<storage::StateMachine> state_;
+    std::optional<server::SnapshotDisk> snapshot_disk_;
+    std::optional<server::SnapshotFlow> flow_;
     std::unique_ptr<server::Replica> replica_;
 
     std::uint32_t life_ = 0;
     std::uint64_t boot_ = 0;
-    std::optional<raft::SnapshotMeta> engine_began_;  // as this snapshot, over any crash
+    // Over any crash: as which snapshot the engine began, and up to where it holds what was
+    // applied; as which one it may have begun when it was cut off.
+    std::optional<raft::SnapshotMeta> engine_began_;
+    std::optional<raft::SnapshotMeta> install_ordered_;
+    Index state_durable_{};
     server::Effects effects_;
     bool turn_scheduled_ = false;
     std::vector<raft::PersistBatch> writes_;  // asked for and not on disk, in order
@@ -207,9 +228,10 @@ class SimNode {
     bool apply_scheduled_ = false;
     bool collect_scheduled_ = false;
     bool seal_wanted_ = false;
-    std::vector<Arrival> arrivals_;  // not yet wanted, oldest first
-    std::optional<Arrival> installing_;
-    std::vector<Call> calls_;  // by CallId - 1, of this life
+    std::deque<server::SnapshotWork> snapshot_work_;
+    bool snapshot_work_under_way_ = false;    // the first of them
+    std::vector<server::Event> flow_events_;  // to be stepped before the next turn
+    std::vector<Call> calls_;                 // by CallId - 1, of this life
     std::uint64_t open_calls_ = 0;
 
     std::uint64_t crash_countdown_ = 0;
@@ -227,6 +249,7 @@ class SimNode {
     bool lost_ = false;
     bool disk_fails_ = false;  // in this life
     bool disk_is_full_ = false;
+    bool disk_failed_ever_ = false;
     std::uint64_t turns_ = 0;
     server::NodeView shown_;
 };

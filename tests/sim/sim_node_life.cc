@@ -14,7 +14,10 @@
 namespace cairn::sim {
 namespace {
 
-constexpr const char* kLogDir = "wal";
+constexpr const char* kDataDir = "data";
+constexpr const char* kLogDir = "data/wal";
+// Less of the disk is never taken for a snapshot.
+constexpr std::uint64_t kFreeBytesMin = 2'048;
 constexpr std::uint64_t kBlockBytes = 4096;
 
 bool contains(const std::vector<NodeId>& ids, NodeId id) {
@@ -34,10 +37,31 @@ bool SimNode::is_member() const {
 
 // ---- starts
 
-bool SimNode::open_storage(raft::Recovered& recovered) {
-    storage::FileSystem& files = sabotaged_files_ ? *sabotaged_files_ : files_;
+bool SimNode::open_engine() {
+    const auto open = [&]() -> Result<storage::SnapshotStore::Opened> {
+        CAIRN_TRY(files().make_dirs(kDataDir));
+        CAIRN_TRY(files().sync_dir(storage::parent_dir(kDataDir)));
+        return storage::SnapshotStore::open(files(), engine_kind_, kDataDir,
+                                            {.free_bytes_min = kFreeBytesMin});
+    };
+    auto opened = open();
+    if (!opened) {
+        const Error& error = opened.error();
+        if (!files_.halted() && (error.code == Errc::kCorrupt || !in_trouble())) {
+            world_.verdict.fail("D2", fmt::format("node {}: the engine does not open: {}", index_,
+                                                  to_string(error)));
+        }
+        return false;
+    }
+    store_ = std::move(opened.value().store);
+    engine_ = std::move(opened.value().engine);
+    check_engine(opened.value().installed);
+    return !world_.verdict.failed();
+}
+
+bool SimNode::open_log(raft::Recovered& recovered) {
     auto opened = storage::LogStore::open(
-        files, kLogDir,
+        files(), kLogDir,
         storage::LogOptions{.segment_bytes = disk_.segment_bytes,
                             .recycle_max = static_cast<std::uint32_t>(life_ % 3)});
     if (opened) {
@@ -60,13 +84,20 @@ bool SimNode::open_storage(raft::Recovered& recovered) {
 
 // False when the disk failed under it, or nothing may go on.
 bool SimNode::open_state(const raft::Recovered& recovered) {
-    auto state = storage::StateMachine::open(
-        engine_, storage::StateMachineOptions{.member = id_, .boot = boot_});
+    auto state =
+        storage::StateMachine::open(std::exchange(engine_, nullptr),
+                                    storage::StateMachineOptions{.member = id_, .boot = boot_});
     if (!state) {
         world_.verdict.fail("D2", "state: " + to_string(state.error()));
         return false;
     }
     state_ = std::move(state).value();
+    const Index applied = state_->applied_state().applied.index;
+    if (applied < state_durable_) {
+        world_.verdict.fail("D2", fmt::format("node {}: the state found is of {}, {} was durable",
+                                              index_, applied.value, state_durable_.value));
+        return false;
+    }
     // Damage to the newest write cannot be told from a tear: a member that has lost what it said is
     // no use any more. More than that write must have been noticed.
     if (damaged_ && !world_.safety.finds(index_, recovered)) {
@@ -74,7 +105,7 @@ bool SimNode::open_state(const raft::Recovered& recovered) {
         lose("the newest write is gone");
         return false;
     }
-    world_.safety.on_start(index_, recovered, state_->applied_state().applied.index);
+    world_.safety.on_start(index_, recovered, applied);
     return !world_.verdict.failed();
 }
 
@@ -134,7 +165,7 @@ void SimNode::start(std::uint64_t crash_after) {
     files_.crash_at(crash_after > 0 ? files_.ops() + crash_after : 0);
     boot_ = prng_.next() | 1U;
     raft::Recovered recovered;
-    bool ready = open_storage(recovered) && open_state(recovered);
+    bool ready = open_engine() && open_log(recovered) && open_state(recovered);
     if (ready && recovered == raft::Recovered{}) {
         ready = joins_ ? write_first(raft::joining_batch(), recovered) : bootstrap(recovered);
     } else if (ready) {
@@ -170,6 +201,8 @@ void SimNode::start_replica(raft::Recovered recovered) {
             "D2", fmt::format("node {}: restore: {}", index_, to_string(replica.error())));
     }
     replica_ = std::move(replica).value();
+    snapshot_disk_.emplace(files(), *store_);
+    flow_.emplace(id_, world_.options.snapshots);
     check_digest();
     after(prng_.below(tick_us_) + 1, NodeEventKind::kTick);
     if (disk_.flush_mean_ticks > 0) {
@@ -230,8 +263,9 @@ void SimNode::clear_life() {
     writes_.clear();
     applying_.clear();
     applied_.reset();
-    arrivals_.clear();
-    installing_.reset();
+    snapshot_work_.clear();
+    flow_events_.clear();
+    snapshot_work_under_way_ = false;
     calls_.clear();
     writing_ = 0;
     write_ticks_ = 0;
@@ -243,12 +277,12 @@ void SimNode::clear_life() {
 
 void SimNode::crash(Time down, std::uint64_t crash_after) {
     write_during_crash();
+    work_during_crash();
+    flush_during_crash();
     const bool was_up = up();
-    replica_.reset();
-    state_.reset();
-    log_.reset();
-    engine_ = engine_->after_crash();
+    close();
     lose_power();
+    world_.lanes.on_node_down(index_);
     world_.safety.on_crash(index_);
     clear_life();
     if (world_.verbose && was_up) {
@@ -287,6 +321,7 @@ void SimNode::heal() {
 void SimNode::fail_disk() {
     constexpr std::uint64_t kSoonCalls = 8;
     disk_fails_ = true;
+    disk_failed_ever_ = true;
     files_.fail_at(files_.ops() + prng_.between(1, kSoonCalls), Errc::kIo);
 }
 
@@ -355,8 +390,7 @@ void SimNode::damage(Damage kind) {
 
 void SimNode::lose(const std::string& why) {
     lost_ = true;
-    state_.reset();
-    log_.reset();
+    close();
     clear_life();
     if (world_.verbose) {
         fmt::print("{:>10} node {} is lost: {}\n", world_.queue.now(), index_, why);

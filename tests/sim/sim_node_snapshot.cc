@@ -1,141 +1,205 @@
-// SimNode and snapshots: how the state machine's image gets from one node to another.
+// SimNode and snapshots: the shipped flow and store, with a thread of their own for the disk.
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include <fmt/format.h>
 
+#include "sim/sim_lanes.h"
 #include "sim/sim_node.h"
 
 namespace cairn::sim {
 namespace {
 
-constexpr const char* kImageDir = "image";
-constexpr const char* kImagePath = "image/mem.image";
-constexpr Time kInstallMeanUs = 5'000;
-constexpr std::size_t kArrivalsMax = 8;
+// What may end a piece of work where nothing is wrong with the disk now: others use it, the bytes
+// were bad on their way, or what a failed sync left behind in an earlier life.
+bool is_fair(Errc code, bool disk_failed_ever) {
+    return code == Errc::kTooManyRequests || code == Errc::kCorrupt ||
+           (code == Errc::kIo && disk_failed_ever);
+}
+
+const Error* error_of(const server::SnapshotResult& result) {
+    if (const auto* built = std::get_if<server::SnapshotBuilt>(&result)) {
+        return built->manifest ? nullptr : &built->manifest.error();
+    }
+    if (const auto* read = std::get_if<server::PieceRead>(&result)) {
+        return read->chunk ? nullptr : &read->chunk.error();
+    }
+    if (const auto* opened = std::get_if<server::SnapshotOpened>(&result)) {
+        return opened->place ? nullptr : &opened->place.error();
+    }
+    if (const auto* verified = std::get_if<server::IncomingVerified>(&result)) {
+        return verified->whole ? nullptr : &verified->whole.error();
+    }
+    const auto* written = std::get_if<server::PieceWritten>(&result);
+    return written == nullptr || written->written ? nullptr : &written->written.error();
+}
 
 }  // namespace
 
-// Null when the disk failed.
-std::shared_ptr<const std::string> SimNode::make_image() {
-    const auto make = [&]() -> Result<std::string> {
-        CAIRN_TRY(files_.remove_all(kImageDir));
-        CAIRN_TRY(engine_->checkpoint(kImageDir));
-        return std::string(kImagePath);
-    };
-    const auto path = make();
-    if (!path) {
+// ---- connections
+
+void SimNode::on_lane(NodeIndex to, bool is_up) {
+    if (up()) {
+        flow_->on_lane(SafetyChecker::id_of(to), is_up);
+        carry_out();
+    }
+}
+
+void SimNode::on_lane_lost(NodeIndex from) {
+    if (up()) {
+        flow_->on_lane_lost(SafetyChecker::id_of(from));
+        carry_out();
+    }
+}
+
+void SimNode::on_snapshot_message(NodeIndex from, server::SnapshotMessage message) {
+    if (up()) {
+        flow_->on_message(SafetyChecker::id_of(from), std::move(message));
+        carry_out();
+    }
+}
+
+// In the order of the shell: the last word to a member goes before its connection.
+void SimNode::carry_out() {
+    server::SnapshotEffects effects;
+    flow_->take_effects(effects);
+    const std::uint32_t life = life_;
+    const auto goes_on = [&] { return life == life_ && effect_allowed(); };
+    for (server::SnapshotWork& work : effects.work) {
+        if (!goes_on()) {
+            return;
+        }
+        snapshot_work_.push_back(std::move(work));
+    }
+    start_snapshot_work();
+    for (auto& [to, message] : effects.send) {
+        if (!goes_on()) {
+            return;
+        }
+        world_.lanes.send(index_, SafetyChecker::index_of(to), std::move(message));
+    }
+    for (const auto& [to, wanted] : effects.lanes) {
+        if (!goes_on()) {
+            return;
+        }
+        world_.lanes.want(index_, SafetyChecker::index_of(to), wanted);
+    }
+    for (server::Event& event : effects.events) {
+        flow_events_.push_back(std::move(event));
+    }
+    if (!flow_events_.empty() && !turn_scheduled_) {
+        turn_scheduled_ = true;
+        after(prng_.below(world_.options.turn_delay_us + 1), NodeEventKind::kTurn);
+    }
+}
+
+// ---- the disk
+
+void SimNode::start_snapshot_work() {
+    if (!snapshot_work_under_way_ && !snapshot_work_.empty()) {
+        snapshot_work_under_way_ = true;
+        const Time delay = draw_time(prng_, disk_.write_min_us, disk_.write_mean_us);
+        after(std::min(delay * disk_factor_, kWriteMaxUs), NodeEventKind::kSnapshotWork);
+    }
+}
+
+void SimNode::on_snapshot_work() {
+    snapshot_work_under_way_ = false;
+    server::SnapshotWork work = std::move(snapshot_work_.front());
+    snapshot_work_.pop_front();
+    ++world_.counters.disk;
+    const auto* to_install = std::get_if<server::InstallIncoming>(&work);
+    std::optional<server::SnapshotResult> result =
+        to_install != nullptr ? install(*to_install) : snapshot_disk_->run(std::move(work));
+    if (result) {
+        check_snapshot_result(*result);
+        flow_->on_result(*std::move(result));
+    }
+    const std::uint32_t life = life_;
+    carry_out();
+    if (life == life_ && up()) {
+        start_snapshot_work();
+    }
+}
+
+void SimNode::check_snapshot_result(const server::SnapshotResult& result) {
+    if (const Error* error = error_of(result);
+        error != nullptr && !in_trouble() && !is_fair(error->code, disk_failed_ever_)) {
+        return world_.verdict.fail("S1", fmt::format("node {}: {}", index_, to_string(*error)));
+    }
+    if (const auto* built = std::get_if<server::SnapshotBuilt>(&result);
+        built != nullptr && built->manifest) {
+        check_digest();  // who installs what is of this very moment must come to the same
+        if (const auto& whole = built->manifest.value()) {
+            world_.safety.on_built(index_, whole->meta);
+        }
+    }
+}
+
+server::SnapshotResult SimNode::install(const server::InstallIncoming& work) {
+    CAIRN_ASSERT(applying_.empty() && !apply_scheduled_);
+    const raft::SnapshotMeta& snapshot = work.manifest.meta;
+    install_ordered_ = snapshot;
+    auto engine = snapshot_disk_->install(work);
+    if (!engine) {
         if (!in_trouble()) {
-            world_.verdict.fail("S1", "checkpoint: " + to_string(path.error()));
+            world_.verdict.fail("S1", "install: " + to_string(engine.error()));
         }
-        return nullptr;
+        return server::InstallDone{snapshot, engine.error()};
     }
-    ++world_.counters.disk;
-    return std::make_shared<const std::string>(files_.content(path.value()).value());
-}
-
-void SimNode::ship(NodeId to) {
-    const storage::AppliedState state = state_->applied_state();
-    Shipment shipment{
-        .message = {.from = id_,
-                    .to = to,
-                    .term = replica_->view().term,
-                    .body = raft::InstallSnapshot{.snapshot = {.last = state.applied,
-                                                               .conf = state.conf.value_or(
-                                                                   raft::ConfState{})}}},
-        .image = make_image(),
-        .sender_life = life_};
-    if (shipment.image && world_.options.faults.rot > 0 && prng_.chance(1, 8)) {
-        std::string rotten = *shipment.image;
-        rotten[prng_.below(rotten.size())] ^= 1;
-        shipment.image = std::make_shared<const std::string>(std::move(rotten));
-        world_.counters.saw(FaultClass::kRot);
+    const auto replaced = state_->replace(std::move(engine).value());
+    if (!replaced || state_->applied_state().applied != snapshot.last) {
+        world_.verdict.fail("S1", "the snapshot is not of the index it says");
     }
-    world_.safety.on_send(index_, shipment.message);
-    world_.queue.after(draw_time(prng_, 500, world_.options.net.ship_mean_us), std::move(shipment));
-}
-
-void SimNode::on_shipped(std::uint32_t life, NodeId to, std::optional<Index> last) {
-    if (up() && life == life_) {
-        step(server::SnapshotSent{.to = to, .last = last});
-    }
-}
-
-// Null when the image is damaged. The engine that comes of it keeps nothing in files, as the
-// others.
-std::shared_ptr<storage::MemEngine> SimNode::load_image(const std::string& image) {
-    const auto load = [&]() -> Result<std::shared_ptr<storage::MemEngine>> {
-        CAIRN_TRY(files_.remove_all(kImageDir));
-        CAIRN_TRY(files_.make_dirs(kImageDir));
-        files_.put_file(kImagePath, image);
-        CAIRN_TRY(const auto loaded, storage::MemEngine::load(files_, kImageDir));
-        storage::WriteBatch all;
-        for (std::size_t at = 0; at < storage::kColumnFamilyCount; ++at) {
-            const auto family = static_cast<storage::ColumnFamily>(at);
-            for (auto it = loaded->iterate(family, {}, {}); it->valid(); it->next()) {
-                all.put(family, std::string(it->key()), std::string(it->value()));
-            }
-        }
-        auto engine = std::make_shared<storage::MemEngine>(&files_);
-        CAIRN_TRY(engine->write(all));
-        CAIRN_TRY(engine->flush());
-        return engine;
-    };
-    auto loaded = load();
-    return loaded ? std::move(loaded).value() : nullptr;
-}
-
-bool SimNode::receive_snapshot(Shipment shipment) {
-    if (!up() || shipment.image == nullptr || load_image(*shipment.image) == nullptr) {
-        return false;
-    }
-    if (arrivals_.size() == kArrivalsMax) {
-        arrivals_.erase(arrivals_.begin());
-    }
-    arrivals_.push_back(
-        Arrival{.snapshot = std::get<raft::InstallSnapshot>(shipment.message.body).snapshot,
-                .image = std::move(shipment.image)});
-    step(server::Receive{.message = std::move(shipment.message)});
-    return true;
-}
-
-// The replica names the one it wants when no apply is in flight any more.
-void SimNode::take_arrival() {
-    if (effects_.install) {
-        const auto place = std::find_if(
-            arrivals_.begin(), arrivals_.end(),
-            [&](const Arrival& arrival) { return arrival.snapshot == *effects_.install; });
-        if (place == arrivals_.end() || installing_) {
-            return world_.verdict.fail(
-                "S1", fmt::format("node {} installs a snapshot that has not come", index_));
-        }
-        installing_ = std::move(*place);
-        arrivals_.clear();
-        after(draw_time(prng_, 10, kInstallMeanUs), NodeEventKind::kInstall);
-    }
-}
-
-void SimNode::on_install() {
-    CAIRN_ASSERT(installing_ && applying_.empty() && !apply_scheduled_);
-    auto engine = load_image(*installing_->image);
-    if (engine == nullptr) {
-        return fail_storage("install", Error{Errc::kIo, "the snapshot's files do not read"});
-    }
-    engine_ = std::move(engine);
-    const auto replaced = state_->replace(engine_);
-    if (!replaced || state_->applied_state().applied != installing_->snapshot.last) {
-        return world_.verdict.fail("S1", "the snapshot is not of the index it says");
-    }
-    engine_began_ = installing_->snapshot;
-    ++world_.counters.disk;
-    world_.safety.on_installed(index_, installing_->snapshot);
+    note_installed();
     check_digest();
     maybe_collect();
-    server::SnapshotInstalled event{.snapshot = std::move(installing_->snapshot),
-                                    .revision = state_->view()->revision(),
-                                    .members = state_->applied_state().members};
-    installing_.reset();
-    step(std::move(event));
+    return server::InstallDone{snapshot, state_->view()->revision(),
+                               state_->applied_state().members};
+}
+
+// What was ordered is done, over any crash from now on.
+void SimNode::note_installed() {
+    world_.safety.on_installed(index_, *install_ordered_);
+    state_durable_ = std::max(state_durable_, install_ordered_->last.index);
+    engine_began_ = std::move(install_ordered_);
+    install_ordered_.reset();
+}
+
+// A crash may have come when the engine was replaced already, and nobody had been told.
+void SimNode::check_engine(const std::optional<raft::SnapshotMeta>& installed) {
+    if (installed && installed == install_ordered_) {
+        return note_installed();
+    }
+    install_ordered_.reset();
+    if (installed != engine_began_) {
+        world_.verdict.fail("S1", fmt::format("node {}: its engine began as a snapshot that it "
+                                              "was not to install, or not as the one it was",
+                                              index_));
+    }
+}
+
+// A crash comes in the middle of it: some first part of its file operations still happens.
+void SimNode::work_during_crash() {
+    if (!up() || !snapshot_work_under_way_ || files_.halted() || prng_.chance(1, 4)) {
+        return;
+    }
+    files_.crash_at(files_.ops() + prng_.between(1, 30));
+    const auto* to_install = std::get_if<server::InstallIncoming>(&snapshot_work_.front());
+    if (to_install != nullptr) {
+        install_ordered_ = to_install->manifest.meta;
+        world_.trace.mix(snapshot_disk_->install(*to_install) ? 3 : 4);
+    } else {
+        world_.trace.mix(snapshot_disk_->run(std::move(snapshot_work_.front())) ? 5 : 6);
+    }
+}
+
+void SimNode::flush_during_crash() {
+    if (up() && !files_.halted() && prng_.chance(1, 6)) {
+        files_.crash_at(files_.ops() + prng_.between(1, 8));
+        world_.trace.mix(state_->flush() ? 7 : 8);
+    }
 }
 
 }  // namespace cairn::sim

@@ -148,7 +148,7 @@ void SimNode::transfer(NodeId to) {
 
 bool SimNode::idle() const {
     return writes_.empty() && !apply_scheduled_ && open_calls_ == 0 && !collect_scheduled_ &&
-           !installing_;
+           snapshot_work_.empty() && flow_events_.empty() && !flow_->stats().installing;
 }
 
 std::string SimNode::last_events() const {

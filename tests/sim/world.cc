@@ -14,6 +14,7 @@
 #include "sim/event_queue.h"
 #include "sim/nemesis.h"
 #include "sim/parts.h"
+#include "sim/sim_lanes.h"
 #include "sim/sim_net.h"
 #include "sim/sim_node.h"
 #include "sim/workload.h"
@@ -34,7 +35,7 @@ class World {
     void dispatch(const NodeEvent& event);
     void dispatch(Delivery delivery);
     void dispatch(const ClientEvent& event);
-    void dispatch(Shipment shipment);
+    void dispatch(const LaneEvent& event);
     void dispatch(const NemesisEvent& event);
     void dispatch(const AdminEvent& event);
     bool defer(NodeIndex node, Action action);
@@ -58,6 +59,7 @@ class World {
     Counters counters_;
     EventQueue queue_;
     SimNet net_;
+    SimLanes lanes_;
     SafetyChecker safety_;
     const WorldParts parts_;
     Workload workload_;
@@ -75,11 +77,18 @@ World::World(const Options& options, bool verbose)
       root_(options.seed),
       queue_(root_.split("ties")),
       net_(options_, root_.split("net"), queue_, counters_),
+      lanes_({.options = options_,
+              .queue = queue_,
+              .net = net_,
+              .counters = counters_,
+              .trace = trace_},
+             root_.split("lanes")),
       safety_(options.slots(), verdict_,
               [this](const raft::Entry& entry) { workload_.on_first_apply(entry); }),
       parts_{.options = options_,
              .queue = queue_,
              .net = net_,
+             .lanes = lanes_,
              .safety = safety_,
              .verdict = verdict_,
              .trace = trace_,
@@ -95,6 +104,7 @@ World::World(const Options& options, bool verbose)
                                                    root_.split(fmt::format("node/{}", node))));
     }
     workload_.set_nodes(nodes_);
+    lanes_.set_nodes(nodes_);
 }
 
 // A paused node's events wait for it.
@@ -124,23 +134,10 @@ void World::dispatch(Delivery delivery) {
     nodes_[to]->receive(std::move(delivery.message));
 }
 
-// Lost with the link, or with the one it was for; the sender's transport notices either.
-void World::dispatch(Shipment shipment) {
-    const NodeId from = shipment.message.from;
-    const NodeId to = shipment.message.to;
-    SimNode& sender = *nodes_[SafetyChecker::index_of(from)];
-    SimNode& target = *nodes_[SafetyChecker::index_of(to)];
-    ++counters_.messages;
-    if (target.paused_until() > queue_.now()) {
-        queue_.at(target.paused_until(), std::move(shipment));
-        return;
+void World::dispatch(const LaneEvent& event) {
+    if (!defer(event.node(), event)) {
+        lanes_.handle(event);
     }
-    const std::uint32_t life = shipment.sender_life;
-    const Index last = std::get<raft::InstallSnapshot>(shipment.message.body).snapshot.last.index;
-    trace_.mix(last.value);
-    const bool arrived = !net_.is_cut(SafetyChecker::index_of(from), SafetyChecker::index_of(to)) &&
-                         target.receive_snapshot(std::move(shipment));
-    sender.on_shipped(life, to, arrived ? std::optional(last) : std::nullopt);
 }
 
 void World::dispatch(const AdminEvent& /*event*/) { admin_.handle(); }
@@ -269,9 +266,12 @@ void World::converge() {
     }
     workload_.stop();
     nemesis_.heal();
+    lanes_.heal();
     admin_.heal();
+    // Whoever needs a snapshot may have to wait for one or two that fail first.
+    constexpr Time kSnapshotsUs = 30'000'000;
     const Time budget =
-        20 * election_time() + 2 * options_.request_timeout_ticks * options_.tick_us;
+        20 * election_time() + 2 * options_.request_timeout_ticks * options_.tick_us + kSnapshotsUs;
     lost_quorum_ = !atlas_.has_quorum();
     if (lost_quorum_) {
         if (!options_.disk.unbounded) {

@@ -2,6 +2,7 @@
 // wherever voters change (Raft dissertation §4).
 #include <algorithm>
 
+#include "base/buggify.h"
 #include "base/mutant.h"
 #include "base/probe.h"
 #include "raft/conf_change.h"
@@ -145,7 +146,7 @@ void Core::maybe_retire() {
         return;
     }
     CAIRN_PROBE("raft.leader_removed_itself");
-    if (const NodeId heir = best_follower()) {
+    if (const NodeId heir = best_follower(); heir && !CAIRN_BUGGIFY("raft.no_heir")) {
         send(heir, TimeoutNow{});
     }
     become_follower(at_.term, {});

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/buggify.h"
 #include "base/mutant.h"
 #include "raft/core.h"
 
@@ -14,7 +15,8 @@ void Core::send_in_term(NodeId to, Term term, MessageBody body) {
     const std::optional<PersistSeq> batch = rests_on(message);
     if (!batch) {
         out_.messages.push_back(std::move(message));
-    } else if (writes_.withheld_count() < Writes::kWithheldMax) {
+    } else if (writes_.withheld_count() < Writes::kWithheldMax &&
+               !CAIRN_BUGGIFY("raft.no_room_to_withhold")) {
         writes_.withhold(*batch, std::move(message));
     } else {
         lost_before_sending(message);

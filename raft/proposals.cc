@@ -1,6 +1,7 @@
 // Proposals: taken by a leader, handed on by a follower that knows one.
 #include <utility>
 
+#include "base/buggify.h"
 #include "base/mutant.h"
 #include "base/probe.h"
 #include "raft/core.h"
@@ -89,6 +90,10 @@ void Core::on_forward_proposals(Message& message) {
                 continue;
             case ForwardWindow::Verdict::kFull: reason = Errc::kTooManyRequests; break;
             case ForwardWindow::Verdict::kNew:
+                if (CAIRN_BUGGIFY("raft.no_room_for_forwards")) {
+                    reason = Errc::kTooManyRequests;
+                    break;
+                }
                 reason = forward.refusal ? forward.refusal : admit(forward.kind, forward.payload);
                 break;
         }

@@ -1,4 +1,5 @@
 // Linearizable reads without a log entry (dissertation §6.4).
+#include "base/buggify.h"
 #include "base/mutant.h"
 #include "base/probe.h"
 #include "raft/core.h"
@@ -22,7 +23,7 @@ void Core::on_read_index(const ReadIndex& read) {
 void Core::on_read_index_request(Message& message) {
     const auto& request = std::get<ReadIndexRequest>(message.body);
     lease_.read_came();
-    if (!reads_.add(message.from, request.request)) {
+    if (CAIRN_BUGGIFY("raft.no_room_for_reads") || !reads_.add(message.from, request.request)) {
         refuse_read_index_request(message);
     }
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/buggify.h"
 #include "base/mutant.h"
 #include "base/probe.h"
 #include "raft/core.h"
@@ -277,7 +278,9 @@ void Core::flush_appends() {
 void Core::send_append(Progress& progress) {
     const Index prev = progress.next() - 1;
     const std::optional<Term> prev_term = log_.term_at(prev);
-    if (!prev_term && !CAIRN_MUTANT(append_below_the_floor)) {
+    const bool snapshot_will_do = log_.marks().applied > progress.match();
+    if ((!prev_term && !CAIRN_MUTANT(append_below_the_floor)) ||
+        (snapshot_will_do && config_.snapshots && CAIRN_BUGGIFY("raft.snapshot_for_an_append"))) {
         want_snapshot(progress);
         return;
     }
@@ -285,7 +288,9 @@ void Core::send_append(Progress& progress) {
         .prev = {prev_term.value_or(Term{}), prev}, .commit = log_.marks().commit, .entries = {}};
     std::uint64_t bytes = 0;
     if (progress.may_carry_entries()) {
-        bytes = log_.copy_from(prev + 1, config_.append_bytes_max, append.entries);
+        const std::uint64_t bytes_max =
+            CAIRN_BUGGIFY("raft.append_of_one") ? 1 : config_.append_bytes_max;
+        bytes = log_.copy_from(prev + 1, bytes_max, append.entries);
     }
     const Index end = prev + append.entries.size();
     progress.sent(end, bytes, append.commit);
@@ -304,7 +309,7 @@ void Core::on_peer_unreachable(NodeId node) {
 // The floor of the log is the least of what this member has flushed and what everybody has, but no
 // member is waited for beyond the limits of Config.
 void Core::maybe_compact() {
-    if (installing_) {
+    if (installing_ || CAIRN_BUGGIFY("raft.compacts_later")) {
         return;
     }
     if (at_.role == Role::kLeader) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/buggify.h"
 #include "base/mutant.h"
 #include "storage/wal_format.h"
 #include "storage/wal_reader.h"
@@ -124,7 +125,8 @@ class LogStore::Impl {
                 continue;
             }
             const std::uint64_t bytes = wal::group_bytes(batches[i]);
-            if (buffer_.payload_bytes() > 0 && buffer_.payload_bytes() + bytes > kPackBytesMax) {
+            if (buffer_.payload_bytes() > 0 && (buffer_.payload_bytes() + bytes > kPackBytesMax ||
+                                                CAIRN_BUGGIFY("wal.batch_of_fewer_groups"))) {
                 CAIRN_TRY(write_packed(batches.subspan(packed_from, i - packed_from)));
                 packed_from = i;
             }

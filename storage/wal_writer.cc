@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/buggify.h"
 #include "base/mutant.h"
 #include "base/probe.h"
 
@@ -84,7 +85,8 @@ Result<void> Writer::clean_spares(const std::vector<std::uint64_t>& spares) {
 
 Result<void> Writer::write(BatchKind kind, BatchBuffer& buffer, const SegmentState& state) {
     const std::uint64_t bytes = padded_bytes(buffer.payload_bytes());
-    if (end_.offset + bytes > end_.segments.back().bytes) {
+    if (end_.offset + bytes > end_.segments.back().bytes ||
+        CAIRN_BUGGIFY("wal.segment_ends_early")) {
         CAIRN_TRY(begin_segment(state, bytes));
     }
     return write_here(kind, buffer);
@@ -201,7 +203,8 @@ void Writer::truncated(Index last) {
 }
 
 Result<void> Writer::release(Index floor) {
-    while (end_.segments.size() > 1 && end_.segments[1].start_last <= floor) {
+    while (end_.segments.size() > 1 && end_.segments[1].start_last <= floor &&
+           !CAIRN_BUGGIFY("wal.segment_stays")) {
         const Segment oldest = end_.segments.front();
         if (oldest.bytes == options_.segment_bytes && spares_.size() < options_.recycle_max) {
             CAIRN_PROBE("wal.segment_recycled");

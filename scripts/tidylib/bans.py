@@ -73,6 +73,7 @@ _MACROS = {
     "CAIRN_TRY": ("base/result.h", "returns from its caller"),
     "CAIRN_CO_TRY": ("base/result.h", "returns from its caller"),
     "CAIRN_MUTANT": ("base/mutant.h", "leaves nothing of its name in a shipped program"),
+    "CAIRN_BUGGIFY": ("base/buggify.h", "leaves nothing of its name in a shipped program"),
     "CAIRN_PROBE": ("base/probe.h", "one counter for each place, and nothing where it is off"),
     "XXH_STATIC_LINKING_ONLY": ("storage/wal_format.cc", "a switch of the library's header"),
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/buggify.h"
 #include "storage/command.h"
 
 namespace cairn::server {
@@ -35,7 +36,7 @@ void ApplyFlow::take(std::vector<raft::Entry>& out) {
     while (end < queue_.size()) {
         bytes += queue_[end].cost_bytes() +
                  std::min(storage::answer_bytes_max(queue_[end].payload.view()), bytes_max_);
-        if (end > head_ && bytes > bytes_max_) {
+        if (end > head_ && (bytes > bytes_max_ || CAIRN_BUGGIFY("replica.applies_fewer"))) {
             break;
         }
         ++end;

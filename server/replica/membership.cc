@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "base/buggify.h"
 #include "base/probe.h"
 #include "storage/command.h"
 #include "storage/member_store.h"
@@ -50,7 +51,7 @@ void Membership::on_applied(std::shared_ptr<const storage::Membership> applied) 
 }
 
 bool Membership::want(WantedChange change) {
-    if (wanted_.size() >= kWantedMax) {
+    if (wanted_.size() >= kWantedMax || CAIRN_BUGGIFY("replica.no_room_for_changes")) {
         return false;
     }
     wanted_.push_back(std::move(change));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/buggify.h"
 #include "base/mutant.h"
 #include "base/probe.h"
 #include "raft/conf_change.h"
@@ -60,7 +61,7 @@ bool Proposals::has_place(std::uint64_t bytes, Index commit) const {
 void Proposals::submit(Submit submit, raft::Raft& raft) {
     const bool queue = !raft.leader() || first_queued_ < waiters_.end_number();
     const std::uint64_t bytes = submit.request.size();
-    if (!has_place(bytes, raft.commit())) {
+    if (!has_place(bytes, raft.commit()) || CAIRN_BUGGIFY("replica.no_place")) {
         ++failed_;
         calls_.answer(submit.call, ProposalOutcome{NotApplied{Errc::kTooManyRequests}});
         return;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/buggify.h"
 #include "base/mutant.h"
 #include "base/prng.h"
 #include "base/probe.h"
@@ -42,7 +43,7 @@ void Reads::maybe_ask(raft::Raft& raft) {
     const bool other_leader = asked_.leader != raft.leader() || asked_.term != raft.term();
     const bool overdue = calls_.now_ticks() - asked_.ticks >= limits_.retry_ticks &&
                          !CAIRN_MUTANT(lost_read_not_asked_again);
-    if (!fresh && !other_leader && !overdue) {
+    if (!fresh && !other_leader && !overdue && !CAIRN_BUGGIFY("replica.read_asked_early")) {
         return;
     }
     if (!fresh) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/buggify.h"
 #include "base/probe.h"
 
 namespace cairn::server {
@@ -72,7 +73,8 @@ void SnapshotReceiver::on(NodeId from, const SnapshotOffer& offer) {
         out_.send.emplace_back(from, SnapshotWant{layout_.place_at(layout_.bytes())});
         return;
     }
-    if (has_all() || (receives() && from != from_ && offer.term <= term_)) {
+    if (has_all() || (receives() && from != from_ && offer.term <= term_) ||
+        CAIRN_BUGGIFY("flow.receiver_is_busy")) {
         return refuse(from, Errc::kTooManyRequests);
     }
     if (receives() && from != from_) {

@@ -277,6 +277,7 @@ Options Options::draw(std::uint64_t seed) {
     if (mood == 1) {
         options.faults = few_kinds(root.split("only"), options.faults, options.nodes == 1);
     }
+    options.buggify = !quiet && root.split("buggify").chance(2, 3);
     if (!quiet && prng.chance(2, 3)) {
         options.admin = draw_admin(root.split("admin"));
     }
@@ -292,9 +293,9 @@ bool Options::calm() const {
 std::string Options::describe() const {
     std::string out = fmt::format(
         "seed {} nodes {} tick_us {} uneven {} turn_us {} fault_ticks {} timeout {} retry {} "
-        "apply_bytes {} sabotage {}\n",
+        "apply_bytes {} buggify {} sabotage {}\n",
         seed, nodes, tick_us, uneven_ticks, turn_delay_us, fault_ticks, request_timeout_ticks,
-        read_retry_ticks, apply_bytes_max, sabotage_name(sabotage));
+        read_retry_ticks, apply_bytes_max, buggify, sabotage_name(sabotage));
     out += fmt::format(
         "raft election {} heartbeat {} pre_vote {} check_quorum {} append_bytes {} inflight {}/{} "
         "uncommitted {} apply_bytes {} apply_gap {} log {} catch_up {} unflushed {} lease_ns {}\n",

@@ -14,6 +14,7 @@
 #include "sim/event_queue.h"
 #include "sim/nemesis.h"
 #include "sim/parts.h"
+#include "sim/sim_buggifier.h"
 #include "sim/sim_lanes.h"
 #include "sim/sim_net.h"
 #include "sim/sim_node.h"
@@ -67,6 +68,7 @@ class World {
     const Atlas atlas_;
     Admin admin_;
     Nemesis nemesis_;
+    SimBuggifier buggifier_;
     Prng misc_;
     std::optional<Term> calm_term_;  // of a run in which nothing goes wrong, from its election on
     bool lost_quorum_ = false;
@@ -98,6 +100,7 @@ World::World(const Options& options, bool verbose)
       atlas_(parts_, nodes_, workload_),
       admin_(parts_, root_.split("admin"), atlas_, nodes_, workload_),
       nemesis_(parts_, root_.split("nemesis"), atlas_, nodes_, workload_),
+      buggifier_(root_.split("buggify"), options.buggify),
       misc_(root_.split("misc")) {
     for (NodeIndex node = 0; node < options.slots(); ++node) {
         nodes_.push_back(std::make_unique<SimNode>(node, parts_, workload_,
@@ -267,6 +270,7 @@ void World::converge() {
     workload_.stop();
     nemesis_.heal();
     lanes_.heal();
+    buggifier_.heal();
     admin_.heal();
     // Whoever needs a snapshot may have to wait for one or two that fail first.
     constexpr Time kSnapshotsUs = 30'000'000;

@@ -133,14 +133,15 @@ void Core::start_vote(Campaigning how) {
     trace(TraceKind::kBecame, static_cast<std::uint16_t>(at_.role));
     // Its own vote counts like any other: once it is durable. It comes back from Persisted.
     send(config_.id, VoteReply{.granted = true});
-    if (CAIRN_MUTANT(own_vote_before_durable)) {
-        tracker_.record_vote(config_.id, true);
-    }
     const Vote request{.last = log_.last_id(), .transfer = how == Campaigning::kTransfer};
     for (const Progress& member : tracker_.all()) {
         if (member.id() != config_.id && tracker_.is_voter(member.id())) {
             send(member.id(), request);
         }
+    }
+    if (CAIRN_MUTANT(own_vote_before_durable)) {
+        tracker_.record_vote(config_.id, true);
+        finish_vote();
     }
 }
 

@@ -201,7 +201,10 @@ Result<void> verify_some(SnapshotSums& sums, const SnapshotManifest& manifest,
     for (std::size_t i = before; i < sums.done().size(); ++i) {
         const ManifestFile& found = sums.done()[i];
         const ManifestFile& expected = manifest.files[i];
-        if (found.bytes != expected.bytes && !CAIRN_MUTANT(short_snapshot_file)) {
+        if (found.bytes != expected.bytes) {
+            if (CAIRN_MUTANT(short_snapshot_file)) {
+                continue;
+            }
             return corrupt(found.name, fmt::format("{} bytes long, {} in the manifest", found.bytes,
                                                    expected.bytes));
         }

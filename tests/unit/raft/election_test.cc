@@ -303,4 +303,14 @@ TEST_CASE("the commit index rides along and causes no write", "[raft][async]") {
     REQUIRE(ready.persist->hard_state == HardState{Term{1}, {}, Index{2}});
 }
 
+// The heartbeats of a leader that was deposed do not keep others from standing up.
+TEST_CASE("a heartbeat of an older term puts off no election", "[raft][election]") {
+    TestNode node(test_config(1), recovered(3, 5));
+    for (std::uint32_t tick = 0; tick < 2 * node.config().election_ticks; ++tick) {
+        node.receive(2, 4, Heartbeat{});
+        node.tick(1);
+    }
+    CHECK(node.raft->role() == Role::kPreCandidate);
+}
+
 }  // namespace cairn::raft::testing

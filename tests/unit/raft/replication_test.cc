@@ -202,4 +202,15 @@ TEST_CASE("take_ready reuses the caller's storage", "[raft]") {
     REQUIRE(ready.persist->entries.data() == storage);
 }
 
+TEST_CASE("an acknowledgement of an older term does not count", "[raft][replication]") {
+    TestNode node(test_config(1), recovered(3, 1, log_of({1, 1})));
+    node.elect();
+    node.receive(2, 1, acked(3));
+    node.settle();
+    CHECK(node.raft->commit() == Index{});
+    node.receive(2, 2, acked(3));
+    node.settle();
+    CHECK(node.raft->commit() == Index{3});
+}
+
 }  // namespace cairn::raft::testing

@@ -146,6 +146,34 @@ TEST_CASE("bad pieces are found when their file is complete", "[snapshot]") {
     REQUIRE(verify_snapshot(files, "in", writer.manifest()).error().code == Errc::kCorrupt);
 }
 
+TEST_CASE("a file of a snapshot has its length, no more and no less", "[snapshot]") {
+    const std::vector<NamedFile> contents{{"a", std::string(1'000, 'a')}, {"b", "b"}};
+    const SnapshotManifest manifest = manifest_of(contents);
+    SimFs files;
+    auto writer = SnapshotWriter::open(files, "in", manifest).value();
+    while (!writer.whole()) {
+        REQUIRE(writer.write(next_piece(writer, contents, 700)).has_value());
+    }
+    REQUIRE(verify_snapshot(files, "in", manifest).has_value());
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{999}, std::size_t{1'001}}) {
+        files.put_file("in/a", std::string(bytes, 'a'));
+        REQUIRE(verify_snapshot(files, "in", manifest).error().code == Errc::kCorrupt);
+    }
+}
+
+TEST_CASE("a file that was cut off goes on where it ended", "[snapshot]") {
+    const std::vector<NamedFile> contents{{"a", std::string(1'000, 'a')}};
+    SimFs files;
+    {
+        auto writer = SnapshotWriter::open(files, "in", manifest_of(contents)).value();
+        REQUIRE(writer.write(next_piece(writer, contents, 600)).has_value());
+    }
+    auto writer = SnapshotWriter::open(files, "in", manifest_of(contents)).value();
+    REQUIRE(writer.place() == SnapshotPlace{0, 600});
+    REQUIRE(writer.write(next_piece(writer, contents, 600)).has_value());
+    REQUIRE(writer.whole());
+}
+
 TEST_CASE("another snapshot in the same place begins anew", "[snapshot]") {
     Prng prng(8);
     const auto first = some_files(prng);

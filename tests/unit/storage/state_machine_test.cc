@@ -84,6 +84,11 @@ TEST_CASE("An unknown kind or version stops the member and leaves nothing behind
         CHECK(store.revision() == 1);
         CHECK(store.show_all().empty());
     }
+    raft::Entry strange = good;
+    strange.kind = static_cast<raft::EntryKind>(99);
+    const auto output = store.machine().apply(std::vector<raft::Entry>{strange});
+    REQUIRE_FALSE(output.has_value());
+    CHECK(output.error().code == Errc::kUnsupportedVersion);
 }
 
 TEST_CASE("A request that does not parse is refused and has no effect") {

@@ -20,6 +20,7 @@ struct Call {
     wire::MethodId method = wire::MethodId::kMethodCount;
     Bytes request;                        // the message, de-framed and inflated
     bool has_leader = false;              // metadata "hasleader: true"
+    bool native_snapshot = false;         // metadata "cairn-snapshot-format: native"
     std::string_view client_api_version;  // metadata of this name; empty when absent
     std::int64_t unix_seconds{};          // when it came; a new member's id is made of it
 };

@@ -44,6 +44,7 @@ constexpr HandlerTable make_handlers() {
     set(MethodId::kMaintenanceDefragment, on_defragment);
     set(MethodId::kMaintenanceHash, on_hash);
     set(MethodId::kMaintenanceHashKv, on_hash_kv);
+    set(MethodId::kMaintenanceSnapshot, on_snapshot);
     set(MethodId::kHealthCheck, on_health_check);
     return handlers;
 }

@@ -80,6 +80,20 @@ Result<Intent> on_defragment(const Call& call, const CallContext& context) {
     return Intent{ReplyNow{.body = {}, .stamp_header = false}};
 }
 
+// As of every stream, etcd looks at the metadata before it reads the message.
+Result<Intent> on_snapshot(const Call& call, const CallContext& context) {
+    CAIRN_TRY(admit(call, context.node, Learner::kServed));
+    etcdserverpb::SnapshotRequest request;
+    CAIRN_TRY(parse_request(call.request.view(), request));
+    if (!call.native_snapshot) {
+        return Error{
+            Errc::kUnimplemented,
+            "cairn: snapshots in etcd's own format are not made here; use \"cairn snapshot "
+            "save\", which asks for cairn's (metadata cairn-snapshot-format: native)"};
+    }
+    return Intent{SendSnapshot{}};
+}
+
 void append_status(const NodeView& node, const StoreSize& size,
                    std::span<const etcdserverpb::AlarmMember> alarms, std::string& reply) {
     etcdserverpb::StatusResponse response;

@@ -1,4 +1,4 @@
-// Service Maintenance: Status, Alarm, Hash, HashKV, MoveLeader and Defragment.
+// Service Maintenance: Status, Alarm, Hash, HashKV, MoveLeader, Snapshot and Defragment.
 // Pure functions; any thread. Bodies are appended behind the header that is already there.
 #pragma once
 
@@ -28,6 +28,8 @@ Result<Intent> on_alarm(const Call& call, const CallContext& context);
 Result<Intent> on_move_leader(const Call& call, const CallContext& context);
 // Answered at once: the engine keeps itself in shape, so there is nothing to do.
 Result<Intent> on_defragment(const Call& call, const CallContext& context);
+// In cairn's own format only; kUnimplemented for a client that did not ask for that one.
+Result<Intent> on_snapshot(const Call& call, const CallContext& context);
 
 // What Status tells of the engine, in bytes; the shell asks the engine.
 struct StoreSize {

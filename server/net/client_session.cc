@@ -6,7 +6,6 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
-#include <fmt/format.h>
 
 #include "server/api/api_error.h"
 #include "server/net/guarded_read.h"
@@ -33,20 +32,6 @@ constexpr std::chrono::seconds kRoomWaitMax{5};
 constexpr std::chrono::seconds kLingerMax{2};
 // Longer than anybody waits, and far from where time points end.
 constexpr std::chrono::hours kTimeoutMax{24 * 365};
-
-Error no_room() {
-    return {Errc::kMessageTooLarge,
-            "cairn: no room for the answer (--experimental-response-budget-bytes): clients have "
-            "not yet read earlier ones; try again later"};
-}
-
-Error too_long_write(const ResponseBudget& budget) {
-    return {Errc::kMessageTooLarge,
-            fmt::format("cairn: the answer of one write may have {} bytes, three eighths of "
-                        "--experimental-response-budget-bytes, this one needs more; ask for less "
-                        "at once",
-                        budget.write_answer_bytes_max())};
-}
 
 }  // namespace
 
@@ -98,6 +83,7 @@ void ClientSession::release_all() {
 void ClientSession::on_second(std::uint64_t now_ms) {
     session_.on_tick(now_ms);
     refuse_long_starved();
+    end_stalled_snapshots();
     end_if_stalled();
     flush();
     if (Clock::now() >= close_at_) {
@@ -206,6 +192,7 @@ void ClientSession::on_written(const boost::system::error_code& error, std::size
         return;
     }
     run_held();
+    feed_snapshots();
     flush();
 }
 
@@ -219,6 +206,7 @@ void ClientSession::on_event(wire::RequestStarted& event) {
     Call& call = calls_[event.stream];
     call.request.method = event.method->id;
     call.request.has_leader = event.has_leader;
+    call.request.native_snapshot = event.native_snapshot;
     if (const auto served = api::validate_method(event.method->id); served.has_error()) {
         finish(event.stream, call, api::format_error(served.error()));
         return;
@@ -280,6 +268,8 @@ void ClientSession::dispatch(wire::StreamId stream, Call& call) {
                                                     static_cast<std::uint64_t>(stream), move->to);
     } else if (auto* read = std::get_if<Read>(&intent)) {
         begin(stream, call, std::move(*read));
+    } else {
+        begin_snapshot(stream);
     }
 }
 
@@ -385,7 +375,7 @@ void ClientSession::on_too_long_for_claim(wire::StreamId stream, Call& call) {
     call.claim = node_.responses->next_write_claim(call.claim);
     if (call.claim == 0) {
         ++node_.metrics.response_refusals;
-        finish(stream, call, api::format_error(too_long_write(*node_.responses)));
+        finish(stream, call, api::format_error(node_.responses->too_long_write()));
         return;
     }
     run(stream, call);
@@ -419,7 +409,7 @@ void ClientSession::refuse_long_starved() {
         Call& call = calls_.at(stream);
         if (call.first_starved <= begun_before) {
             ++node_.metrics.response_refusals;
-            finish(stream, call, api::format_error(no_room()));
+            finish(stream, call, api::format_error(ResponseBudget::no_room()));
         }
     }
 }
@@ -554,6 +544,9 @@ void ClientSession::release(wire::StreamId stream, Call& call) {
         deadlines_.erase(*call.deadline);
     }
     waiting_.remove(stream);
+    if (const auto snapshot = snapshots_.extract(stream); !snapshot.empty()) {
+        snapshot.mapped()->release();
+    }
 }
 
 void ClientSession::forget(wire::StreamId stream) {

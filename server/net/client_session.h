@@ -22,6 +22,7 @@
 #include "server/net/client_connection.h"
 #include "server/net/node_ports.h"
 #include "server/net/response_budget.h"
+#include "server/net/snapshot_stream.h"
 #include "server/net/stall_watch.h"
 #include "server/net/task.h"
 #include "server/net/waiting_calls.h"
@@ -31,6 +32,7 @@ namespace cairn::server::net {
 class ClientSession : public ClientConnection,
                       public CallOwner,
                       public ResponseBudget::Waiter,
+                      public SnapshotStream::Client,
                       public std::enable_shared_from_this<ClientSession> {
   public:
     // `first` is what was already read from the socket.
@@ -46,6 +48,8 @@ class ClientSession : public ClientConnection,
     void on_completion(std::uint64_t token, const Completion& completion) override;
     void on_turn_end() override;
     void on_room() override;
+    void on_snapshot_message(wire::StreamId stream, std::shared_ptr<HeldAnswer> message) override;
+    void on_snapshot_end(wire::StreamId stream, wire::GrpcStatus status) override;
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -89,6 +93,9 @@ class ClientSession : public ClientConnection,
     // A write whose answer may be long.
     void run_claimed_write(wire::StreamId stream, Call& call);
     void on_too_long_for_claim(wire::StreamId stream, Call& call);
+    void begin_snapshot(wire::StreamId stream);
+    void feed_snapshots();
+    void end_stalled_snapshots();
     void run_held();
     void run_starved();
     [[nodiscard]] bool may_run() const;
@@ -124,6 +131,7 @@ class ClientSession : public ClientConnection,
     Deadlines deadlines_;
     Clock::time_point armed_for_ = Clock::time_point::max();  // what deadline_timer_ waits for
     std::unordered_map<wire::StreamId, Call> calls_;          // bounded by concurrent_streams_max
+    std::map<wire::StreamId, std::shared_ptr<SnapshotStream>> snapshots_;  // their calls are in it
     WaitingCalls waiting_;
     std::size_t reads_elsewhere_ = 0;
     StallWatch stall_;

@@ -13,6 +13,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "base/assert.h"
 #include "proto/wire/grpc_status.h"
 #include "server/net/version.h"
 
@@ -143,6 +144,16 @@ void add_storage(Page& page, const ScrapeFacts& facts) {
     page.gauge("cairn_wal_segments", "Segment files of the log.", as_double(facts.wal_segments));
 }
 
+std::string type_of(wire::StreamingKind kind) {
+    switch (kind) {
+        case wire::StreamingKind::kUnary: return "unary";
+        case wire::StreamingKind::kServerStream: return "server_stream";
+        case wire::StreamingKind::kClientStream: return "client_stream";
+        case wire::StreamingKind::kBidi: return "bidi_stream";
+    }
+    CAIRN_UNREACHABLE();
+}
+
 void add_methods(Page& page, const std::array<MethodCounters, wire::kMethodCount>& methods) {
     struct Column {
         const char* name;
@@ -159,10 +170,9 @@ void add_methods(Page& page, const std::array<MethodCounters, wire::kMethodCount
     }};
     const auto labels_of = [](std::size_t id) {
         const auto& info = wire::method_info(static_cast<wire::MethodId>(id));
-        const bool unary = info.kind == wire::StreamingKind::kUnary;
         return Labels{{"grpc_method", std::string(info.name())},
                       {"grpc_service", std::string(info.service())},
-                      {"grpc_type", unary ? "unary" : "bidi_stream"}};
+                      {"grpc_type", type_of(info.kind)}};
     };
     for (const auto& column : columns) {
         for (std::size_t id = 0; id < methods.size(); ++id) {
@@ -244,7 +254,10 @@ Metrics::Metrics()
           "Total latency distributions of v3 snapshot sends.", doubling_buckets(0.1, 10))),
       snapshot_receive_seconds(add_histogram(
           registry_, "etcd_network_snapshot_receive_total_duration_seconds",
-          "Total latency distributions of v3 snapshot receives.", doubling_buckets(0.1, 10))) {}
+          "Total latency distributions of v3 snapshot receives.", doubling_buckets(0.1, 10))),
+      client_snapshot_seconds(add_histogram(
+          registry_, "etcd_disk_backend_snapshot_duration_seconds",
+          "The latency distribution of snapshots sent to clients.", doubling_buckets(0.01, 17))) {}
 
 namespace {
 
@@ -268,6 +281,16 @@ void add_snapshots(Page& page, const SnapshotStats& stats) {
                  stats.bytes_sent);
     page.counter("cairn_snapshot_received_bytes_total", "Bytes of snapshots received and written.",
                  stats.bytes_received);
+}
+
+void add_client_snapshots(Page& page, const Metrics& metrics) {
+    page.gauge("cairn_client_snapshots", "Snapshots on their way to clients.",
+               as_double(metrics.client_snapshots));
+    page.counter("cairn_client_snapshot_bytes_total", "Bytes of snapshots given to clients.",
+                 metrics.client_snapshot_bytes);
+    page.counter("cairn_client_snapshots_stalled_total",
+                 "Snapshots given up because their clients took nothing for a minute.",
+                 metrics.client_snapshots_stalled);
 }
 
 void add_requests(Page& page, const wire::H2Budget& requests) {
@@ -352,6 +375,7 @@ std::string Metrics::text(const ScrapeFacts& facts) const {
     page.counter("cairn_log_lines_dropped_total", "Log lines lost to a full queue.",
                  log_lines_dropped);
     add_snapshots(page, facts.snapshots);
+    add_client_snapshots(page, *this);
     add_promotions(page, *this);
     add_methods(page, methods);
     add_process(page);

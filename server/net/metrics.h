@@ -64,6 +64,7 @@ class Metrics {
     prometheus::Histogram& flush_seconds;
     prometheus::Histogram& snapshot_send_seconds;     // from when it was wanted
     prometheus::Histogram& snapshot_receive_seconds;  // to the end of its installation
+    prometheus::Histogram& client_snapshot_seconds;   // from the call to the last message
 
     std::array<MethodCounters, wire::kMethodCount> methods{};
     std::uint64_t client_bytes_received{};
@@ -79,6 +80,9 @@ class Metrics {
     std::uint64_t response_stalls{};          // connections ended for not taking their answers
     std::uint64_t reads_cancelled_waiting{};  // nobody wanted them before they began
     std::uint64_t reads_cancelled_running{};  // and while they ran
+    std::uint64_t client_snapshots{};         // now
+    std::uint64_t client_snapshot_bytes{};    // given to their connections
+    std::uint64_t client_snapshots_stalled{};
     std::uint64_t slow_applies{};
     std::uint64_t log_lines_dropped{};
     std::map<std::string, std::uint64_t> promotions_failed{};  // by the errors' texts

@@ -15,6 +15,8 @@
 #include "server/net/read_pool.h"
 #include "server/net/replica_driver.h"
 #include "server/net/response_budget.h"
+#include "server/net/snapshot_driver.h"
+#include "storage/file_system.h"
 
 namespace cairn::server::net {
 
@@ -27,6 +29,8 @@ struct NodePorts {
     std::shared_ptr<ResponseBudget> responses;  // shared: answers on their way keep it
     std::function<ScrapeFacts()> facts;
     wire::H2Limits limits;
+    storage::FileSystem& files;
+    SnapshotDriver& snapshots;
 };
 
 }  // namespace cairn::server::net

@@ -103,6 +103,20 @@ std::uint64_t ResponseBudget::next_write_claim(std::uint64_t claim) const {
     return next > most / 4 ? most : next;
 }
 
+Error ResponseBudget::no_room() {
+    return {Errc::kMessageTooLarge,
+            "cairn: no room for the answer (--experimental-response-budget-bytes): clients have "
+            "not yet read earlier ones; try again later"};
+}
+
+Error ResponseBudget::too_long_write() const {
+    return {Errc::kMessageTooLarge,
+            fmt::format("cairn: the answer of one write may have {} bytes, three eighths of "
+                        "--experimental-response-budget-bytes, this one needs more; ask for less "
+                        "at once",
+                        write_answer_bytes_max())};
+}
+
 bool ResponseBudget::has_room(std::uint64_t bytes) const {
     const std::uint64_t least = std::max(bytes, kCountedBytesMin);
     const std::uint64_t most = ceiling(least);

@@ -15,6 +15,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include "base/bytes.h"
+#include "base/error.h"
 #include "storage/mvcc/read_guard.h"
 
 namespace cairn::server::net {
@@ -70,6 +71,9 @@ class ResponseBudget : public std::enable_shared_from_this<ResponseBudget> {
     // The most that one answer may ever take.
     [[nodiscard]] std::uint64_t answer_bytes_max() const { return bytes_max_ - bytes_max_ / 8; }
     [[nodiscard]] std::uint64_t bytes_max() const { return bytes_max_; }
+    // What a call is told that waited for room in vain, and a write that may never have enough.
+    [[nodiscard]] static Error no_room();
+    [[nodiscard]] Error too_long_write() const;
     [[nodiscard]] std::uint64_t held_bytes() const { return held_.load(); }
 
     // On the reactor. One call of on_room, once anything was given back after this call: look

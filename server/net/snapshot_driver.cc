@@ -84,6 +84,18 @@ void SnapshotDriver::on_session(const std::shared_ptr<PeerSession>& session, boo
     lanes_.on_session(session, open);
 }
 
+void SnapshotDriver::build_for_client(SnapshotThread::OnBuilt on_built) {
+    thread_->build_for_client(
+        driver_.view().applied,
+        [this, on_built = std::move(on_built)](
+            Result<std::shared_ptr<const storage::BuiltSnapshot>> built) mutable {
+            boost::asio::post(reactor_,
+                              [on_built = std::move(on_built), built = std::move(built)]() mutable {
+                                  on_built(std::move(built));
+                              });
+        });
+}
+
 void SnapshotDriver::on_result(SnapshotResult result) {
     flow_.on_result(std::move(result));
     carry_out();

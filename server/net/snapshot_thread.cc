@@ -6,6 +6,12 @@
 #include <vector>
 
 namespace cairn::server::net {
+namespace {
+
+// What is read for checksums before others' work has its turn.
+constexpr std::uint64_t kClientStepBytes = 32U * 1024U * 1024U;
+
+}  // namespace
 
 SnapshotThread::SnapshotThread(storage::FileSystem& files,
                                std::unique_ptr<storage::SnapshotStore> store, Hooks hooks)
@@ -22,6 +28,10 @@ void SnapshotThread::submit(SnapshotWork work) {
     static_cast<void>(queue_.push(std::move(work), 0));
 }
 
+void SnapshotThread::build_for_client(Index at_least, OnBuilt on_built) {
+    static_cast<void>(queue_.push(ClientBuild{at_least, std::move(on_built)}, 0));
+}
+
 void SnapshotThread::stop() {
     stopping_ = true;
     queue_.close();
@@ -31,7 +41,7 @@ void SnapshotThread::stop() {
 }
 
 void SnapshotThread::run() {
-    std::vector<SnapshotWork> work;
+    std::vector<Work> work;
     while (queue_.take_all(work)) {
         for (auto& item : work) {
             if (!stopping_) {
@@ -41,7 +51,27 @@ void SnapshotThread::run() {
     }
 }
 
-void SnapshotThread::carry_out(SnapshotWork work) {
+void SnapshotThread::carry_out(Work work) {
+    if (auto* build = std::get_if<ClientBuild>(&work)) {
+        carry_out_for_client(std::move(*build));
+    } else {
+        carry_out_for_flow(std::get<SnapshotWork>(std::move(work)));
+    }
+}
+
+// In steps, as for members: their work goes on between. It is brought to its end also when the
+// client has left, since others may have joined.
+void SnapshotThread::carry_out_for_client(ClientBuild build) {
+    auto built =
+        store_->build_step(build.at_least, kClientStepBytes, storage::SnapshotUse::kClient);
+    if (built.has_value() && built.value() == nullptr) {
+        static_cast<void>(queue_.push(std::move(build), 0));
+        return;
+    }
+    build.on_built(std::move(built));
+}
+
+void SnapshotThread::carry_out_for_flow(SnapshotWork work) {
     if (const auto* install = std::get_if<InstallIncoming>(&work)) {
         hooks_.on_engine(install->manifest.meta, disk_.install(*install));
     } else if (auto result = disk_.run(std::move(work)); result.has_value()) {

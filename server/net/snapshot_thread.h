@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <variant>
 
 #include "base/bounded_queue.h"
 #include "base/result.h"
@@ -38,17 +39,29 @@ class SnapshotThread {
     // What is queued is bounded by the flow: windows of pieces, and one build for
     // each follower.
     void submit(SnapshotWork work);
+    // A snapshot with the entry at `at_least`, for a client. What is queued is bounded by the
+    // clients' calls.
+    using OnBuilt = std::function<void(Result<std::shared_ptr<const storage::BuiltSnapshot>>)>;
+    void build_for_client(Index at_least, OnBuilt on_built);
     // Waits for the work under way, not for what is queued. Idempotent.
     void stop();
 
   private:
+    struct ClientBuild {
+        Index at_least;
+        OnBuilt on_built;
+    };
+    using Work = std::variant<SnapshotWork, ClientBuild>;
+
     void run();
-    void carry_out(SnapshotWork work);
+    void carry_out(Work work);
+    void carry_out_for_client(ClientBuild build);
+    void carry_out_for_flow(SnapshotWork work);
 
     std::unique_ptr<storage::SnapshotStore> store_;
     SnapshotDisk disk_;
     Hooks hooks_;
-    BoundedQueue<SnapshotWork> queue_;
+    BoundedQueue<Work> queue_;
     std::atomic<bool> stopping_{false};
     std::thread thread_;
 };

@@ -58,6 +58,9 @@ struct MoveLeader {
     NodeId to;
 };
 
-using Intent = std::variant<Reject, Propose, Read, ReplyNow, MoveLeader>;
+// A snapshot of this member's state is to be sent, message by message.
+struct SendSnapshot {};
+
+using Intent = std::variant<Reject, Propose, Read, ReplyNow, MoveLeader, SendSnapshot>;
 
 }  // namespace cairn::server

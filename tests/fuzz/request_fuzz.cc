@@ -97,6 +97,8 @@ class Member {
 
     static void carry_out(const MoveLeader& move) { CAIRN_ASSERT(move.to); }
 
+    static void carry_out(const SendSnapshot& /*snapshot*/) {}
+
     storage::ApplyOutput apply(raft::EntryKind kind, Bytes payload) {
         raft::Entry entry;
         entry.id = {kTerm, Index{++applied_}};

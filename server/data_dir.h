@@ -21,12 +21,17 @@ struct DataDirIdentity {
     bool operator==(const DataDirIdentity&) const = default;
 };
 
+// In a directory that a snapshot is being restored into, until it has an identity.
+inline constexpr const char* kRestoringName = "RESTORING";
+
 class DataDir {
   public:
     // Creates the directory when missing and locks it. kLocked when another process has it.
     static Result<DataDir> open(storage::FileSystem& files, std::string path);
 
     [[nodiscard]] std::string log_path() const { return path_ + "/wal"; }
+    // The engine of a member that did not begin with another's snapshot.
+    [[nodiscard]] std::string engine_path() const { return path_ + "/db"; }
     [[nodiscard]] const std::string& path() const { return path_; }
 
     // Nothing for a directory that no member has finished its first start in. kCorrupt,

@@ -64,6 +64,12 @@ Result<std::vector<std::string>> log_files(storage::FileSystem& files, const Dat
 Result<void> start_over(storage::FileSystem& files, const DataDir& dir,
                         const storage::LogOptions& log_options) {
     CAIRN_TRY(const auto all, files.list(dir.path()));
+    if (std::find(all.begin(), all.end(), kRestoringName) != all.end()) {
+        return Error{Errc::kCorrupt,
+                     dir.path() +
+                         ": \"cairn snapshot restore\" was cut off here: run it again, or "
+                         "remove what is there"};
+    }
     const auto engine = std::find_if(all.begin(), all.end(), [](const std::string& name) {
         return name == "db" || name.starts_with("db-");
     });
@@ -86,6 +92,16 @@ Result<void> start_over(storage::FileSystem& files, const DataDir& dir,
         CAIRN_TRY(files.remove(dir.log_path() + "/" + name));
         // One at a time: a crash leaves a log that is shorter, never one with a hole.
         CAIRN_TRY(files.sync_dir(dir.log_path()));
+    }
+    return ok();
+}
+
+// A restore that was cut off behind its last step.
+Result<void> forget_restore(storage::FileSystem& files, const DataDir& dir) {
+    const std::string mark = dir.path() + "/" + kRestoringName;
+    CAIRN_TRY(const bool marked, files.exists(mark));
+    if (marked) {
+        CAIRN_TRY(files.remove(mark));
     }
     return ok();
 }
@@ -255,6 +271,8 @@ Result<RecoveredNode> recover_node(storage::FileSystem& files, const ServerConfi
         CAIRN_TRY(auto beginning, bootstrap(files, dir, config, log_options));
         identity = beginning.identity;
         seeds = std::move(beginning.seeds);
+    } else {
+        CAIRN_TRY(forget_restore(files, dir));
     }
     CAIRN_TRY(dir.check_space(kOpenBytes));
     CAIRN_TRY(auto opened, open_state(files, dir, log_options, {identity->member, boot}));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@ inline constexpr int kExitError = 1;
 inline constexpr int kExitBadConnection = 2;
 inline constexpr int kExitInvalidInput = 3;
 inline constexpr int kExitBadFeature = 4;
+inline constexpr int kExitInterrupted = 5;
 inline constexpr int kExitIo = 6;
 inline constexpr int kExitBadArgs = 128;
 
@@ -66,6 +68,7 @@ class Invocation {
     const CommandSpec* command = nullptr;
     std::vector<std::string> arguments;
     std::map<std::string, std::string, std::less<>> values;  // one for each option
+    std::set<std::string, std::less<>> given;                // options whose value is no default
 
     // The option must exist and be of that type.
     [[nodiscard]] const std::string& text(std::string_view option) const;

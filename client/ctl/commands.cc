@@ -7,6 +7,7 @@
 #include "client/ctl/help.h"
 #include "client/ctl/kv.h"
 #include "client/ctl/members.h"
+#include "client/ctl/snapshot.h"
 
 namespace cairn::client::ctl {
 namespace {
@@ -104,6 +105,44 @@ std::vector<CommandSpec> member_commands() {
     };
 }
 
+constexpr std::string_view kSaveDetails =
+    "Of the member at --endpoints, which must be one, as it is now. The file gets its name when it "
+    "is whole, and its SHA-256 right. No time limit but a --command-timeout that is given.";
+
+constexpr std::string_view kRestoreDetails =
+    "Makes the data directory of one member of a new cluster; each of its members is made so, from "
+    "the same file with the same options, and then started with the directory. The cluster and its "
+    "members have new ids; keys, revisions, leases and alarms are the snapshot's. With "
+    "--bump-revision and --mark-compacted the revision begins higher, and whoever asks for older "
+    "ones is told that they are compacted: for clients that saw the old cluster after the "
+    "snapshot.";
+
+constexpr std::string_view kRestoreExamples =
+    "cairn snapshot restore backup.snap --data-dir /var/lib/cairn\n"
+    "cairn snapshot restore backup.snap --name n1 --data-dir /var/lib/cairn "
+    "--initial-cluster n1=http://10.0.0.1:2380,n2=http://10.0.0.2:2380 "
+    "--initial-advertise-peer-urls http://10.0.0.1:2380\n"
+    "cairn snapshot restore backup.snap --bump-revision 1000000000 --mark-compacted";
+
+std::vector<CommandSpec> snapshot_commands() {
+    return {
+        {"snapshot restore", "<filename>", "Makes a member of a new cluster from a snapshot",
+         kRestoreDetails, kRestoreExamples, kSnapshotRestoreOptions, run_snapshot_restore, true},
+        {"snapshot save",
+         "<filename>",
+         "Saves a snapshot of a member's data to a file",
+         kSaveDetails,
+         "cairn snapshot save backup.snap",
+         {},
+         run_snapshot_save},
+        {"snapshot status", "<filename>", "Checks a saved snapshot and tells what is in it",
+         "Hash, revision, keys and size; the hash is that of endpoint hashkv. Unpacks the file for "
+         "that, which takes as much room as itself.",
+         "cairn snapshot status backup.snap -w table", kSnapshotStatusOptions, run_snapshot_status,
+         true},
+    };
+}
+
 std::vector<CommandSpec> other_commands() {
     return {
         {"alarm list",
@@ -168,8 +207,8 @@ std::vector<CommandSpec> other_commands() {
 
 std::vector<CommandSpec> sorted_commands() {
     std::vector<CommandSpec> all = other_commands();
-    for (const CommandSpec& command : member_commands()) {
-        all.push_back(command);
+    for (const auto& more : {member_commands(), snapshot_commands()}) {
+        all.insert(all.end(), more.begin(), more.end());
     }
     std::sort(all.begin(), all.end(),
               [](const CommandSpec& a, const CommandSpec& b) { return a.path < b.path; });

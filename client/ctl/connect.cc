@@ -9,14 +9,18 @@
 
 namespace cairn::client::ctl {
 
-Result<Client> open_client(const Context& context, const std::vector<std::string>& endpoints) {
+ClientOptions client_options(const Context& context, const std::vector<std::string>& endpoints) {
     // To the library 0 is no limit; on a command line it is a time that is over, as in etcdctl.
     constexpr std::chrono::nanoseconds kShortest(1);
     ClientOptions options;
     options.endpoints = endpoints;
     options.dial_timeout = context.line.duration("dial-timeout");
     options.request_timeout = std::max(context.line.duration("command-timeout"), kShortest);
-    return Client::connect(options);
+    return options;
+}
+
+Result<Client> open_client(const Context& context, const std::vector<std::string>& endpoints) {
+    return Client::connect(client_options(context, endpoints));
 }
 
 Outcome bad_endpoint(const Error& error) { return {kExitBadConnection, error.message}; }

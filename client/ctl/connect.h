@@ -11,7 +11,9 @@
 
 namespace cairn::client::ctl {
 
-// A client for these endpoints, with the command line's timeouts.
+// For these endpoints, with the command line's timeouts.
+ClientOptions client_options(const Context& context, const std::vector<std::string>& endpoints);
+// A client with these.
 Result<Client> open_client(const Context& context, const std::vector<std::string>& endpoints);
 // kExitBadConnection: an endpoint that is none.
 Outcome bad_endpoint(const Error& error);

@@ -92,7 +92,7 @@ constexpr std::string_view kAbbreviations =
 
 constexpr std::string_view kExitCodes =
     "Exit codes: 0 done, 1 error, 2 bad endpoint, 3 bad input, 4 unknown value of an option,\n"
-    "6 a file or the output failed, 128 bad arguments.\n";
+    "5 no snapshot saved, 6 a file or the output failed, 128 bad arguments.\n";
 
 constexpr std::string_view kColours =
     "On a terminal there are colours, unless NO_COLOR is set, and a line that tells what is being\n"

@@ -230,6 +230,7 @@ class LineParser {
                                             variable, error));
                 }
                 set(option.name, found->second);
+                line_.invocation.given.emplace(option.name);
             }
         }
     }
@@ -286,6 +287,7 @@ class LineParser {
             value = line_.invocation.text(token.option->name) + "," + value;
         }
         set(token.option->name, value);
+        line_.invocation.given.emplace(token.option->name);
     }
 
     void set(std::string_view option, std::string value) {

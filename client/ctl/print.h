@@ -25,6 +25,13 @@ struct EndpointHealth {
     std::string error;
 };
 
+struct SnapshotStatus {
+    std::uint32_t hash = 0;
+    std::int64_t revision = 0;
+    std::int64_t keys = 0;
+    std::int64_t bytes = 0;
+};
+
 struct EndpointHash {
     std::string endpoint;
     HashKvResponse hash;
@@ -48,10 +55,13 @@ void print_status(const Context& context, const std::vector<EndpointStatus>& lis
 void print_health(const Context& context, const std::vector<EndpointHealth>& list);
 void print_hashes(const Context& context, const std::vector<EndpointHash>& list);
 void print_alarms(const Context& context, const AlarmListResponse& response);
+void print_snapshot(const Context& context, const SnapshotStatus& status);
 
 // The shared parts.
 std::string header_json(const ResponseHeader& header, bool hex);
 void print_header_fields(const Context& context, const ResponseHeader& header);
 std::string_view alarm_name(AlarmType type);
+// "20 kB": powers of 1000, one decimal below ten, as go-humanize writes sizes.
+std::string human_bytes(std::int64_t bytes);
 
 }  // namespace cairn::client::ctl

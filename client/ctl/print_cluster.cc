@@ -26,23 +26,6 @@ std::string join(const std::vector<std::string>& parts, std::string_view mark) {
 
 std::string yes_no(bool value) { return value ? "true" : "false"; }
 
-// "20 kB": powers of 1000, one decimal below ten, as go-humanize writes sizes.
-std::string human_bytes(std::int64_t bytes) {
-    constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
-    if (bytes < 10) {
-        return fmt::format("{} B", bytes);
-    }
-    std::size_t unit = 0;
-    double scaled = static_cast<double>(bytes);
-    while (scaled >= 1000) {
-        scaled /= 1000;
-        ++unit;
-    }
-    const double rounded = std::floor(scaled * 10 + 0.5) / 10;
-    return rounded < 10 ? fmt::format("{:.1f} {}", rounded, kUnits[unit])
-                        : fmt::format("{:.0f} {}", rounded, kUnits[unit]);
-}
-
 std::vector<std::string> member_row(const Member& member) {
     return {fmt::format("{:x}", member.id),
             member.name.empty() ? "unstarted" : "started",
@@ -188,6 +171,22 @@ void print_lines(const Context& context, const std::vector<std::vector<std::stri
 }
 
 }  // namespace
+
+std::string human_bytes(std::int64_t bytes) {
+    constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+    if (bytes < 10) {
+        return fmt::format("{} B", bytes);
+    }
+    std::size_t unit = 0;
+    double scaled = static_cast<double>(bytes);
+    while (scaled >= 1000) {
+        scaled /= 1000;
+        ++unit;
+    }
+    const double rounded = std::floor(scaled * 10 + 0.5) / 10;
+    return rounded < 10 ? fmt::format("{:.1f} {}", rounded, kUnits[unit])
+                        : fmt::format("{:.0f} {}", rounded, kUnits[unit]);
+}
 
 std::string_view alarm_name(AlarmType type) {
     switch (type) {
@@ -411,6 +410,36 @@ void print_alarms(const Context& context, const AlarmListResponse& response) {
         out << fields;
     } else {
         out << simple;
+    }
+}
+
+// As etcdutl, whose numbers mean the same but for the hash, which is HashKV's here, and the keys,
+// which are those that live.
+void print_snapshot(const Context& context, const SnapshotStatus& status) {
+    const std::vector<std::vector<std::string>> rows = {
+        {fmt::format("{:x}", status.hash), std::to_string(status.revision),
+         std::to_string(status.keys), human_bytes(status.bytes)}};
+    std::ostream& out = context.streams.out;
+    switch (context.output) {
+        case Output::kSimple: print_lines(context, rows); return;
+        case Output::kTable:
+            out << draw_table(context.streams.terminal.colours_out,
+                              {"Hash", "Revision", "Total Keys", "Total Size"}, rows);
+            return;
+        case Output::kJson:
+            out << JsonObject()
+                       .raw("hash", std::to_string(status.hash))
+                       .raw("revision", std::to_string(status.revision))
+                       .raw("totalKey", std::to_string(status.keys))
+                       .raw("totalSize", std::to_string(status.bytes))
+                       .take()
+                << "\n";
+            return;
+        case Output::kFields:
+            out << fmt::format("\"Hash\" : {}\n\"Revision\" : {}\n\"Keys\" : {}\n\"Size\" : {}\n",
+                               status.hash, status.revision, status.keys, status.bytes);
+            return;
+        case Output::kProtobuf: CAIRN_UNREACHABLE();
     }
 }
 

@@ -249,7 +249,7 @@ class UseTest(unittest.TestCase):
     # What it says about itself.
 
     def test_commands_that_are_not_here(self) -> None:
-        for command in ("watch", "lease", "user", "snapshot", "lock"):
+        for command in ("watch", "lease", "user", "role", "lock"):
             code, out, error = self.ask(command, "foo")
             self.assertEqual((code, out), (1, ""))
             self.assertIn(f'Error: unknown command "{command}" for "cairn"\n', error)

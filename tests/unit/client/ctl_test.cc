@@ -139,7 +139,7 @@ TEST_CASE("ctl: a key may look like anything", "[ctl][parse]") {
 TEST_CASE("ctl: what does not parse", "[ctl][parse]") {
     CHECK(parse_error({"watch"}) ==
           "unknown command \"watch\" for \"cairn\"\nThere is: alarm, compaction, completion, del, "
-          "endpoint, get, manual, member, move-leader, put, txn, version.");
+          "endpoint, get, manual, member, move-leader, put, snapshot, txn, version.");
     CHECK(parse_error({"gte", "a"}) ==
           "unknown command \"gte\" for \"cairn\"\nDid you mean 'cairn get'?");
     CHECK(parse_error({"endpoint", "foo"}) ==

@@ -1,0 +1,286 @@
+#include "client/ctl/snapshot.h"
+
+#include <unistd.h>
+
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "client/ctl/connect.h"
+#include "client/ctl/print.h"
+#include "client/snapshot.h"
+#include "server/config.h"
+#include "server/restore.h"
+#include "storage/posix_fs.h"
+#include "storage/rocks_engine.h"
+#include "storage/saved_snapshot.h"
+#include "storage/sha256.h"
+#include "storage/snapshot_status.h"
+
+namespace cairn::client::ctl {
+namespace {
+
+constexpr OptionSpec kRestore[] = {
+    {"bump-revision", 0, OptionType::kInt, "0", "how much the revision grows"},
+    {"data-dir", 0, OptionType::kFile, "", "the directory to make; empty: <name>.cairn"},
+    {"initial-advertise-peer-urls", 0, OptionType::kString, "http://localhost:2380",
+     "this member's peer URLs, separated by commas"},
+    {"initial-cluster", 0, OptionType::kString, "default=http://localhost:2380",
+     "all members of the new cluster"},
+    {"initial-cluster-token", 0, OptionType::kString, "etcd-cluster",
+     "a word of the new cluster's own, for its ids"},
+    {"mark-compacted", 0, OptionType::kBool, "false",
+     "all before the grown revision counts as compacted; required with --bump-revision"},
+    {"name", 0, OptionType::kString, "default", "this member's name"},
+    {"skip-hash-check", 0, OptionType::kBool, "false",
+     "without the SHA-256 at the end, which may be missing"},
+};
+
+constexpr OptionSpec kStatus[] = {
+    {"scratch-dir", 0, OptionType::kFile, "", "where to unpack the file; empty: beside it"},
+};
+
+// A file under another name, until it is whole.
+class PartFile {
+  public:
+    PartFile(storage::FileSystem& files, std::string path)
+        : files_(files), path_(std::move(path)), part_(path_ + ".part") {}
+    PartFile(const PartFile&) = delete;
+    PartFile& operator=(const PartFile&) = delete;
+    ~PartFile() {
+        if (file_ != nullptr) {
+            static_cast<void>(files_.remove(part_).has_value());
+        }
+    }
+
+    // What an earlier attempt left goes.
+    cairn::Result<void> create() {
+        CAIRN_TRY(const bool stale, files_.exists(part_));
+        if (stale) {
+            CAIRN_TRY(files_.remove(part_));
+        }
+        CAIRN_TRY(file_, files_.open(part_, storage::OpenMode::kCreate));
+        return ok();
+    }
+    cairn::Result<void> add(std::string_view bytes) {
+        CAIRN_TRY(file_->write_at(bytes_, bytes));
+        bytes_ += bytes.size();
+        return ok();
+    }
+    cairn::Result<void> finish() {
+        CAIRN_TRY(file_->sync());
+        CAIRN_TRY(files_.rename(part_, path_));
+        file_.reset();
+        return files_.sync_dir(storage::parent_dir(path_));
+    }
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+
+  private:
+    storage::FileSystem& files_;
+    const std::string path_;
+    const std::string part_;
+    std::unique_ptr<storage::File> file_;  // null: not begun, or whole
+    std::uint64_t bytes_ = 0;
+};
+
+// Writes a snapshot's stream and checks it: its last piece is the SHA-256 of all before.
+class SnapshotSaver {
+  public:
+    SnapshotSaver(PartFile& file, Progress& progress) : file_(file), progress_(progress) {}
+
+    bool take(const SnapshotPiece& piece) {
+        if (!total_) {
+            total_ = piece.bytes.size() + piece.remaining_bytes;
+        }
+        sum_.add(last_);
+        last_ = piece.bytes;
+        if (const auto written = file_.add(piece.bytes); written.has_error()) {
+            error_ = to_string(written.error());
+            return false;
+        }
+        progress_.set(file_.bytes(), *total_);
+        return true;
+    }
+    // What went wrong on this side; empty: nothing.
+    [[nodiscard]] std::string error_at_end() const {
+        if (!error_.empty()) {
+            return error_;
+        }
+        if (!total_ || last_.size() != storage::kSha256Bytes ||
+            file_.bytes() != *total_ + storage::kSha256Bytes) {
+            return "the snapshot ended before its SHA-256";
+        }
+        return last_ == sum_.value() ? "" : "the snapshot does not match its SHA-256";
+    }
+
+  private:
+    PartFile& file_;
+    Progress& progress_;
+    std::optional<std::uint64_t> total_;
+    std::string last_;
+    storage::Sha256 sum_;  // of all before last_
+    std::string error_;
+};
+
+// Empty when all went well.
+std::string receive(const Context& context, const ClientOptions& options, PartFile& file) {
+    Progress progress(context.streams, "snapshot save");
+    SnapshotSaver saver(file, progress);
+    const Result<SnapshotInfo> answer =
+        save_snapshot(options, [&saver](const SnapshotPiece& piece) { return saver.take(piece); });
+    const std::string error = saver.error_at_end();
+    if (!answer && answer.error().code != GrpcCode::kCancelled) {
+        return answer.error().message;
+    }
+    if (!error.empty()) {
+        return error;
+    }
+    const cairn::Result<void> finished = file.finish();
+    return finished.has_error() ? to_string(finished.error()) : "";
+}
+
+Outcome failed(const cairn::Error& error) { return {kExitError, error.detail}; }
+
+// A directory that goes with this.
+class ScratchDir {
+  public:
+    ScratchDir(storage::FileSystem& files, std::string path)
+        : files_(files), path_(std::move(path)) {}
+    ScratchDir(const ScratchDir&) = delete;
+    ScratchDir& operator=(const ScratchDir&) = delete;
+    ~ScratchDir() { static_cast<void>(files_.remove_all(path_).has_value()); }
+
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    storage::FileSystem& files_;
+    const std::string path_;
+};
+
+cairn::Result<SnapshotStatus> read_status(const Context& context, const std::string& path) {
+    const Progress progress(context.streams, "snapshot status");
+    storage::PosixFs files;
+    storage::RocksKind kind;
+    const std::string& chosen = context.line.text("scratch-dir");
+    const std::string folder = chosen.empty() ? storage::parent_dir(path) : chosen;
+    const ScratchDir scratch(files, fmt::format("{}/.cairn-snapshot-{}", folder, ::getpid()));
+    CAIRN_TRY(const auto manifest, storage::unpack_saved_snapshot(files, path, scratch.path(),
+                                                                  storage::DigestCheck::kRequired));
+    CAIRN_TRY(const auto facts, storage::read_snapshot_facts(kind, scratch.path()));
+    const std::uint64_t bytes = storage::saved_snapshot_bytes(manifest) + storage::kSha256Bytes;
+    return SnapshotStatus{facts.hash, facts.revision, facts.keys, static_cast<std::int64_t>(bytes)};
+}
+
+// The same flags as cairnd's, so that the ids are those that it would make of them.
+cairn::Result<server::ServerConfig> member_config(const Invocation& line) {
+    std::vector<std::string> arguments;
+    for (const char* flag : {"name", "data-dir", "initial-cluster", "initial-cluster-token",
+                             "initial-advertise-peer-urls"}) {
+        arguments.push_back(fmt::format("--{}={}", flag, line.text(flag)));
+    }
+    CAIRN_TRY(const auto parsed, server::parse_command_line(arguments, {}));
+    return server::build_config(parsed);
+}
+
+Outcome check_bump(const Invocation& line) {
+    if (line.number("bump-revision") < 0) {
+        return {kExitBadArgs, "--bump-revision must not be negative"};
+    }
+    if (line.number("bump-revision") > 0 && !line.flag("mark-compacted")) {
+        return {kExitBadArgs, "--mark-compacted is required with --bump-revision"};
+    }
+    if (line.number("bump-revision") == 0 && line.flag("mark-compacted")) {
+        return {kExitBadArgs, "--mark-compacted needs --bump-revision"};
+    }
+    return {};
+}
+
+}  // namespace
+
+const std::span<const OptionSpec> kSnapshotRestoreOptions = kRestore;
+const std::span<const OptionSpec> kSnapshotStatusOptions = kStatus;
+
+Outcome run_snapshot_save(const Context& context) {
+    if (context.line.arguments.size() != 1) {
+        return {kExitBadArgs, "snapshot save expects one argument"};
+    }
+    if (context.endpoints.size() != 1) {
+        return {kExitInterrupted,
+                fmt::format("snapshot must be requested to one selected node, not multiple [{}]",
+                            fmt::join(context.endpoints, " "))};
+    }
+    ClientOptions options = client_options(context, context.endpoints);
+    if (!context.line.given.contains("command-timeout")) {
+        // As etcdctl: how long it takes depends on the data.
+        options.request_timeout = std::chrono::nanoseconds(0);
+    }
+    if (const auto checked = Client::connect(options); !checked) {
+        return bad_endpoint(checked.error());
+    }
+    const std::string& path = context.line.arguments.front();
+    storage::PosixFs files;
+    PartFile file(files, path);
+    if (const auto created = file.create(); created.has_error()) {
+        return {kExitInterrupted, to_string(created.error())};
+    }
+    if (std::string error = receive(context, options, file); !error.empty()) {
+        return {kExitInterrupted, std::move(error)};
+    }
+    context.streams.out << fmt::format("Snapshot saved at {}\n", path);
+    return {};
+}
+
+Outcome run_snapshot_status(const Context& context) {
+    if (context.line.arguments.size() != 1) {
+        return {kExitBadArgs, "snapshot status requires exactly one argument"};
+    }
+    if (Outcome bad = check_output_is_not(context, Output::kProtobuf); bad.code != kExitOk) {
+        return bad;
+    }
+    const auto status = read_status(context, context.line.arguments.front());
+    if (status.has_error()) {
+        return failed(status.error());
+    }
+    print_snapshot(context, status.value());
+    return {};
+}
+
+Outcome run_snapshot_restore(const Context& context) {
+    const Invocation& line = context.line;
+    if (line.arguments.size() != 1) {
+        return {kExitBadArgs, "snapshot restore requires exactly one argument"};
+    }
+    if (Outcome bad = check_bump(line); bad.code != kExitOk) {
+        return bad;
+    }
+    const auto config = member_config(line);
+    if (config.has_error()) {
+        return {kExitBadArgs, config.error().detail};
+    }
+    server::RestoreOptions options;
+    options.snapshot_path = line.arguments.front();
+    options.bump_revision = line.number("bump-revision");
+    if (line.flag("skip-hash-check")) {
+        options.check = storage::DigestCheck::kSkipped;
+    }
+    storage::PosixFs files;
+    storage::RocksKind kind;
+    const auto restored = [&] {
+        const Progress progress(context.streams, "snapshot restore");
+        return server::restore_member(files, kind, config.value(), options);
+    }();
+    if (restored.has_error()) {
+        return failed(restored.error());
+    }
+    context.streams.out << fmt::format(
+        "Restored revision {} into {}: member {:x} of cluster {:x}\n", restored.value().revision,
+        config.value().data_dir, restored.value().identity.member.value,
+        restored.value().identity.cluster.value);
+    return {};
+}
+
+}  // namespace cairn::client::ctl

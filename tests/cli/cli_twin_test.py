@@ -501,6 +501,10 @@ def command_of(arguments: list[str]) -> str:
     return " ".join(words[:2]) if words[:1] in (["endpoint"], ["member"], ["alarm"]) else words[0]
 
 
+# Flags of etcdctl that cairn does not have: its log lies with its data, which is no mapped file.
+NO_SUCH_FLAGS = {"snapshot restore": {"--wal-dir", "--initial-memory-map-size"}}
+
+
 class TwinTest(unittest.TestCase):
     """One sequence each: later commands see what earlier ones did."""
 
@@ -568,8 +572,14 @@ class TwinTest(unittest.TestCase):
         ours = subprocess.run([CAIRN, "help"], text=True, capture_output=True, check=True).stdout
         commands = {name for name in re.findall(r"^  ([\w-]+(?: \w+)?)  ", ours, re.M)
                     if re.search(rf"^\t{name}\t", theirs, re.M)}
-        self.assertEqual(len(commands), 16, commands)
-        for command in sorted(commands):
+        self.assertEqual(len(commands), 19, commands)
+        # Files of cairn's own format, so nothing to compare (restore_test): the flags are there.
+        snapshots = {command for command in commands if command.startswith("snapshot")}
+        for command in snapshots:
+            self.assertEqual(self.flags_of(self.help_of(command.split())) - self.flags_of(
+                subprocess.run([CAIRN, *command.split(), "--help"], text=True, capture_output=True,
+                               check=True).stdout), NO_SUCH_FLAGS.get(command, set()), command)
+        for command in sorted(commands - snapshots):
             own, global_ones = self.help_of(command.split()).split("OPTIONS:")[1:]
             flags = set(re.findall(r"--[\w-]+", own)) - {"--help"}
             if command.startswith("endpoint"):
@@ -578,6 +588,10 @@ class TwinTest(unittest.TestCase):
             flags = set(re.findall(r"^ .*?(--[\w-]+)", global_ones, re.M)) - {"--cluster"}
             self.assertEqual(flags - everywhere, set())
             self.assertEqual(flags - set(re.findall(r"--[\w-]+", ours)), set())
+
+    @staticmethod
+    def flags_of(text: str) -> set[str]:
+        return set(re.findall(r"--[\w-]+", text)) - {"--help"}
 
     def help_of(self, command: list[str]) -> str:
         done = subprocess.run([str(self.etcd / "etcdctl"), *command, "--help"], text=True,

@@ -260,7 +260,7 @@ class UseTest(unittest.TestCase):
 
     def test_help(self) -> None:
         listed = re.findall(r"^  ([\w-]+(?: \w+)?)  +[A-Z]", cairn("help")[1], re.M)
-        self.assertEqual(len(listed), 18, listed)
+        self.assertEqual(len(listed), 21, listed)
         for command in listed:
             code, text, error = cairn(*command.split(), "--help")
             self.assertEqual((code, error), (0, ""))

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "raft/conf_change.h"
+#include "sim/quorums.h"
 #include "sim/sabotage.h"
 
 namespace cairn::sim {
@@ -129,14 +130,23 @@ void SimNode::on_tick() {
     }
 }
 
-// V5: a leader that cannot write does not stay one.
+// V5: a leader that cannot write does not stay one, where the others can do without its vote.
 void SimNode::check_office() {
     write_ticks_ = writing_ > 0 ? write_ticks_ + 1 : 0;
-    const std::uint32_t patience = world_.options.raft.election_ticks + 2;  // a turn takes time
-    if (write_ticks_ > patience && view().is_leader && view().voters > 1) {
+    const bool stalled = write_ticks_ > world_.options.raft.election_ticks && view().is_leader;
+    office_ticks_ = stalled && others_can_elect() ? office_ticks_ + 1 : 0;
+    if (office_ticks_ > 2) {  // a turn takes time
         world_.verdict.fail("V5", fmt::format("node {} leads, and has not written for {} ticks",
                                               index_, write_ticks_));
     }
+}
+
+bool SimNode::others_can_elect() const {
+    const raft::Status status = replica_->raft_status();
+    return is_quorum(status.conf, [&](NodeId id) {
+        const auto peer = status.peers.find(id);
+        return peer != status.peers.end() && peer->second.active;
+    });
 }
 
 void SimNode::jump_clock(std::uint32_t ticks) {

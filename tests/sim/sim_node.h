@@ -148,6 +148,7 @@ class SimNode {
     void on_collect();
     void on_tick();
     void check_office();
+    [[nodiscard]] bool others_can_elect() const;
     void carry_out();
     void start_snapshot_work();
     void on_snapshot_work();
@@ -222,6 +223,7 @@ class SimNode {
     bool turn_scheduled_ = false;
     std::vector<raft::PersistBatch> writes_;  // asked for and not on disk, in order
     std::size_t writing_ = 0;                 // how many of them the write in flight takes
+    std::uint32_t office_ticks_ = 0;          // that it led without, though it could have left
     std::uint32_t write_ticks_ = 0;           // of this member's clock, that it has taken
     std::vector<raft::Entry> applying_;
     std::optional<storage::ApplyOutput> applied_;

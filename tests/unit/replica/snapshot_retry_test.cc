@@ -59,7 +59,7 @@ TEST_CASE("each failure in a row is waited for longer", "[replica][snapshot][ret
 
 TEST_CASE("what was built is kept for a while", "[replica][snapshot][retry]") {
     const Files files = make_files({10}, Prng(2));
-    SnapshotFlow flow(kLeader, {.retry_ticks = 3, .keep_built_ticks = 8});
+    SnapshotFlow flow(kLeader, {.retry_ticks = 3, .keep_built_ticks = 16});
     // For whom it failed, which may ask again.
     for (int attempt = 0; attempt < 2; ++attempt) {
         offer_one(flow, files);

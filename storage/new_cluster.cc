@@ -46,7 +46,10 @@ Result<std::int64_t> begin_new_cluster(KvEngine& engine, const NewCluster& clust
     if (!state.applied.index) {
         return Error(Errc::kCorrupt, "engine: nothing was ever applied");
     }
-    if (cluster.bump_revision > std::numeric_limits<std::int64_t>::max() - state.revision) {
+    // Half of what there is stays for the revisions to come.
+    constexpr std::int64_t kRevisionMax = std::numeric_limits<std::int64_t>::max() / 2;
+    if (state.revision < 1 || state.revision > kRevisionMax || cluster.bump_revision < 0 ||
+        cluster.bump_revision > kRevisionMax - state.revision) {
         return Error(Errc::kInvalidConfig, fmt::format("revision {} cannot grow by {}",
                                                        state.revision, cluster.bump_revision));
     }

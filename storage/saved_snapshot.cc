@@ -206,6 +206,11 @@ Result<SnapshotManifest> read_saved_manifest(FileSystem& files, const std::strin
 
 Result<SnapshotManifest> unpack_saved_snapshot(FileSystem& files, const std::string& path,
                                                const std::string& dir, DigestCheck check) {
+    // What is left of another would be gone on with, as of a transfer.
+    CAIRN_TRY(const bool taken, files.exists(dir));
+    if (taken) {
+        return Error(Errc::kInvalidConfig, dir + ": exists already");
+    }
     auto unpacked = unpack(files, path, dir, check);
     if (unpacked.has_error()) {
         // The first error counts.

@@ -129,6 +129,9 @@ class SnapshotStore::Impl {
 Result<void> SnapshotStore::Impl::open() {
     CAIRN_TRY(const std::vector<std::string> names, files_.list(dir_));
     CAIRN_TRY(find_engine(names));
+    // What says so may be a rename that is not on disk yet: it must not be lost after what it
+    // replaced is gone.
+    CAIRN_TRY(files_.sync_dir(dir_));
     CAIRN_TRY(remove_leftovers(names));
     CAIRN_TRY(engine_, kind_.open(path_of(engine_name_)));
     return remove_useless_incoming();

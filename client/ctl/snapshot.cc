@@ -1,9 +1,8 @@
 #include "client/ctl/snapshot.h"
 
-#include <unistd.h>
-
 #include <optional>
 #include <ostream>
+#include <random>
 #include <string>
 #include <utility>
 
@@ -44,11 +43,17 @@ constexpr OptionSpec kStatus[] = {
     {"scratch-dir", 0, OptionType::kFile, "", "where to unpack the file; empty: beside it"},
 };
 
+// Nobody else's: another process, also of another container, may save to the same path.
+std::string unique_name(const std::string& path) {
+    std::random_device random;
+    return fmt::format("{}.{:08x}{:08x}.part", path, random(), random());
+}
+
 // A file under another name, until it is whole.
 class PartFile {
   public:
     PartFile(storage::FileSystem& files, std::string path)
-        : files_(files), path_(std::move(path)), part_(path_ + ".part") {}
+        : files_(files), path_(std::move(path)), part_(unique_name(path_)) {}
     PartFile(const PartFile&) = delete;
     PartFile& operator=(const PartFile&) = delete;
     ~PartFile() {
@@ -57,12 +62,7 @@ class PartFile {
         }
     }
 
-    // What an earlier attempt left goes.
     cairn::Result<void> create() {
-        CAIRN_TRY(const bool stale, files_.exists(part_));
-        if (stale) {
-            CAIRN_TRY(files_.remove(part_));
-        }
         CAIRN_TRY(file_, files_.open(part_, storage::OpenMode::kCreate));
         return ok();
     }
@@ -167,7 +167,7 @@ cairn::Result<SnapshotStatus> read_status(const Context& context, const std::str
     storage::RocksKind kind;
     const std::string& chosen = context.line.text("scratch-dir");
     const std::string folder = chosen.empty() ? storage::parent_dir(path) : chosen;
-    const ScratchDir scratch(files, fmt::format("{}/.cairn-snapshot-{}", folder, ::getpid()));
+    const ScratchDir scratch(files, unique_name(folder + "/.cairn-snapshot"));
     CAIRN_TRY(const auto manifest, storage::unpack_saved_snapshot(files, path, scratch.path(),
                                                                   storage::DigestCheck::kRequired));
     CAIRN_TRY(const auto facts, storage::read_snapshot_facts(kind, scratch.path()));

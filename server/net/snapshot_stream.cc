@@ -34,6 +34,9 @@ Result<bool> write_message(storage::SavedSnapshotSource& source, HeldAnswer& mes
     return last;
 }
 
+// Of a member at once: each has a file open and room for a message.
+constexpr std::uint64_t kClientSnapshotsMax = 8;
+
 }  // namespace
 
 SnapshotStream::SnapshotStream(NodePorts& node, boost::asio::any_io_executor reactor,
@@ -46,7 +49,12 @@ SnapshotStream::SnapshotStream(NodePorts& node, boost::asio::any_io_executor rea
       last_taken_(begun_) {}
 
 void SnapshotStream::begin() {
-    ++node_.metrics.client_snapshots;
+    if (++node_.metrics.client_snapshots > kClientSnapshotsMax) {
+        boost::asio::post(reactor_, [self = shared_from_this()] {
+            self->end(api::to_status(Errc::kTooManyRequests));
+        });
+        return;
+    }
     node_.snapshots.build_for_client(
         [self = shared_from_this()](Result<std::shared_ptr<const storage::BuiltSnapshot>> built) {
             self->on_built(std::move(built));
@@ -103,6 +111,9 @@ void SnapshotStream::starve() {
     ++node_.metrics.response_waits;
     node_.responses->count_starved(1);
     node_.responses->wait(weak_from_this());
+    if (node_.responses->has_room(kMessageClaim)) {
+        node_.responses->wake_soon();  // given back just before it waited
+    }
 }
 
 void SnapshotStream::on_room() {
@@ -127,6 +138,7 @@ void SnapshotStream::on_read(const Result<bool>& last, std::shared_ptr<HeldAnswe
     }
     node_.metrics.client_snapshot_bytes += message->body.size();
     if (last.value()) {
+        source_.reset();  // nothing is read after the digest
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
         node_.metrics.client_snapshot_seconds.Observe(took.count());
     }

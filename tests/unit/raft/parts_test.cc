@@ -335,6 +335,17 @@ TEST_CASE("a snapshot is waited for only while the log does not hold what a peer
     REQUIRE(peer.catching_up_from() == Index{6});
 }
 
+TEST_CASE("a refusal never leads below the match", "[raft][progress]") {
+    Progress peer(NodeId{2}, kLimits);
+    peer.reset(Index{10});
+    peer.become_snapshot(Index{8});
+    REQUIRE(peer.acked(Index{5}, Index{6}));
+    peer.snapshot_sent(Index{20});
+    REQUIRE(peer.next() == Index{21});
+    REQUIRE(peer.refused(Index{20}, Index{2}));
+    REQUIRE(peer.next() == Index{6});
+}
+
 TEST_CASE("joint configurations need both majorities; learners never count", "[raft][tracker]") {
     Tracker tracker(NodeId{1}, kLimits);
     ConfState conf;

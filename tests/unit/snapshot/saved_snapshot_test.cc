@@ -124,6 +124,10 @@ TEST_CASE("a saved snapshot gives its files back, however it is cut", "[snapshot
         REQUIRE(unpacked.has_value());
         CHECK(unpacked.value() == built->manifest);
         CHECK(verify_snapshot(files, kOut, built->manifest).has_value());
+        // Never into what is there already, which stays.
+        CHECK(unpack_saved_snapshot(files, kSaved, kOut, DigestCheck::kRequired).error().code ==
+              Errc::kInvalidConfig);
+        CHECK(verify_snapshot(files, kOut, built->manifest).has_value());
     }
 }
 

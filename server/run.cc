@@ -41,7 +41,9 @@ Environment read_environment() {
 
 int fail(const Error& error, int code) {
     const std::string text = error.detail.empty() ? to_string(error) : error.detail;
-    fmt::print(stderr, "cairnd: {}\n", text);
+    // Not fmt::print, which throws when its file takes nothing: a log on the disk that is full.
+    const std::string line = fmt::format("cairnd: {}\n", text);
+    static_cast<void>(std::fwrite(line.data(), 1, line.size(), stderr));
     return code;
 }
 

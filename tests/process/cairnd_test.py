@@ -185,6 +185,16 @@ class LoneNode(Base):
                     pass
                 self.assertIn(b"too_many", got[-100:])
 
+    def test_standard_error_that_takes_nothing(self) -> None:
+        """As when it goes to the disk that is full: the exit status says the same."""
+        codes = []
+        for path in (os.devnull, "/dev/full"):
+            with open(path, "w", encoding="utf-8") as stderr:
+                codes.append(subprocess.run([CAIRND, "--no-such-flag"], stderr=stderr,
+                                            env=clean_environment(), check=False).returncode)
+        self.assertEqual(codes[0], codes[1])
+        self.assertGreater(codes[0], 0)
+
     def test_grpc_health(self) -> None:
         self.assertIsNotNone(shutil.which("curl"), "scripts/setup installs it")
         done = subprocess.run(

@@ -79,7 +79,10 @@ void Workload::handle(const ClientEvent& event) {
                 if (node.up() && node.life() == it.life && !it.answered) {
                     node.cancel(event.op);
                 }
-                end(event.op);
+                // A crash in the turn of the cancellation has ended it already.
+                if (!flight(event.op).ended) {
+                    end(event.op);
+                }
             }
             return;
     }

@@ -67,8 +67,13 @@ void Core::on_append(Message& message) {
 }
 
 // The engine has not flushed more than the log may hold for that: entries must wait for it,
-// wherever they come from. Appends without any go on bringing the commit index.
-bool Core::is_flush_behind() const { return log_.unflushed_bytes() > config_.unflushed_bytes_max; }
+// wherever they come from, as long as there is anything that it could flush: what is not committed
+// is taken, or the leader could never commit it. Appends without any go on bringing the commit
+// index.
+bool Core::is_flush_behind() const {
+    return log_.unflushed_bytes() > config_.unflushed_bytes_max &&
+           log_.marks().commit > log_.flushed();
+}
 
 // Fails, without a change, when the entries cannot be taken: they contradict what is committed, so
 // that somebody has lost data, or carry a configuration this build does not understand. Going on

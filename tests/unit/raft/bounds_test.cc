@@ -248,6 +248,25 @@ TEST_CASE("a leader that is about to stop calls its successor", "[raft][transfer
     REQUIRE(of_kind(node.take().messages, MessageKind::kTimeoutNow).empty());
 }
 
+TEST_CASE("what is not committed yet is taken, whatever waits for a flush", "[raft][bounds]") {
+    Config config = test_config(1);
+    config.unflushed_bytes_max = 100;
+    TestNode node = follower_of(config);
+    node.step(Compact{Index{1}});  // all that is committed is flushed
+    node.receive(2, 1, Append{id(1, 1), Index{1}, {command(1, 2, std::string(500, 'x'))}});
+    node.settle();
+    REQUIRE(node.raft->stable_index() == Index{2});
+    node.receive(2, 1, Append{id(1, 2), Index{1}, {command(1, 3)}});
+    node.settle();
+    REQUIRE(node.raft->stable_index() == Index{3});
+    // Once it is committed it can be flushed, and is waited for.
+    node.receive(2, 1, Append{id(1, 3), Index{3}, {}});
+    node.settle();
+    node.receive(2, 1, Append{id(1, 3), Index{3}, {command(1, 4)}});
+    node.settle();
+    REQUIRE(node.raft->stable_index() == Index{3});
+}
+
 TEST_CASE("a leader whose vote the next one would need waits for its log", "[raft][disk]") {
     TestNode node = leader_of(2);
     node.step(Propose{proposal(1), Bytes::copy_of("x")});

@@ -45,14 +45,14 @@ void Core::on_append(Message& message) {
     // Below the floor everything is committed, so it is the same everywhere (row 48).
     if ((append.prev.index >= log_.floor().last.index || CAIRN_MUTANT(purged_prev_is_conflict)) &&
         !log_.holds(append.prev)) {
-        if (log_.last_not_above(append.prev).index < log_.last()) {
+        const EntryId hint = log_.last_not_above(append.prev);
+        if (hint.index < log_.last()) {
             CAIRN_PROBE("raft.conflict_hint_goes_back");
         }
         trace(TraceKind::kAppendRejected, 0, message.from, append.prev.index);
-        send(message.from, AppendReply{.success = false,
-                                       .match = {},
-                                       .rejected = append.prev.index,
-                                       .hint = log_.last_not_above(append.prev)});
+        send(message.from,
+             AppendReply{
+                 .success = false, .match = {}, .rejected = append.prev.index, .hint = hint});
         return;
     }
     // The end of this very message, not of the log: a suffix behind it may not be the leader's

@@ -75,6 +75,11 @@ void SnapshotReceiver::on(NodeId from, const SnapshotOffer& offer) {
     }
     if (has_all() || (receives() && from != from_ && offer.term <= term_) ||
         CAIRN_BUGGIFY("flow.receiver_is_busy")) {
+        if (stage_ == Stage::kVerifying && offer.term > term_) {
+            // What is here is committed, whoever sent it: the new leader need not send it again.
+            from_ = from;
+            term_ = offer.term;
+        }
         return refuse(from, Errc::kTooManyRequests);
     }
     if (receives() && from != from_) {

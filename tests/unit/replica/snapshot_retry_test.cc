@@ -178,6 +178,37 @@ TEST_CASE("an installation may take longer than anything, over lost connections,
     CHECK(of<SnapshotSent>(take(leader).events).at(0).last == kLast);
 }
 
+TEST_CASE("a snapshot that has arrived outlives its leader", "[replica][snapshot][retry]") {
+    const Files files = make_files({10}, Prng(4));
+    SnapshotFlow follower(kFollower, {});
+    follower.on_turn({}, follows(kFollower));
+    follower.on_message(kLeader, offer_of(files));
+    const auto open = of<OpenIncoming>(take(follower).work).at(0);
+    const auto busy = [](NodeId to) {
+        return std::vector{std::pair{to, SnapshotMessage{SnapshotRefused{Errc::kTooManyRequests}}}};
+    };
+    Files other = files;
+    other.manifest.meta.last.index = kLast + 1;
+    follower.on_result(SnapshotOpened{open.run, storage::SnapshotPlace{1, 0}});
+    take(follower);  // all was there already, and is read again
+    follower.on_message(kThird, offer_of(other, kTerm));
+    CHECK(take(follower).send == busy(kThird));
+    NodeId installs_from = kLeader;
+    Term in_term = kTerm;
+    SECTION("no new one") {}
+    SECTION("which a new one installs") {
+        follower.on_message(kThird, offer_of(other, kTerm + 1));
+        CHECK(take(follower).send == busy(kThird));
+        installs_from = kThird;
+        in_term = kTerm + 1;
+    }
+    follower.on_result(IncomingVerified{open.run, true});
+    const auto handed = of<Receive>(take(follower).events);
+    REQUIRE(handed.size() == 1);
+    CHECK(handed[0].message == raft::Message{installs_from, kFollower, in_term,
+                                             raft::InstallSnapshot{files.manifest.meta}});
+}
+
 TEST_CASE("who waits for this member's disk has not stalled", "[replica][snapshot][retry]") {
     const Files files = make_files({10}, Prng(5));
     const SnapshotLimits limits{.stall_ticks = 5, .retry_ticks = 3};

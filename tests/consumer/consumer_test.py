@@ -18,7 +18,7 @@ CMAKE = os.environ["CMAKE"]
 BUILD_SECONDS = 800
 PUBLIC_HEADERS = {
     "base/assert.h", "base/bytes.h", "client/async.h", "client/client.h", "client/core.h",
-    "client/endpoint.h", "client/result.h", "client/txn.h", "client/types.h",
+    "client/endpoint.h", "client/result.h", "client/snapshot.h", "client/txn.h", "client/types.h",
     "proto/wire/grpc_status.h"}
 
 

@@ -27,8 +27,9 @@ constexpr std::array kPlanted{
     Planted{"quorum_of_unsorted", "leader isolated"},
     // A leader that was replaced meanwhile goes on answering.
     Planted{"read_without_quorum", "leader isolated"},
-    // A member that starts again applies an entry twice.
-    Planted{"applied_index_lags", "follower killed"},
+    // A member that starts again applies an entry twice: one that was told to stop has flushed all
+    // that it applied, which one that was killed has done by chance.
+    Planted{"applied_index_lags", "follower stopped"},
 };
 
 const FaultRun::Kind& kind_of(std::string_view name) {

@@ -22,7 +22,7 @@ struct Call {
     bool has_leader = false;              // metadata "hasleader: true"
     bool native_snapshot = false;         // metadata "cairn-snapshot-format: native"
     std::string_view client_api_version;  // metadata of this name; empty when absent
-    std::int64_t unix_seconds{};          // when it came; a new member's id is made of it
+    std::int64_t unix_nanos{};            // when it came, for MemberAdd: an id is made of it
 };
 
 // What handlers look at beside the call.

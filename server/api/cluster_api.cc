@@ -69,7 +69,8 @@ Result<Intent> on_member_add(const Call& call, const CallContext& context) {
     CAIRN_TRY(admit(call, context.node, Learner::kRefused));
     CAIRN_TRY(const auto urls, validate_peer_urls(request.peerurls()));
     command::MemberInfo info;
-    info.set_id(derive_member_id(urls, std::to_string(call.unix_seconds)).value);
+    // etcd takes seconds, and refuses who was removed and added again within one.
+    info.set_id(derive_member_id(urls, std::to_string(call.unix_nanos)).value);
     info.mutable_peer_urls()->Assign(urls.begin(), urls.end());
     info.set_is_learner(request.islearner());
     return propose(command::MEMBER_ADD, info);

@@ -12,7 +12,7 @@ namespace cairn::server {
 
 // The id of a member: the first eight bytes, big-endian, of the SHA-1 over its peer URLs, sorted
 // and joined without a mark, and `salt`: a new cluster's token, or for a member that is added later
-// the time in seconds since 1970, in decimal.
+// the time since 1970, in decimal.
 NodeId derive_member_id(std::vector<std::string> peer_urls, std::string_view salt);
 
 // The id that etcd gives a new cluster: the first eight bytes of the SHA-1 over its members' ids,

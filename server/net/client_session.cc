@@ -1,7 +1,7 @@
 #include "server/net/client_session.h"
 
 #include <algorithm>
-#include <ctime>
+#include <chrono>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -32,6 +32,10 @@ constexpr std::chrono::seconds kRoomWaitMax{5};
 constexpr std::chrono::seconds kLingerMax{2};
 // Longer than anybody waits, and far from where time points end.
 constexpr std::chrono::hours kTimeoutMax{24 * 365};
+
+std::int64_t unix_nanos() {
+    return std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 }  // namespace
 
@@ -252,7 +256,9 @@ void ClientSession::on_event(wire::ResponseEnded&) {}
 
 void ClientSession::dispatch(wire::StreamId stream, Call& call) {
     call.request.client_api_version = session_.client_api_version();
-    call.request.unix_seconds = std::time(nullptr);
+    if (call.request.method == wire::MethodId::kClusterMemberAdd) {
+        call.request.unix_nanos = unix_nanos();
+    }
     Intent intent = node_.dispatcher.on_request(call.request, node_.driver.view());
     call.request.client_api_version = {};
     call.request.request = Bytes();

@@ -159,7 +159,7 @@ std::string describe_read(const Read& read, const Case& given) {
 std::string run_case(const std::vector<std::string>& lines) {
     Case given = parse_case(lines);
     given.call.client_api_version = given.api_version;
-    given.call.unix_seconds = 1'700'000'000;
+    given.call.unix_nanos = 1'700'000'000;
     const Dispatcher dispatcher(kIdentity, kLimits);
     const Intent intent = dispatcher.on_request(given.call, given.node);
     if (const auto* reject = std::get_if<Reject>(&intent)) {

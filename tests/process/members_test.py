@@ -246,6 +246,17 @@ class Members(unittest.TestCase):
                       'learner member"} 1', learner.get("/metrics")[2])
         self.cluster.ask(learner, "put", "k", "v")
 
+    def test_the_same_place_again_and_again(self) -> None:
+        # Several times a second: each is a member of its own.
+        seen = set()
+        for _ in range(8):
+            self.cluster.ask(self.n1, "member", "add", "n2", "--learner",
+                             "--peer-urls=http://127.0.0.1:1")
+            added = f"{self.cluster.members(self.n1)['']['ID']:x}"
+            self.cluster.ask(self.n1, "member", "remove", added)
+            seen.add(added)
+        self.assertEqual(len(seen), 8)
+
     def test_replace_a_dead_member(self) -> None:
         nodes = self.three()
         nodes[1].end(signal.SIGKILL)

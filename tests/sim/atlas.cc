@@ -49,13 +49,9 @@ bool Atlas::may_change(const MemberChange& change) const { return is_safe(std::n
 
 bool Atlas::has_quorum() const {
     const auto is_left = [&](NodeId id) { return !nodes_[SafetyChecker::index_of(id)]->lost(); };
-    return is_quorum(world_.safety.applied_conf(), is_left) &&
-           std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-               const raft::ConfState& conf = world_.safety.newest_conf(node->index());
-               // One that joins goes by none before it hears of the first.
-               return !node->up() || !node->is_member() || conf.voters.empty() ||
-                      is_quorum(conf, is_left);
-           });
+    const std::vector<ConfPtr> confs = world_.safety.deciding_confs();
+    return std::all_of(confs.begin(), confs.end(),
+                       [&](const ConfPtr& conf) { return is_quorum(*conf, is_left); });
 }
 
 }  // namespace cairn::sim

@@ -28,7 +28,7 @@ class Atlas {
     [[nodiscard]] bool may_damage(NodeIndex node) const;
     // The same after this change, and when it does not happen.
     [[nodiscard]] bool may_change(const MemberChange& change) const;
-    // Those that are not lost can decide in every configuration that anybody goes by.
+    // Those that are not lost can decide in every configuration by which they may have to.
     [[nodiscard]] bool has_quorum() const;
 
   private:

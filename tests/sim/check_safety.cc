@@ -498,6 +498,38 @@ void SafetyChecker::on_events(NodeIndex node, std::int64_t revision, std::uint64
     events_[at] = hash;
 }
 
+std::vector<ConfPtr> SafetyChecker::deciding_confs() const {
+    const ConfPtr& newest = committed_.back().conf;
+    std::vector<ConfPtr> confs = {newest};
+    for (const std::vector<NodeId>* ids :
+         {&newest->voters, &newest->voters_outgoing, &newest->learners}) {
+        for (const NodeId id : *ids) {
+            const Node& it = nodes_[index_of(id)];
+            if (it.up && it.wanted.conf_changes_above(committed()) > 0) {
+                confs.push_back(it.wanted.conf());
+            }
+        }
+    }
+    return confs;
+}
+
+std::optional<NodeIndex> SafetyChecker::leader() const {
+    std::optional<NodeIndex> leader;
+    for (NodeIndex node = 0; node < nodes_.size(); ++node) {
+        const Node& it = nodes_[node];
+        if (it.up && it.facts.role == raft::Role::kLeader &&
+            (!leader || it.facts.term > term_of(*leader))) {
+            leader = node;
+        }
+    }
+    return leader;
+}
+
+bool SafetyChecker::is_below_floor(NodeIndex node, NodeIndex leader) const {
+    const ShadowLog& log = nodes_[leader].wanted;
+    return !holds(nodes_[node], log.floor(), log.at(log.floor()).prefix);
+}
+
 void SafetyChecker::on_acknowledged(Index index) {
     if (index > committed() || !durable_on_quorum(*committed_[index.value].active, index,
                                                   committed_[index.value].prefix)) {

@@ -92,6 +92,14 @@ class SafetyChecker {
     [[nodiscard]] const raft::ConfState& newest_conf(NodeIndex node) const {
         return *nodes_[node].wanted.conf();
     }
+    // Those by which the cluster may have to decide next: the newest that is committed, applied or
+    // not, and what stands above it in the log of one of its members that is up.
+    [[nodiscard]] std::vector<ConfPtr> deciding_confs() const;
+    // Who leads the newest term, of those that are up.
+    [[nodiscard]] std::optional<NodeIndex> leader() const;
+    // Whether the leader's log begins above what the node has in common with it: only a snapshot
+    // helps.
+    [[nodiscard]] bool is_below_floor(NodeIndex node, NodeIndex leader) const;
     // As of its last turn, also of one that is down.
     [[nodiscard]] Term term_of(NodeIndex node) const { return nodes_[node].facts.term; }
     // Whether a restart with `recovered` finds what was durable.

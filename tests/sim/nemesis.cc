@@ -294,12 +294,10 @@ void Nemesis::disk_full(NodeIndex node) {
 }
 
 void Nemesis::damage(NodeIndex node, SimNode::Damage kind) {
-    if (!nodes_[node]->started() || !atlas_.may_damage(node)) {
-        return;
+    if (atlas_.may_damage(node) && nodes_[node]->damage(kind)) {
+        const bool rots = kind == SimNode::Damage::kRot;
+        note(FaultClass::kRot, rots ? "rot" : "misdirected write", node);
     }
-    const bool rots = kind == SimNode::Damage::kRot;
-    note(FaultClass::kRot, rots ? "rot" : "misdirected write", node);
-    nodes_[node]->damage(kind);
 }
 
 void Nemesis::rot(NodeIndex node) { damage(node, SimNode::Damage::kRot); }

@@ -29,7 +29,8 @@ SimLanes::SimLanes(const Parts& parts, Prng prng)
     : parts_(parts),
       prng_(prng),
       count_(parts.options.slots()),
-      lanes_(std::size_t{count_} * count_) {}
+      lanes_(std::size_t{count_} * count_),
+      damaged_to_(count_) {}
 
 // The connection is closed at once; its other side hears of that when it hears of it.
 void SimLanes::take_down(NodeIndex dialer, NodeIndex acceptor) {
@@ -82,7 +83,7 @@ void SimLanes::connect(const LaneEvent& event) {
 }
 
 // A bit that flips on the way, where the transport's own checksum does not see it.
-void SimLanes::maybe_damage(server::SnapshotMessage& message) {
+void SimLanes::maybe_damage(NodeIndex to, server::SnapshotMessage& message) {
     auto* chunk = std::get_if<server::SnapshotChunk>(&message);
     if (chunk == nullptr || healed_ || parts_.options.faults.rot == 0 || !prng_.chance(1, kRots)) {
         return;
@@ -90,6 +91,7 @@ void SimLanes::maybe_damage(server::SnapshotMessage& message) {
     std::string data(chunk->data.view());
     data[prng_.below(data.size())] ^= 1;
     chunk->data = Bytes::copy_of(data);
+    ++damaged_to_[to];
     parts_.counters.saw(FaultClass::kRot);
 }
 
@@ -101,7 +103,7 @@ void SimLanes::send(NodeIndex from, NodeIndex to, server::SnapshotMessage messag
     if (!it.up) {
         return;
     }
-    maybe_damage(message);
+    maybe_damage(to, message);
     Direction& direction = forth ? it.forth : it.back;
     const Time delay = draw_time(prng_, 50, parts_.options.net.ship_mean_us / 8);
     direction.last_arrival = std::max(parts_.queue.now() + delay, direction.last_arrival + 1);

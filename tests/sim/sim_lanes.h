@@ -37,6 +37,11 @@ class SimLanes {
 
     // `from` wants a connection to `to`, a new one, until it wants none.
     void want(NodeIndex from, NodeIndex to, bool wanted);
+    [[nodiscard]] bool is_wanted(NodeIndex from, NodeIndex to) const {
+        return lanes_[from * count_ + to].wanted;
+    }
+    // Pieces on their way to `to` that were damaged there.
+    [[nodiscard]] std::uint64_t damaged_to(NodeIndex to) const { return damaged_to_[to]; }
     // On the connection that this kind of message belongs to; dropped while there is none.
     void send(NodeIndex from, NodeIndex to, server::SnapshotMessage message);
     void on_node_down(NodeIndex node);
@@ -64,13 +69,14 @@ class SimLanes {
     void deliver(const LaneEvent& event, bool forth);
     void take_down(NodeIndex dialer, NodeIndex acceptor);
     void lose(NodeIndex dialer, NodeIndex acceptor);
-    void maybe_damage(server::SnapshotMessage& message);
+    void maybe_damage(NodeIndex to, server::SnapshotMessage& message);
 
     Parts parts_;
     Prng prng_;
     Nodes* nodes_ = nullptr;
     std::uint32_t count_;
     std::vector<Lane> lanes_;
+    std::vector<std::uint64_t> damaged_to_;
     bool healed_ = false;
 };
 

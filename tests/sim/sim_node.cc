@@ -23,7 +23,8 @@ SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients,
       disk_(world.options.disk),
       sabotaged_files_(sabotaged(Sabotage::kSkipSync) ? std::make_unique<UnsyncedFs>(files_)
                                                       : nullptr),
-      engine_kind_(files()) {
+      engine_kind_(files()),
+      heard_(world.options.slots()) {
     files_.set_failed_sync(disk_.failed_sync_reads_new ? storage::SimFailedSync::kReadsNew
                                                        : storage::SimFailedSync::kReadsOld);
     if (world_.options.uneven_ticks) {
@@ -73,6 +74,7 @@ void SimNode::handle(const NodeEvent& event) {
     if (event.life != life_) {
         return;
     }
+    failures_met_ = files_.failures_met();
     if (event.kind == NodeEventKind::kRestart) {
         return start(event.arg);
     }
@@ -97,9 +99,14 @@ void SimNode::handle(const NodeEvent& event) {
 }
 
 void SimNode::receive(raft::Message message) {
-    if (up()) {
-        step(server::Receive{.message = std::move(message)});
+    if (!up()) {
+        return;
     }
+    if (view().is_leader && (std::holds_alternative<raft::AppendReply>(message.body) ||
+                             std::holds_alternative<raft::HeartbeatReply>(message.body))) {
+        heard_[SafetyChecker::index_of(message.from)] = {.term = message.term, .tick = ticks_};
+    }
+    step(server::Receive{.message = std::move(message)});
 }
 
 void SimNode::on_tick() {
@@ -119,6 +126,7 @@ void SimNode::on_tick() {
         }
     }
     check_office();
+    ++ticks_;
     const std::uint32_t life = life_;
     flow_->tick();
     if (prng_.chance(1, 40)) {
@@ -142,10 +150,10 @@ void SimNode::check_office() {
 }
 
 bool SimNode::others_can_elect() const {
-    const raft::Status status = replica_->raft_status();
-    return is_quorum(status.conf, [&](NodeId id) {
-        const auto peer = status.peers.find(id);
-        return peer != status.peers.end() && peer->second.active;
+    return is_quorum(world_.safety.newest_conf(index_), [&](NodeId id) {
+        const Heard& heard = heard_[SafetyChecker::index_of(id)];
+        return id != id_ && heard.term == view().term &&
+               ticks_ - heard.tick < world_.options.raft.election_ticks;
     });
 }
 
@@ -153,6 +161,7 @@ void SimNode::jump_clock(std::uint32_t ticks) {
     if (!up() || paused_until_ > world_.queue.now()) {
         return;
     }
+    ticks_ += ticks;
     for (; ticks > 1; --ticks) {
         replica_->step(server::Tick{});
     }

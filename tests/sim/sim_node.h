@@ -90,8 +90,9 @@ class SimNode {
     // So many bytes more than now, and then it is full; none: as many as one likes.
     void limit_disk(std::optional<std::uint64_t> bytes_more);
     // Synced bytes of the log become others. What is damaged shows at the next start at the latest.
+    // False when there was nothing to damage.
     enum class Damage : std::uint8_t { kRot, kMisdirectedWrite };
-    void damage(Damage kind);
+    bool damage(Damage kind);
     // So many ticks at once; no ticks before.
     void jump_clock(std::uint32_t ticks);
     void stop_clock(Time until) { clock_stands_until_ = until; }
@@ -108,8 +109,8 @@ class SimNode {
     [[nodiscard]] bool up() const { return replica_ != nullptr; }
     [[nodiscard]] bool started() const { return started_; }
     [[nodiscard]] bool retired() const { return retired_; }
-    // Its log was damaged, whether that has shown or not; and it cannot start any more for that.
-    [[nodiscard]] bool damaged() const { return damaged_; }
+    // Its log is damaged, whether that has shown or not; and it cannot start any more for that.
+    [[nodiscard]] bool damaged() const;
     [[nodiscard]] bool lost() const { return lost_; }
     // As of the newest applied configuration.
     [[nodiscard]] bool is_member() const;
@@ -125,6 +126,15 @@ class SimNode {
     [[nodiscard]] std::string last_events() const;
 
   private:
+    struct Heard {
+        Term term{};
+        std::uint64_t tick{};  // of ticks_
+    };
+    struct DamagedPlace {
+        std::string path;
+        std::uint64_t offset{};
+        std::string bytes;  // what stands there now
+    };
     struct Call {
         std::uint64_t op{};
         bool answered = false;
@@ -174,8 +184,11 @@ class SimNode {
     [[nodiscard]] bool finish_install(raft::Recovered& recovered);
     [[nodiscard]] bool write_first(raft::PersistBatch batch, raft::Recovered& recovered);
     void start_replica(raft::Recovered recovered);
-    // Whatever goes wrong with the disk now may be the nemesis' doing.
-    [[nodiscard]] bool in_trouble() const { return disk_fails_ || disk_is_full_; }
+    // The nemesis has done it: a call was made to fail since the event under way began, or the disk
+    // is full.
+    [[nodiscard]] bool is_excused(const Error& error) const;
+    [[nodiscard]] bool is_fair(const server::SnapshotResult& result, const Error& error);
+    void note_received(const server::SnapshotResult& result);
     void sabotage_entries(std::vector<raft::Entry>& entries) const;
     [[nodiscard]] bool sabotaged(Sabotage kind) const { return world_.options.sabotage == kind; }
     void check_events(const storage::ApplyOutput& output);
@@ -223,6 +236,8 @@ class SimNode {
     bool turn_scheduled_ = false;
     std::vector<raft::PersistBatch> writes_;  // asked for and not on disk, in order
     std::size_t writing_ = 0;                 // how many of them the write in flight takes
+    std::uint64_t ticks_ = 0;                 // of its clock, in all lives
+    std::vector<Heard> heard_;                // by node: its newest answer to this leader
     std::uint32_t office_ticks_ = 0;          // that it led without, though it could have left
     std::uint32_t write_ticks_ = 0;           // of this member's clock, that it has taken
     std::vector<raft::Entry> applying_;
@@ -247,11 +262,16 @@ class SimNode {
     bool started_ = false;
     bool joins_ = false;
     bool retired_ = false;
-    bool damaged_ = false;
+    std::vector<DamagedPlace> damages_;
+    bool suspect_ = false;  // its log was damaged at a start, and was not found whole since
     bool lost_ = false;
-    bool disk_fails_ = false;  // in this life
     bool disk_is_full_ = false;
-    bool disk_failed_ever_ = false;
+    bool stop_due_ = false;           // an error of the disk that no life survives
+    std::uint64_t failures_met_ = 0;  // calls made to fail before the event under way
+    // What is kept of a snapshot may be another one's than what was received: a power cut, or a
+    // call that failed, since it was begun.
+    bool received_in_doubt_ = false;
+    std::uint64_t bad_pieces_ = 0;  // of which it complained
     std::uint64_t turns_ = 0;
     server::NodeView shown_;
 };

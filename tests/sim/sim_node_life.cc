@@ -47,7 +47,7 @@ bool SimNode::open_engine() {
     auto opened = open();
     if (!opened) {
         const Error& error = opened.error();
-        if (!files_.halted() && (error.code == Errc::kCorrupt || !in_trouble())) {
+        if (!files_.halted() && !is_excused(error)) {
             world_.verdict.fail("D2", fmt::format("node {}: the engine does not open: {}", index_,
                                                   to_string(error)));
         }
@@ -69,13 +69,12 @@ bool SimNode::open_log(raft::Recovered& recovered) {
         recovered = std::move(opened.value().recovered);
         return true;
     }
-    const bool corrupt = opened.error().code == Errc::kCorrupt;
     if (world_.verbose) {
         fmt::print("{:>10} node {}: {}\n", world_.queue.now(), index_, to_string(opened.error()));
     }
-    if (damaged_ && corrupt) {
+    if (suspect_ && opened.error().code == Errc::kCorrupt) {
         lose(to_string(opened.error()));
-    } else if (!files_.halted() && (corrupt || !in_trouble())) {
+    } else if (!files_.halted() && !is_excused(opened.error())) {
         world_.verdict.fail("D5", fmt::format("node {}: the log does not open: {}", index_,
                                               to_string(opened.error())));
     }
@@ -100,11 +99,12 @@ bool SimNode::open_state(const raft::Recovered& recovered) {
     }
     // Damage to the newest write cannot be told from a tear: a member that has lost what it said is
     // no use any more. More than that write must have been noticed.
-    if (damaged_ && !world_.safety.finds(index_, recovered)) {
+    if (suspect_ && !world_.safety.finds(index_, recovered)) {
         world_.safety.check_damage(index_, recovered);
         lose("the newest write is gone");
         return false;
     }
+    suspect_ = false;
     world_.safety.on_start(index_, recovered, applied);
     return !world_.verdict.failed();
 }
@@ -116,7 +116,7 @@ bool SimNode::write_first(raft::PersistBatch batch, raft::Recovered& recovered) 
         return false;
     }
     if (const auto written = log_->append(std::span(&batch, 1)); !written) {
-        if (!files_.halted() && !in_trouble()) {
+        if (!files_.halted() && !is_excused(written.error())) {
             world_.verdict.fail("D5", "first write: " + to_string(written.error()));
         }
         return false;
@@ -162,6 +162,8 @@ void SimNode::start(std::uint64_t crash_after) {
         return;
     }
     started_ = true;
+    suspect_ = damaged();
+    failures_met_ = files_.failures_met();
     files_.crash_at(crash_after > 0 ? files_.ops() + crash_after : 0);
     boot_ = prng_.next() | 1U;
     raft::Recovered recovered;
@@ -244,6 +246,7 @@ void SimNode::lose_power() {
     if (prng_.chance(1, 4)) {
         return files_.kill_process();
     }
+    received_in_doubt_ = true;
     storage::SimCrash how{.writes = SimWriteLoss::kAll, .dirs = SimDirLoss::kAll};
     if (disk_.torn) {
         static constexpr std::array<SimWriteLoss, 4> kWrites = {
@@ -271,7 +274,8 @@ void SimNode::clear_life() {
     write_ticks_ = 0;
     open_calls_ = 0;
     crash_countdown_ = 0;
-    disk_fails_ = false;  // as SimFs forgets it
+    stop_due_ = false;
+    heard_.assign(world_.options.slots(), {});
     turn_scheduled_ = apply_scheduled_ = collect_scheduled_ = seal_wanted_ = false;
 }
 
@@ -305,7 +309,6 @@ void SimNode::heal() {
     crash_countdown_ = 0;
     crashes_to_come_ = 0;
     disk_factor_ = 1;
-    disk_fails_ = false;
     files_.clear_failures();
     disk_.slow_permille = 0;
     disk_.write_mean_us = std::min(disk_.write_mean_us, kQuickUs);
@@ -320,8 +323,6 @@ void SimNode::heal() {
 
 void SimNode::fail_disk() {
     constexpr std::uint64_t kSoonCalls = 8;
-    disk_fails_ = true;
-    disk_failed_ever_ = true;
     files_.fail_at(files_.ops() + prng_.between(1, kSoonCalls), Errc::kIo);
 }
 
@@ -332,10 +333,11 @@ void SimNode::limit_disk(std::optional<std::uint64_t> bytes_more) {
 
 // A write or sync failed: the member says nothing more that could rest on it, and its process ends.
 void SimNode::fail_storage(const char* what, const Error& error) {
-    if (!in_trouble() || error.code == Errc::kCorrupt) {
+    if (!is_excused(error)) {
         return world_.verdict.fail("D4",
                                    fmt::format("node {}: {}: {}", index_, what, to_string(error)));
     }
+    stop_due_ = true;
     writing_ = 0;
     replica_->step(server::StorageFailed{.error = error});
     turn();
@@ -353,7 +355,7 @@ void SimNode::halt() {
         return world_.verdict.fail("D4", fmt::format("node {} speaks after its halt", index_));
     }
     const Errc code = effects_.halt->code;
-    if (!in_trouble() || (code != Errc::kIo && code != Errc::kNoSpace)) {
+    if (!stop_due_ || (code != Errc::kIo && code != Errc::kNoSpace)) {
         return world_.verdict.fail("halt",
                                    fmt::format("node {}: {}", index_, to_string(*effects_.halt)));
     }
@@ -364,28 +366,51 @@ void SimNode::halt() {
     }
 }
 
-void SimNode::damage(Damage kind) {
+// What is not synced may be torn, but does not rot.
+bool SimNode::damage(Damage kind) {
     const auto names = files_.list(kLogDir);
-    if (!names || names.value().empty()) {
-        return;
+    if (retired_ || lost_ || !names || names.value().empty()) {
+        return false;
     }
     const std::string path =
         std::string(kLogDir) + "/" + names.value()[prng_.below(names.value().size())];
     std::string content = files_.content(path).value_or("");
     const std::size_t end = content.find_last_not_of('\0');
-    if (end == std::string::npos) {
-        return;
+    if (end == std::string::npos || files_.durable_content(path) != content) {
+        return false;
     }
-    damaged_ = true;
     if (kind == Damage::kRot) {
-        return files_.flip_bit(path, prng_.below(end + 1), static_cast<unsigned>(prng_.below(8)));
+        const std::uint64_t at = prng_.below(end + 1);
+        files_.flip_bit(path, at, static_cast<unsigned>(prng_.below(8)));
+        damages_.push_back(
+            {.path = path, .offset = at, .bytes = files_.content(path)->substr(at, 1)});
+        return true;
     }
     const std::uint64_t blocks = end / kBlockBytes + 1;
+    content.resize(std::max<std::size_t>(content.size(), blocks * kBlockBytes));
     const std::size_t from = prng_.below(blocks) * kBlockBytes;
     const std::size_t to = prng_.below(blocks) * kBlockBytes;
-    content.resize(std::max(content.size(), std::max(from, to) + kBlockBytes));
-    content.replace(to, kBlockBytes, content.substr(from, kBlockBytes));
-    files_.put_file(path, content);
+    const std::string block = content.substr(from, kBlockBytes);
+    if (content.compare(to, kBlockBytes, block) == 0) {
+        return false;
+    }
+    files_.put_file(path, content.replace(to, kBlockBytes, block));
+    damages_.push_back({.path = path, .offset = to, .bytes = block});
+    return true;
+}
+
+// What was written over, or is in no file any more, does no harm.
+bool SimNode::damaged() const {
+    return suspect_ || std::any_of(damages_.begin(), damages_.end(), [&](const DamagedPlace& it) {
+               const std::string content = files_.content(it.path).value_or("");
+               return content.size() >= it.offset + it.bytes.size() &&
+                      content.compare(it.offset, it.bytes.size(), it.bytes) == 0;
+           });
+}
+
+bool SimNode::is_excused(const Error& error) const {
+    return (error.code == Errc::kIo && files_.failures_met() > failures_met_) ||
+           (error.code == Errc::kNoSpace && disk_is_full_);
 }
 
 void SimNode::lose(const std::string& why) {

@@ -11,13 +11,6 @@
 namespace cairn::sim {
 namespace {
 
-// What may end a piece of work where nothing is wrong with the disk now: others use it, the bytes
-// were bad on their way, or what a failed sync left behind in an earlier life.
-bool is_fair(Errc code, bool disk_failed_ever) {
-    return code == Errc::kTooManyRequests || code == Errc::kCorrupt ||
-           (code == Errc::kIo && disk_failed_ever);
-}
-
 const Error* error_of(const server::SnapshotResult& result) {
     if (const auto* built = std::get_if<server::SnapshotBuilt>(&result)) {
         return built->manifest ? nullptr : &built->manifest.error();
@@ -123,11 +116,43 @@ void SimNode::on_snapshot_work() {
     }
 }
 
+// What may end a piece of work: the disk now, others who use what it wants, bytes that were damaged
+// on their way, and what is kept of an attempt that a fault has ended. Each excuse counts once.
+bool SimNode::is_fair(const server::SnapshotResult& result, const Error& error) {
+    const bool is_written = std::holds_alternative<server::PieceWritten>(result);
+    if (error.code == Errc::kTooManyRequests) {
+        return std::holds_alternative<server::SnapshotBuilt>(result) ||
+               std::holds_alternative<server::SnapshotOpened>(result);
+    }
+    if (error.code == Errc::kCorrupt && is_written &&
+        bad_pieces_ < world_.lanes.damaged_to(index_)) {
+        ++bad_pieces_;
+        return true;
+    }
+    const bool is_of_received =
+        (error.code == Errc::kCorrupt && is_written) ||
+        (error.code == Errc::kIo && std::holds_alternative<server::IncomingVerified>(result));
+    return is_excused(error) || (is_of_received && std::exchange(received_in_doubt_, false));
+}
+
+// Whether there is doubt about what is kept: none about what is begun anew or was read again.
+void SimNode::note_received(const server::SnapshotResult& result) {
+    const auto* opened = std::get_if<server::SnapshotOpened>(&result);
+    const auto* verified = std::get_if<server::IncomingVerified>(&result);
+    if (files_.failures_met() > failures_met_) {
+        received_in_doubt_ = true;
+    } else if ((opened != nullptr && opened->place &&
+                opened->place.value() == storage::SnapshotPlace{}) ||
+               (verified != nullptr && verified->whole && verified->whole.value())) {
+        received_in_doubt_ = false;
+    }
+}
+
 void SimNode::check_snapshot_result(const server::SnapshotResult& result) {
-    if (const Error* error = error_of(result);
-        error != nullptr && !in_trouble() && !is_fair(error->code, disk_failed_ever_)) {
+    if (const Error* error = error_of(result); error != nullptr && !is_fair(result, *error)) {
         return world_.verdict.fail("S1", fmt::format("node {}: {}", index_, to_string(*error)));
     }
+    note_received(result);
     if (const auto* built = std::get_if<server::SnapshotBuilt>(&result);
         built != nullptr && built->manifest) {
         check_digest();  // who installs what is of this very moment must come to the same
@@ -143,9 +168,10 @@ server::SnapshotResult SimNode::install(const server::InstallIncoming& work) {
     install_ordered_ = snapshot;
     auto engine = snapshot_disk_->install(work);
     if (!engine) {
-        if (!in_trouble()) {
+        if (!is_excused(engine.error())) {
             world_.verdict.fail("S1", "install: " + to_string(engine.error()));
         }
+        stop_due_ = true;
         return server::InstallDone{snapshot, engine.error()};
     }
     const auto replaced = state_->replace(std::move(engine).value());
@@ -197,6 +223,7 @@ void SimNode::work_during_crash() {
 
 void SimNode::flush_during_crash() {
     if (up() && !files_.halted() && prng_.chance(1, 6)) {
+        check_digest();  // of what may come through the crash in part
         files_.crash_at(files_.ops() + prng_.between(1, 8));
         world_.trace.mix(state_->flush() ? 7 : 8);
     }

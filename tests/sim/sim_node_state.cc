@@ -81,13 +81,29 @@ void SimNode::check_events(const storage::ApplyOutput& output) {
 void SimNode::check_digest() {
     const auto view = state_->view();
     const auto hash = view->hash_kv(0);
-    if (!hash) {
-        return world_.verdict.fail("D3", "hash: " + to_string(hash.error()));
+    const auto members = view->members();
+    const auto removed = view->removed_members();
+    const auto alarms = view->alarms();
+    if (!hash || !members || !removed || !alarms) {
+        return world_.verdict.fail("D3", fmt::format("node {}: its state cannot be read", index_));
     }
     TraceHash digest;
     digest.mix(hash.value().hash);
     digest.mix(static_cast<std::uint64_t>(view->revision()));
     digest.mix(static_cast<std::uint64_t>(view->compacted()));
+    const auto mix_all = [&](const auto& messages) {
+        digest.mix(messages.size());
+        for (const auto& message : messages) {
+            const std::string bytes = message.SerializeAsString();
+            digest.mix(hash_bytes(bytes.data(), bytes.size(), 3));
+        }
+    };
+    mix_all(members.value());
+    mix_all(alarms.value());
+    digest.mix(removed.value().size());
+    for (const NodeId id : removed.value()) {
+        digest.mix(id.value);
+    }
     world_.safety.on_digest(index_, view->applied().index, digest.value());
 }
 

@@ -148,6 +148,7 @@ Result<void> SimFs::enter(SimOpKind kind, const std::string& path, std::uint64_t
     if (const auto failure = failures_.find(op.number); failure != failures_.end()) {
         const Errc code = failure->second;
         failures_.erase(failure);
+        ++failures_met_;
         return Error{code, op.path + ": made to fail"};
     }
     if (hook_) {

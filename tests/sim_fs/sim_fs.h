@@ -115,6 +115,8 @@ class SimFs final : public FileSystem {
     [[nodiscard]] bool halted() const { return halted_; }
     // The call with this number fails with `code`, once, if crash() or kill_process() is not first.
     void fail_at(std::uint64_t number, Errc code);
+    // How many calls have failed so.
+    [[nodiscard]] std::uint64_t failures_met() const { return failures_met_; }
     // No call is to fail any more.
     void clear_failures() { failures_.clear(); }
     void set_failed_sync(SimFailedSync mode) { failed_sync_ = mode; }
@@ -167,6 +169,7 @@ class SimFs final : public FileSystem {
     std::uint64_t crash_at_ = 0;
     bool halted_ = false;
     std::map<std::uint64_t, Errc> failures_;
+    std::uint64_t failures_met_ = 0;
     SimFailedSync failed_sync_ = SimFailedSync::kReadsOld;
     SimHook hook_;
     std::uint64_t capacity_ = UINT64_MAX;

@@ -172,6 +172,7 @@ class SimNode {
     void write_during_crash();
     void work_during_crash();
     void flush_during_crash();
+    void flush_more_often();
     void clear_life();
     void lose_power();
     void fail_storage(const char* what, const Error& error);

@@ -314,8 +314,21 @@ void SimNode::heal() {
     disk_.write_mean_us = std::min(disk_.write_mean_us, kQuickUs);
     disk_.apply_mean_us = std::min(disk_.apply_mean_us, kQuickUs);
     limit_disk(std::nullopt);
+    flush_more_often();
     if (started_ && !up()) {
         start();
+    }
+}
+
+// Whoever has too much that is not flushed takes no more, so that calls would wait for a rare flush
+// as for a fault.
+void SimNode::flush_more_often() {
+    constexpr std::uint64_t kOftenTicks = 10;
+    if (disk_.flush_mean_ticks > kOftenTicks) {
+        disk_.flush_mean_ticks = kOftenTicks;
+        if (up()) {
+            after(tick_us_, NodeEventKind::kFlush);
+        }
     }
 }
 

@@ -66,10 +66,11 @@ void SnapshotReceiver::on(NodeId from, const SnapshotOffer& offer) {
         out_.send.emplace_back(from, SnapshotDone{});
         return;
     }
-    if (has_all() && manifest.value() == manifest_) {
+    if (has_all() && offer.term >= term_ && manifest.value() == manifest_) {
         // The connection was lost meanwhile: nothing more is wanted of it but to wait.
         from_ = from;
         term_ = offer.term;
+        from_knows_ = true;
         out_.send.emplace_back(from, SnapshotWant{layout_.place_at(layout_.bytes())});
         return;
     }
@@ -79,6 +80,7 @@ void SnapshotReceiver::on(NodeId from, const SnapshotOffer& offer) {
             // What is here is committed, whoever sent it: the new leader need not send it again.
             from_ = from;
             term_ = offer.term;
+            from_knows_ = false;
         }
         return refuse(from, Errc::kTooManyRequests);
     }
@@ -93,6 +95,7 @@ void SnapshotReceiver::begin(NodeId from, Term term, storage::SnapshotManifest m
     stage_ = Stage::kOpening;
     from_ = from;
     term_ = term;
+    from_knows_ = true;
     manifest_ = std::move(manifest);
     layout_ = SnapshotLayout(manifest_);
     flaws_ = 0;
@@ -229,7 +232,8 @@ void SnapshotReceiver::on_lane_lost(NodeId from) {
 }
 
 void SnapshotReceiver::fail(Errc reason, bool keep) {
-    if (reason != Errc::kConnection) {  // else nobody is there to be told
+    // Of a lost connection nobody is there to be told; and who offers another one asks again.
+    if (reason != Errc::kConnection && from_knows_) {
         refuse(from_, reason);
     }
     note(SnapshotNoteKind::kReceiveFailed, reason);

@@ -70,7 +70,8 @@ class SnapshotReceiver {
 
     Stage stage_ = Stage::kIdle;
     NodeId from_;
-    Term term_;  // of the offer
+    Term term_;               // of the offer
+    bool from_knows_ = true;  // that this very snapshot is received: else it offers another
     storage::SnapshotManifest manifest_;
     SnapshotLayout layout_;
     // Invariant in kReceiving: written_ <= expected_ <= layout_.bytes(), and the pieces between the

@@ -178,35 +178,67 @@ TEST_CASE("an installation may take longer than anything, over lost connections,
     CHECK(of<SnapshotSent>(take(leader).events).at(0).last == kLast);
 }
 
+namespace {
+
+// A follower that has all of a snapshot and reads it again.
+struct Arrived {
+    explicit Arrived(const Files& files) : flow(kFollower, {}) {
+        flow.on_turn({}, follows(kFollower));
+        flow.on_message(kLeader, offer_of(files));
+        run = of<OpenIncoming>(take(flow).work).at(0).run;
+        flow.on_result(SnapshotOpened{run, storage::SnapshotPlace{1, 0}});
+        take(flow);
+    }
+    bool is_busy_for(NodeId from, const SnapshotOffer& offer) {
+        flow.on_message(from, offer);
+        const SnapshotMessage busy{SnapshotRefused{Errc::kTooManyRequests}};
+        return take(flow).send == std::vector{std::pair{from, busy}};
+    }
+    SnapshotFlow flow;
+    std::uint64_t run{};
+};
+
+Files newer(Files files) {
+    files.manifest.meta.last.index = kLast + 1;
+    return files;
+}
+
+}  // namespace
+
 TEST_CASE("a snapshot that has arrived outlives its leader", "[replica][snapshot][retry]") {
     const Files files = make_files({10}, Prng(4));
-    SnapshotFlow follower(kFollower, {});
-    follower.on_turn({}, follows(kFollower));
-    follower.on_message(kLeader, offer_of(files));
-    const auto open = of<OpenIncoming>(take(follower).work).at(0);
-    const auto busy = [](NodeId to) {
-        return std::vector{std::pair{to, SnapshotMessage{SnapshotRefused{Errc::kTooManyRequests}}}};
-    };
-    Files other = files;
-    other.manifest.meta.last.index = kLast + 1;
-    follower.on_result(SnapshotOpened{open.run, storage::SnapshotPlace{1, 0}});
-    take(follower);  // all was there already, and is read again
-    follower.on_message(kThird, offer_of(other, kTerm));
-    CHECK(take(follower).send == busy(kThird));
+    const Files other = newer(files);
+    Arrived follower(files);
+    CHECK(follower.is_busy_for(kThird, offer_of(other, kTerm)));
     NodeId installs_from = kLeader;
     Term in_term = kTerm;
     SECTION("no new one") {}
     SECTION("which a new one installs") {
-        follower.on_message(kThird, offer_of(other, kTerm + 1));
-        CHECK(take(follower).send == busy(kThird));
+        CHECK(follower.is_busy_for(kThird, offer_of(other, kTerm + 1)));
         installs_from = kThird;
         in_term = kTerm + 1;
+        // The former one has come back, and has not heard of it yet.
+        CHECK(follower.is_busy_for(kLeader, offer_of(files)));
     }
-    follower.on_result(IncomingVerified{open.run, true});
-    const auto handed = of<Receive>(take(follower).events);
+    follower.flow.on_result(IncomingVerified{follower.run, true});
+    const auto handed = of<Receive>(take(follower.flow).events);
     REQUIRE(handed.size() == 1);
     CHECK(handed[0].message == raft::Message{installs_from, kFollower, in_term,
                                              raft::InstallSnapshot{files.manifest.meta}});
+}
+
+TEST_CASE("a bad snapshot is told to who sent it, not to the next leader",
+          "[replica][snapshot][retry]") {
+    const Files files = make_files({10}, Prng(4));
+    Arrived follower(files);
+    const bool led_anew = GENERATE(false, true);
+    if (led_anew) {
+        CHECK(follower.is_busy_for(kThird, offer_of(newer(files), kTerm + 1)));
+    }
+    follower.flow.on_result(IncomingVerified{follower.run, Error{Errc::kCorrupt, "why"}});
+    const auto out = take(follower.flow);
+    CHECK(of<DropIncoming>(out.work).size() == 1);
+    CHECK(out.send.size() == (led_anew ? 0 : 1));
 }
 
 TEST_CASE("who waits for this member's disk has not stalled", "[replica][snapshot][retry]") {

@@ -87,7 +87,7 @@ void ClientSession::release_all() {
 void ClientSession::on_second(std::uint64_t now_ms) {
     session_.on_tick(now_ms);
     refuse_long_starved();
-    end_stalled_snapshots();
+    look_after_snapshots();
     end_if_stalled();
     flush();
     if (Clock::now() >= close_at_) {

@@ -95,7 +95,7 @@ class ClientSession : public ClientConnection,
     void on_too_long_for_claim(wire::StreamId stream, Call& call);
     void begin_snapshot(wire::StreamId stream);
     void feed_snapshots();
-    void end_stalled_snapshots();
+    void look_after_snapshots();
     void run_held();
     void run_starved();
     [[nodiscard]] bool may_run() const;

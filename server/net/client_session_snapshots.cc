@@ -4,10 +4,26 @@
 #include "server/net/client_session.h"
 
 namespace cairn::server::net {
+namespace {
+
+// Of one connection at once: what waits on it of them is not held back by what else does.
+constexpr std::size_t kSnapshotsMax = 2;
+
+}  // namespace
 
 void ClientSession::begin_snapshot(wire::StreamId stream) {
+    if (snapshots_.size() >= kSnapshotsMax) {
+        finish(stream, calls_.at(stream), api::format_error(Error(Errc::kTooManyRequests)));
+        return;
+    }
+    const SnapshotStream::Ports ports{
+        node_.metrics, node_.readers, node_.responses, node_.files,
+        [&snapshots = node_.snapshots](SnapshotThread::Wanted wanted,
+                                       SnapshotThread::OnBuilt on_built) {
+            snapshots.build_for_client(std::move(wanted), std::move(on_built));
+        }};
     auto snapshot =
-        std::make_shared<SnapshotStream>(node_, socket_.get_executor(), weak_from_this(), stream);
+        std::make_shared<SnapshotStream>(ports, socket_.get_executor(), weak_from_this(), stream);
     snapshots_.emplace(stream, snapshot);
     snapshot->begin();
 }
@@ -34,12 +50,12 @@ void ClientSession::feed_snapshots() {
     }
 }
 
-void ClientSession::end_stalled_snapshots() {
+void ClientSession::look_after_snapshots() {
     const auto now = Clock::now();
     for (auto it = snapshots_.begin(); it != snapshots_.end();) {
         const auto [stream, snapshot] = *it++;
-        if (snapshot->is_stalled(session_.queued_bytes(stream), now)) {
-            ++node_.metrics.client_snapshots_stalled;
+        if (!snapshot->on_second(session_.queued_bytes(stream), now)) {
+            // A text would wait behind what is not taken.
             session_.reset(stream, wire::H2Code::kEnhanceYourCalm);
             forget(stream);
         }

@@ -289,8 +289,11 @@ void add_client_snapshots(Page& page, const Metrics& metrics) {
     page.counter("cairn_client_snapshot_bytes_total", "Bytes of snapshots given to clients.",
                  metrics.client_snapshot_bytes);
     page.counter("cairn_client_snapshots_stalled_total",
-                 "Snapshots given up because their clients took nothing for a minute.",
+                 "Snapshots given up because their clients took next to nothing for a minute.",
                  metrics.client_snapshots_stalled);
+    page.counter("cairn_client_snapshots_refused_total",
+                 "Snapshots given up because there was no room or no thread for a minute.",
+                 metrics.client_snapshots_refused);
 }
 
 void add_requests(Page& page, const wire::H2Budget& requests) {

@@ -83,6 +83,7 @@ class Metrics {
     std::uint64_t client_snapshots{};         // now
     std::uint64_t client_snapshot_bytes{};    // given to their connections
     std::uint64_t client_snapshots_stalled{};
+    std::uint64_t client_snapshots_refused{};  // after they had begun
     std::uint64_t slow_applies{};
     std::uint64_t log_lines_dropped{};
     std::map<std::string, std::uint64_t> promotions_failed{};  // by the errors' texts

@@ -15,6 +15,9 @@ namespace cairn::server::net {
 
 class ReadPool {
   public:
+    // Two, so that one long scan or hash does not hold up every list.
+    static constexpr std::size_t kThreads = 2;
+
     // Shared by who asked and the pool: false once the answer is of no use to anybody.
     using Wanted = std::shared_ptr<std::atomic<bool>>;
     static Wanted want() { return std::make_shared<std::atomic<bool>>(true); }
@@ -44,8 +47,6 @@ class ReadPool {
     }
 
   private:
-    // Two, so that one long scan or hash does not hold up every list.
-    static constexpr std::size_t kThreads = 2;
     static constexpr std::size_t kWaitingMax = 4096;
 
     std::atomic<std::size_t> waiting_{0};

@@ -84,9 +84,10 @@ void SnapshotDriver::on_session(const std::shared_ptr<PeerSession>& session, boo
     lanes_.on_session(session, open);
 }
 
-void SnapshotDriver::build_for_client(SnapshotThread::OnBuilt on_built) {
+void SnapshotDriver::build_for_client(SnapshotThread::Wanted wanted,
+                                      SnapshotThread::OnBuilt on_built) {
     thread_->build_for_client(
-        driver_.view().applied,
+        driver_.view().applied, std::move(wanted),
         [this, on_built = std::move(on_built)](
             Result<std::shared_ptr<const storage::BuiltSnapshot>> built) mutable {
             boost::asio::post(reactor_,

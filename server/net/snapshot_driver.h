@@ -52,8 +52,8 @@ class SnapshotDriver {
     void on_session(const std::shared_ptr<PeerSession>& session, bool open);
     [[nodiscard]] const SnapshotStats& stats() const { return flow_.stats(); }
     // A snapshot of what is applied here now, for a client; `on_built` is called on the reactor,
-    // or never, once stop() was called.
-    void build_for_client(SnapshotThread::OnBuilt on_built);
+    // or never, once stop() was called or nobody wants it.
+    void build_for_client(SnapshotThread::Wanted wanted, SnapshotThread::OnBuilt on_built);
 
     // Waits for the work under way on the snapshot thread; nothing is carried out
     // afterwards.

@@ -1,5 +1,6 @@
 #include "server/net/snapshot_stream.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -37,28 +38,34 @@ Result<bool> write_message(storage::SavedSnapshotSource& source, HeldAnswer& mes
 // Of a member at once: each has a file open and room for a message.
 constexpr std::uint64_t kClientSnapshotsMax = 8;
 
+// The list of files is there decoded, once more for reading, and as the bytes that go out.
+constexpr std::uint64_t kListCopies = 3;
+
 }  // namespace
 
-SnapshotStream::SnapshotStream(NodePorts& node, boost::asio::any_io_executor reactor,
+SnapshotStream::SnapshotStream(Ports ports, boost::asio::any_io_executor reactor,
                                std::weak_ptr<Client> client, wire::StreamId stream)
-    : node_(node),
+    : ports_(std::move(ports)),
       reactor_(std::move(reactor)),
       client_(std::move(client)),
       stream_(stream),
-      begun_(std::chrono::steady_clock::now()),
-      last_taken_(begun_) {}
+      begun_(StallWatch::Clock::now()),
+      watch_(begun_, kStillMax) {}
 
 void SnapshotStream::begin() {
-    if (++node_.metrics.client_snapshots > kClientSnapshotsMax) {
+    if (++ports_.metrics.client_snapshots > kClientSnapshotsMax) {
         boost::asio::post(reactor_, [self = shared_from_this()] {
             self->end(api::to_status(Errc::kTooManyRequests));
         });
         return;
     }
-    node_.snapshots.build_for_client(
-        [self = shared_from_this()](Result<std::shared_ptr<const storage::BuiltSnapshot>> built) {
+    // Weakly: what is not wanted any more is forgotten on another thread.
+    ports_.build(wanted_, [weak = weak_from_this()](
+                              Result<std::shared_ptr<const storage::BuiltSnapshot>> built) {
+        if (const auto self = weak.lock(); self != nullptr) {
             self->on_built(std::move(built));
-        });
+        }
+    });
 }
 
 void SnapshotStream::on_built(Result<std::shared_ptr<const storage::BuiltSnapshot>> built) {
@@ -69,21 +76,22 @@ void SnapshotStream::on_built(Result<std::shared_ptr<const storage::BuiltSnapsho
         end(api::to_status(built.error()));
         return;
     }
-    source_ = std::make_shared<Source>(node_.files, std::move(built).value());
-    last_taken_ = std::chrono::steady_clock::now();
+    const storage::SnapshotManifest& manifest = built.value()->manifest;
+    list_bytes_ = storage::saved_snapshot_bytes(manifest) - manifest.bytes();
+    source_ = std::make_shared<Source>(ports_.files, std::move(built).value());
     read();
 }
 
 void SnapshotStream::on_queued(std::size_t bytes) {
-    if (source_ != nullptr && !reading_ && !starved_ && bytes <= kAheadBytes) {
+    if (source_ != nullptr && !reading_ && lack_ == Lack::kNothing && bytes <= kAheadBytes) {
         read();
     }
 }
 
 void SnapshotStream::read() {
-    auto message = std::make_shared<HeldAnswer>(node_.responses, wanted_);
-    if (!message->reserve(kMessageClaim)) {
-        starve();
+    auto message = std::make_shared<HeldAnswer>(ports_.responses, wanted_);
+    if (!claim_list() || !message->reserve(kMessageClaim)) {
+        wait_for(Lack::kRoom);
         return;
     }
     auto work = [self = shared_from_this(), source = source_,
@@ -99,30 +107,70 @@ void SnapshotStream::read() {
             self->on_read(last, std::move(message));
         });
     };
+    if (!ports_.readers.submit(wanted_, std::move(work))) {
+        wait_for(Lack::kThread);
+        return;
+    }
     reading_ = true;
-    if (!node_.readers.submit(wanted_, std::move(work))) {
-        reading_ = false;
-        end(api::to_status(Errc::kTooManyRequests));
+    lacks_since_.reset();
+}
+
+bool SnapshotStream::claim_list() {
+    if (list_room_ == nullptr) {
+        list_room_ = ports_.responses->claim_for_write(kListCopies * list_bytes_);
+    }
+    return list_room_ != nullptr;
+}
+
+// At the latest until the next second.
+void SnapshotStream::wait_for(Lack lack) {
+    if (!lacks_since_.has_value()) {
+        lacks_since_ = StallWatch::Clock::now();
+        ports_.metrics.response_waits += lack == Lack::kRoom ? 1U : 0U;
+    }
+    lack_ = lack;
+    if (lack == Lack::kRoom) {
+        ports_.responses->count_starved(1);
+        ports_.responses->wait(weak_from_this());
     }
 }
 
-void SnapshotStream::starve() {
-    starved_ = true;
-    ++node_.metrics.response_waits;
-    node_.responses->count_starved(1);
-    node_.responses->wait(weak_from_this());
-    if (node_.responses->has_room(kMessageClaim)) {
-        node_.responses->wake_soon();  // given back just before it waited
+void SnapshotStream::end_waiting() {
+    if (std::exchange(lack_, Lack::kNothing) == Lack::kRoom) {
+        ports_.responses->count_starved(-1);
     }
 }
 
 void SnapshotStream::on_room() {
-    if (!starved_) {
-        return;
+    if (lack_ == Lack::kRoom) {
+        end_waiting();
+        read();
     }
-    starved_ = false;
-    node_.responses->count_starved(-1);
-    read();
+}
+
+bool SnapshotStream::on_second(std::size_t queued_bytes, TimePoint now) {
+    watch_.on_taken(untaken_ - std::min<std::uint64_t>(untaken_, queued_bytes));
+    untaken_ = queued_bytes;
+    if (watch_.is_stalled(queued_bytes, now)) {
+        ++ports_.metrics.client_snapshots_stalled;
+        return false;
+    }
+    if (lacks_since_.has_value() && now - *lacks_since_ >= kStillMax) {
+        refuse();
+    } else if (lack_ != Lack::kNothing) {
+        end_waiting();
+        read();
+    }
+    return true;
+}
+
+// For want of what it has waited for.
+void SnapshotStream::refuse() {
+    const bool no_room = lack_ == Lack::kRoom;
+    end_waiting();
+    lacks_since_.reset();
+    ++ports_.metrics.client_snapshots_refused;
+    end(api::to_status(no_room ? ResponseBudget::no_room() : Error(Errc::kTooManyRequests)));
 }
 
 void SnapshotStream::on_read(const Result<bool>& last, std::shared_ptr<HeldAnswer> message) {
@@ -136,11 +184,12 @@ void SnapshotStream::on_read(const Result<bool>& last, std::shared_ptr<HeldAnswe
         end(api::to_status(last.error()));
         return;
     }
-    node_.metrics.client_snapshot_bytes += message->body.size();
+    ports_.metrics.client_snapshot_bytes += message->body.size();
+    untaken_ += message->body.size();
     if (last.value()) {
         source_.reset();  // nothing is read after the digest
-        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
-        node_.metrics.client_snapshot_seconds.Observe(took.count());
+        const std::chrono::duration<double> took = StallWatch::Clock::now() - begun_;
+        ports_.metrics.client_snapshot_seconds.Observe(took.count());
     }
     client->on_snapshot_message(stream_, std::move(message));
     if (last.value()) {
@@ -154,27 +203,18 @@ void SnapshotStream::end(wire::GrpcStatus status) {
     }
 }
 
-bool SnapshotStream::is_stalled(std::size_t queued_bytes, TimePoint now) {
-    if (queued_bytes != last_queued_ || queued_bytes == 0) {
-        last_queued_ = queued_bytes;
-        last_taken_ = now;
-    }
-    return now - last_taken_ >= kStallMax;
-}
-
 // What reads at this moment keeps the source a little longer, and lets go of it by itself.
 void SnapshotStream::release() {
     if (std::exchange(released_, true)) {
         return;
     }
-    --node_.metrics.client_snapshots;
+    --ports_.metrics.client_snapshots;
     *wanted_ = false;
-    if (std::exchange(starved_, false)) {
-        node_.responses->count_starved(-1);
-    }
+    end_waiting();
     if (!reading_) {
         source_.reset();
     }
+    list_room_.reset();
 }
 
 }  // namespace cairn::server::net

@@ -1,5 +1,6 @@
 #include "server/net/snapshot_thread.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 #include <variant>
@@ -28,8 +29,9 @@ void SnapshotThread::submit(SnapshotWork work) {
     static_cast<void>(queue_.push(std::move(work), 0));
 }
 
-void SnapshotThread::build_for_client(Index at_least, OnBuilt on_built) {
-    static_cast<void>(queue_.push(ClientBuild{at_least, std::move(on_built)}, 0));
+void SnapshotThread::build_for_client(Index at_least, Wanted wanted, OnBuilt on_built) {
+    static_cast<void>(
+        queue_.push(ClientBuild{at_least, std::move(wanted), std::move(on_built)}, 0));
 }
 
 void SnapshotThread::stop() {
@@ -45,33 +47,53 @@ void SnapshotThread::run() {
     while (queue_.take_all(work)) {
         for (auto& item : work) {
             if (!stopping_) {
-                carry_out(std::move(item));
+                std::visit([this](auto& one) { carry_out(std::move(one)); }, item);
             }
         }
     }
 }
 
-void SnapshotThread::carry_out(Work work) {
-    if (auto* build = std::get_if<ClientBuild>(&work)) {
-        carry_out_for_client(std::move(*build));
-    } else {
-        carry_out_for_flow(std::get<SnapshotWork>(std::move(work)));
+void SnapshotThread::carry_out(ClientBuild build) {
+    clients_.push_back(std::move(build));
+    if (clients_.size() == 1 && !begun_for_.has_value()) {
+        carry_out(ClientStep{});
     }
 }
 
-// In steps, as for members: their work goes on between. It is brought to its end also when the
-// client has left, since others may have joined.
-void SnapshotThread::carry_out_for_client(ClientBuild build) {
-    auto built =
-        store_->build_step(build.at_least, kClientStepBytes, storage::SnapshotUse::kClient);
-    if (built.has_value() && built.value() == nullptr) {
-        static_cast<void>(queue_.push(std::move(build), 0));
+// In steps, as for members: their work goes on between. One that has begun is brought to its end
+// also when all have left, for only then the store removes it.
+void SnapshotThread::carry_out(ClientStep) {
+    std::erase_if(clients_, [](const ClientBuild& client) { return !client.wanted->load(); });
+    if (clients_.empty() && !begun_for_.has_value()) {
         return;
     }
-    build.on_built(std::move(built));
+    // Who waits longest wants the least: what is begun for it now will do for all who wait.
+    const Index at_least = begun_for_.has_value() ? *begun_for_ : clients_.front().at_least;
+    const auto built =
+        store_->build_step(at_least, kClientStepBytes, storage::SnapshotUse::kClient);
+    if (built.has_value() && built.value() == nullptr) {
+        begun_for_ = at_least;
+    } else {
+        begun_for_.reset();
+        answer(built);
+    }
+    if (begun_for_.has_value() || !clients_.empty()) {
+        static_cast<void>(queue_.push(ClientStep{}, 0));
+    }
 }
 
-void SnapshotThread::carry_out_for_flow(SnapshotWork work) {
+void SnapshotThread::answer(const Result<std::shared_ptr<const storage::BuiltSnapshot>>& built) {
+    const auto serves = [&built](const ClientBuild& client) {
+        return built.has_error() || built.value()->manifest.meta.last.index >= client.at_least;
+    };
+    const auto later = std::stable_partition(clients_.begin(), clients_.end(), serves);
+    for (auto client = clients_.begin(); client != later; ++client) {
+        client->on_built(built);
+    }
+    clients_.erase(clients_.begin(), later);
+}
+
+void SnapshotThread::carry_out(SnapshotWork work) {
     if (const auto* install = std::get_if<InstallIncoming>(&work)) {
         hooks_.on_engine(install->manifest.meta, disk_.install(*install));
     } else if (auto result = disk_.run(std::move(work)); result.has_value()) {

@@ -7,8 +7,10 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <variant>
+#include <vector>
 
 #include "base/bounded_queue.h"
 #include "base/result.h"
@@ -39,29 +41,39 @@ class SnapshotThread {
     // What is queued is bounded by the flow: windows of pieces, and one build for
     // each follower.
     void submit(SnapshotWork work);
-    // A snapshot with the entry at `at_least`, for a client. What is queued is bounded by the
-    // clients' calls.
+    // False once nobody waits for a client's snapshot any more.
+    using Wanted = std::shared_ptr<const std::atomic<bool>>;
     using OnBuilt = std::function<void(Result<std::shared_ptr<const storage::BuiltSnapshot>>)>;
-    void build_for_client(Index at_least, OnBuilt on_built);
+    // A snapshot with the entry at `at_least`, for a client: the next one, shared by all who wait
+    // for it. `on_built` is not called when it is not wanted any more. What is queued is bounded by
+    // the clients' calls.
+    void build_for_client(Index at_least, Wanted wanted, OnBuilt on_built);
     // Waits for the work under way, not for what is queued. Idempotent.
     void stop();
 
   private:
     struct ClientBuild {
         Index at_least;
+        Wanted wanted;
         OnBuilt on_built;
     };
-    using Work = std::variant<SnapshotWork, ClientBuild>;
+    // The next step for those who wait; in the queue as long as anybody does.
+    struct ClientStep {};
+    using Work = std::variant<SnapshotWork, ClientBuild, ClientStep>;
 
     void run();
-    void carry_out(Work work);
-    void carry_out_for_client(ClientBuild build);
-    void carry_out_for_flow(SnapshotWork work);
+    void carry_out(SnapshotWork work);
+    void carry_out(ClientBuild build);
+    void carry_out(ClientStep step);
+    // What the step before those came to, to all whom it serves.
+    void answer(const Result<std::shared_ptr<const storage::BuiltSnapshot>>& built);
 
     std::unique_ptr<storage::SnapshotStore> store_;
     SnapshotDisk disk_;
     Hooks hooks_;
     BoundedQueue<Work> queue_;
+    std::vector<ClientBuild> clients_;  // that wait; the thread's
+    std::optional<Index> begun_for_;    // what has begun for them, and takes another step; likewise
     std::atomic<bool> stopping_{false};
     std::thread thread_;
 };

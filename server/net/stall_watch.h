@@ -1,4 +1,4 @@
-// StallWatch: whether a connection's client takes what waits for it.
+// StallWatch: whether a client takes what waits for it, on its connection or in one stream.
 // Owned by the session; on the reactor's thread.
 // Never counts the time in which nothing waits.
 #pragma once
@@ -22,7 +22,8 @@ class StallWatch {
     // So little holds up nobody.
     static constexpr std::size_t kWaitingBytesMin = 1024;
 
-    explicit StallWatch(Clock::time_point now) : since_(now) {}
+    explicit StallWatch(Clock::time_point now, std::chrono::seconds stalled_after = kStalledAfter)
+        : stalled_after_(stalled_after), since_(now) {}
 
     void on_taken(std::uint64_t bytes) { taken_ += bytes; }
     // About once a second, with what waits now.
@@ -32,10 +33,11 @@ class StallWatch {
             since_ = now;
             taken_ = 0;
         }
-        return now - since_ >= kStalledAfter;
+        return now - since_ >= stalled_after_;
     }
 
   private:
+    const std::chrono::seconds stalled_after_;
     Clock::time_point since_;
     std::uint64_t taken_ = 0;  // since then
 };

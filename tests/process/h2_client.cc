@@ -43,11 +43,12 @@ void H2Client::flush() {
 }
 
 wire::StreamId H2Client::call(const std::string& path, const std::string& request,
-                              std::optional<std::int64_t> timeout_ns) {
+                              std::optional<std::int64_t> timeout_ns, Metadata metadata) {
     wire::RequestOptions options;
     options.path = path;
     options.authority = "test";
     options.timeout_ns = timeout_ns;
+    options.metadata = std::move(metadata);
     const auto stream = session_.start_request(options);
     if (stream.has_error()) {
         throw Failure{"no new call: " + to_string(stream.error())};

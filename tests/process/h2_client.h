@@ -7,6 +7,9 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -24,9 +27,12 @@ class H2Client {
 
     explicit H2Client(const std::string& endpoint);
 
+    using Metadata = std::vector<std::pair<std::string_view, std::string_view>>;
+
     // Sends the whole call at once.
     wire::StreamId call(const std::string& path, const std::string& request,
-                        std::optional<std::int64_t> timeout_ns = std::nullopt);
+                        std::optional<std::int64_t> timeout_ns = std::nullopt,
+                        Metadata metadata = {});
     void reset(wire::StreamId stream);
     // Reads until `count` calls have ended or the server closed the connection.
     void read_until_ended(std::size_t count);

@@ -1,5 +1,6 @@
 // A member and clients that are late, gone, or not reading. One real cairnd; the program is in
 // $CAIRND.
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 
 #include "catch.h"
 
+#include "base/prng.h"
 #include "process/h2_client.h"
 #include "process/process_cluster.h"
 #include "proto/etcd/rpc_kv.pb.h"
@@ -137,6 +139,33 @@ TEST_CASE("A serializable get is never older than the scan before it", "[process
     done = true;
     writer.join();
     CHECK(older == 0);
+}
+
+TEST_CASE("A connection may have two snapshots on their way, and no third", "[process][session]") {
+    const LoneNode node;
+    Prng random(1);
+    for (int i = 0; i < 4; ++i) {
+        std::string value(1U << 20U, '\0');
+        std::generate(value.begin(), value.end(),
+                      [&random] { return static_cast<char>(random.next()); });
+        REQUIRE(node.client.put("large/" + std::to_string(i), value).has_value());
+    }
+    H2Client client(node.endpoint());
+    for (int i = 0; i < 3; ++i) {
+        // Larger than what the server may send before this reads.
+        client.call("/etcdserverpb.Maintenance/Snapshot", "", std::nullopt,
+                    {{wire::kSnapshotFormatHeader, wire::kNativeSnapshot}});
+    }
+    client.read_until_ended(3);
+    std::size_t whole = 0;
+    std::size_t refused = 0;
+    for (const auto& [stream, answer] : client.answers()) {
+        REQUIRE(answer.status.has_value());
+        whole += answer.status->is_ok();
+        refused += answer.status->message == "etcdserver: too many requests";
+    }
+    CHECK(whole == 2);
+    CHECK(refused == 1);
 }
 
 TEST_CASE("A member that stops sends its last answers whole", "[process][session]") {

@@ -1,0 +1,161 @@
+// Snapshots for clients on the snapshot thread: who waits for one shares it.
+#include "server/net/snapshot_thread.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "catch.h"
+
+#include "raft/conf_change.h"
+#include "storage/mem_engine.h"
+#include "storage/state_machine.h"
+#include "tests/sim_fs/sim_fs.h"
+
+namespace cairn::server::net {
+namespace {
+
+using Built = Result<std::shared_ptr<const storage::BuiltSnapshot>>;
+
+// Tells of each snapshot that is begun, on the thread that builds: what is applied from then on is
+// not in it any more.
+class WatchedKind final : public storage::EngineKind {
+  public:
+    explicit WatchedKind(storage::FileSystem& files) : kind_(files) {}
+
+    Result<std::shared_ptr<storage::KvEngine>> open(const std::string& dir) override {
+        return kind_.open(dir);
+    }
+    Result<std::shared_ptr<const storage::EngineReader>> open_to_read(
+        const std::string& dir) override {
+        on_begun(++begun);
+        return kind_.open_to_read(dir);
+    }
+
+    int begun = 0;
+    std::function<void(int)> on_begun = [](int) {};
+
+  private:
+    storage::MemKind kind_;
+};
+
+struct Fixture {
+    Fixture() {
+        REQUIRE(files.make_dirs("/data").has_value());
+        auto opened =
+            storage::SnapshotStore::open(files, kind, "/data", {.free_bytes_min = 0}).value();
+        machine = storage::StateMachine::open(std::move(opened.engine), {NodeId{1}, 1}).value();
+        apply(raft::EntryKind::kConfig,
+              raft::encode_conf_change({raft::ConfChangeKind::kBootstrapVoter, NodeId{1}, {}}));
+        thread = std::make_unique<SnapshotThread>(
+            files, std::move(opened.store),
+            SnapshotThread::Hooks{[this](const SnapshotResult&) {
+                                      const std::lock_guard lock(mutex);
+                                      ++answers;
+                                      changed.notify_all();
+                                  },
+                                  [](const auto&, const auto&) {}});
+    }
+
+    void apply(raft::EntryKind kind_of_entry = raft::EntryKind::kNoop, Bytes payload = {}) {
+        const std::vector<raft::Entry> entries{
+            {{Term{1}, Index{++index}}, kind_of_entry, std::move(payload)}};
+        REQUIRE(machine->apply(entries).has_value());
+    }
+    // For whoever comes now.
+    void ask(const SnapshotThread::Wanted& wanted = std::make_shared<std::atomic<bool>>(true)) {
+        thread->build_for_client(Index{index}, wanted, [this, asked = index](const Built& built) {
+            const std::lock_guard lock(mutex);
+            CHECK(built.has_value());
+            given[asked] = built.has_value() ? built.value() : nullptr;
+            changed.notify_all();
+        });
+    }
+    void wait_until_given(std::size_t count) {
+        std::unique_lock lock(mutex);
+        REQUIRE(
+            changed.wait_for(lock, std::chrono::minutes(1), [&] { return given.size() == count; }));
+    }
+    // Until the thread has come to what is put behind all that is in its queue now.
+    void wait_until_reached() {
+        thread->submit(OpenIncoming{});  // of nothing that makes sense
+        std::unique_lock lock(mutex);
+        const int before = answers_seen++;
+        REQUIRE(changed.wait_for(lock, std::chrono::minutes(1), [&] { return answers > before; }));
+    }
+    [[nodiscard]] std::uint64_t index_given(std::uint64_t asked) const {
+        return given.at(asked)->manifest.meta.last.index.value;
+    }
+
+    storage::SimFs files;
+    WatchedKind kind{files};
+    std::unique_ptr<storage::StateMachine> machine;
+    std::uint64_t index = 0;
+    std::mutex mutex;
+    std::condition_variable changed;
+    int answers = 0;
+    int answers_seen = 0;
+    std::map<std::uint64_t, std::shared_ptr<const storage::BuiltSnapshot>> given;  // by who asked
+    std::unique_ptr<SnapshotThread> thread;                                        // ends first
+};
+
+}  // namespace
+
+TEST_CASE("snapshot thread: all who come while one is built share the next", "[net][snapshots]") {
+    Fixture fixture;
+    fixture.kind.on_begun = [&fixture](int times) {
+        for (int late = 0; times == 1 && late < 7; ++late) {
+            fixture.apply();
+            fixture.ask();
+        }
+    };
+    fixture.ask();
+    fixture.wait_until_given(8);
+    // The first has what was begun for it, though seven wanted more before it was ready.
+    CHECK(fixture.index_given(1) == 1);
+    for (std::uint64_t asked = 2; asked <= 8; ++asked) {
+        CHECK(fixture.index_given(asked) == 8);
+    }
+    CHECK(fixture.kind.begun == 2);
+}
+
+TEST_CASE("snapshot thread: what nobody wants any more is not begun", "[net][snapshots]") {
+    Fixture fixture;
+    const auto wanted = std::make_shared<std::atomic<bool>>(true);
+    fixture.kind.on_begun = [&fixture, &wanted](int times) {
+        if (times == 1) {
+            fixture.apply();
+            fixture.ask(wanted);
+            *wanted = false;
+        }
+    };
+    fixture.ask();
+    fixture.wait_until_given(1);
+    CHECK(fixture.index_given(1) == 1);
+    // Behind it in the queue.
+    fixture.apply();
+    fixture.ask();
+    fixture.wait_until_given(2);
+    CHECK(fixture.index_given(3) == 3);
+    CHECK_FALSE(fixture.given.contains(2));
+    CHECK(fixture.kind.begun == 2);
+}
+
+TEST_CASE("snapshot thread: nothing half stays when all have left", "[net][snapshots]") {
+    Fixture fixture;
+    const auto wanted = std::make_shared<std::atomic<bool>>(true);
+    fixture.kind.on_begun = [&wanted](int) { *wanted = false; };
+    fixture.ask(wanted);
+    fixture.wait_until_reached();  // so the next step is in the queue
+    fixture.thread->submit(TidySnapshots{});
+    fixture.wait_until_reached();
+    CHECK(fixture.kind.begun == 1);
+    CHECK(fixture.files.list("/data/snap").value().empty());
+    CHECK(fixture.given.empty());
+}
+
+}  // namespace cairn::server::net

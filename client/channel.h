@@ -58,6 +58,9 @@ struct ChannelOptions {
     std::size_t answer_bytes_max = 0x7FFF'FFFF;
     // Calls that wait for the connection or an answer; above: ResourceExhausted, not sent.
     std::size_t calls_max = 1U << 20U;
+    // While a call under way is a stream: ClientOptions.
+    std::chrono::nanoseconds keepalive_time = std::chrono::seconds(10);
+    std::chrono::nanoseconds keepalive_timeout = std::chrono::seconds(6);
 };
 
 // Connects at the first call, and anew at the first call after the connection broke.

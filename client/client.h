@@ -26,6 +26,11 @@ struct ClientOptions {
     std::chrono::nanoseconds dial_timeout = std::chrono::seconds(2);
     // For one call, all its attempts together; the server is told. 0: none.
     std::chrono::nanoseconds request_timeout = std::chrono::seconds(5);
+    // While an answer is a stream: a server that says nothing for so long is pinged (etcd's end a
+    // connection that pings more often than every five seconds), and taken for lost when it still
+    // says nothing for so long after: kUnavailable.
+    std::chrono::nanoseconds keepalive_time = std::chrono::seconds(10);
+    std::chrono::nanoseconds keepalive_timeout = std::chrono::seconds(6);
 };
 
 // Every call: an error is the server's code and text, or kUnavailable (nobody could be reached),

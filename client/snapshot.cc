@@ -12,6 +12,7 @@
 #include "client/endpoint.h"
 #include "client/io_thread.h"
 #include "proto/etcd/rpc_maintenance.pb.h"
+#include "proto/wire/grpc_status.h"
 #include "proto/wire/stream_event.h"
 
 namespace cairn::client {
@@ -64,6 +65,16 @@ std::shared_ptr<BalancedCall> prepare(const std::shared_ptr<Inbox>& inbox,
                              [inbox](Result<Bytes> result) { inbox->end(std::move(result)); });
 }
 
+// A server cannot say why it resets a stream.
+Error explained(Error error) {
+    const auto calm =
+        wire::status_of_reset(static_cast<std::uint32_t>(wire::H2Code::kEnhanceYourCalm));
+    if (error.code == calm.code && error.message == calm.message) {
+        error.message += ": too little of the snapshot was taken in a minute";
+    }
+    return error;
+}
+
 }  // namespace
 
 Result<SnapshotInfo> save_snapshot(const ClientOptions& options, const SnapshotSink& take) {
@@ -80,7 +91,10 @@ Result<SnapshotInfo> save_snapshot(const ClientOptions& options, const SnapshotS
     }
     const auto inbox = std::make_shared<Inbox>();
     IoThread io;  // before the balancer: it must outlive it
-    Balancer balancer(io, std::move(endpoints), {.dial_timeout = options.dial_timeout});
+    Balancer balancer(io, std::move(endpoints),
+                      {.dial_timeout = options.dial_timeout,
+                       .keepalive_time = options.keepalive_time,
+                       .keepalive_timeout = options.keepalive_timeout});
     const auto call = prepare(inbox, options.request_timeout);
     balancer.start(call);
     SnapshotInfo info;
@@ -101,7 +115,7 @@ Result<SnapshotInfo> save_snapshot(const ClientOptions& options, const SnapshotS
         balancer.credit(call);
     }
     if (!end->has_value()) {
-        return end->error();
+        return explained(end->error());
     }
     return info;
 }

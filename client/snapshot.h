@@ -28,8 +28,8 @@ struct SnapshotInfo {
 
 // All the data of the one member that answers, in cairn's own format (of etcd: in its), so
 // `options` should name one endpoint; their request_timeout is for all of it. Errors as of every
-// call of Client; kInvalidArgument for an endpoint that is none. Once pieces have come, the call is
-// not repeated.
+// call of Client, and kUnavailable when the server falls silent (keepalive_timeout);
+// kInvalidArgument for an endpoint that is none. Once pieces have come, the call is not repeated.
 Result<SnapshotInfo> save_snapshot(const ClientOptions& options, const SnapshotSink& take);
 
 }  // namespace cairn::client

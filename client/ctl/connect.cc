@@ -12,10 +12,15 @@ namespace cairn::client::ctl {
 ClientOptions client_options(const Context& context, const std::vector<std::string>& endpoints) {
     // To the library 0 is no limit; on a command line it is a time that is over, as in etcdctl.
     constexpr std::chrono::nanoseconds kShortest(1);
+    // As grpc-go, and with it etcdctl: servers cut off who pings too often.
+    constexpr std::chrono::seconds kKeepaliveMin(10);
     ClientOptions options;
     options.endpoints = endpoints;
     options.dial_timeout = context.line.duration("dial-timeout");
     options.request_timeout = std::max(context.line.duration("command-timeout"), kShortest);
+    options.keepalive_time =
+        std::max<std::chrono::nanoseconds>(context.line.duration("keepalive-time"), kKeepaliveMin);
+    options.keepalive_timeout = std::max(context.line.duration("keepalive-timeout"), kShortest);
     return options;
 }
 

@@ -1,5 +1,6 @@
 #include "client/net/connection.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -40,6 +41,7 @@ Connection::Connection(boost::asio::io_context& io, Endpoint endpoint,
       socket_(io),
       resolver_(io),
       dial_timer_(io),
+      stream_timer_(io),
       writer_wake_(io) {}
 
 void Connection::open() {
@@ -181,6 +183,12 @@ void Connection::on_written() {
     }
 }
 
+void Connection::ping() {
+    asked_at_ = std::chrono::steady_clock::now();
+    session_->ping();
+    wake_writer();
+}
+
 void Connection::wake_writer() { writer_wake_.cancel(); }
 
 bool Connection::start(const CallPtr& call) {
@@ -211,6 +219,9 @@ bool Connection::start(const CallPtr& call) {
     call->started = std::chrono::steady_clock::now();
     call->connection = weak_from_this();
     calls_.emplace(stream.value(), call);
+    if (call->request.stream != nullptr && !std::exchange(watching_streams_, true)) {
+        spawn(socket_.get_executor(), watch_streams(shared_from_this()), "client stream watchdog");
+    }
     wake_writer();
     return true;
 }
@@ -239,14 +250,12 @@ void Connection::drain() {
 }
 
 void Connection::ask_for_life() {
-    const TimePoint now = std::chrono::steady_clock::now();
     const bool asked_already = heard_at_ < asked_at_;
-    if (closed_ || draining_ || asked_already || now - asked_at_ < kAskInterval) {
+    if (closed_ || draining_ || asked_already ||
+        std::chrono::steady_clock::now() - asked_at_ < kAskInterval) {
         return;
     }
-    asked_at_ = now;
-    session_->ping();
-    wake_writer();
+    ping();
     spawn(socket_.get_executor(), watch_silence(shared_from_this()), "client silence watchdog");
 }
 
@@ -259,10 +268,36 @@ Task<> Connection::watch_silence(std::shared_ptr<Connection> self) {
     }
 }
 
+bool Connection::has_streams() const {
+    return std::any_of(calls_.begin(), calls_.end(),
+                       [](const auto& call) { return call.second->request.stream != nullptr; });
+}
+
+Task<> Connection::watch_streams(std::shared_ptr<Connection> self) {
+    bool asked = false;
+    while (!self->closed_ && self->has_streams()) {
+        if (asked && self->heard_at_ < self->asked_at_) {
+            self->fail("the server says nothing any more");
+            break;
+        }
+        const TimePoint ask_at = self->heard_at_ + self->options_.keepalive_time;
+        asked = ask_at <= std::chrono::steady_clock::now();
+        if (asked) {
+            self->ping();
+            self->stream_timer_.expires_after(self->options_.keepalive_timeout);
+        } else {
+            self->stream_timer_.expires_at(ask_at);
+        }
+        [[maybe_unused]] const auto [ended] = co_await self->stream_timer_.async_wait(kTask);
+    }
+    self->watching_streams_ = false;
+}
+
 void Connection::close() {
     closed_ = true;
     calls_.clear();
     dial_timer_.cancel();
+    stream_timer_.cancel();
     writer_wake_.cancel();
     resolver_.cancel();
     boost::system::error_code ignored;

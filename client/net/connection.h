@@ -63,6 +63,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     static Task<> run(std::shared_ptr<Connection> self);
     static Task<> watch_dial(std::shared_ptr<Connection> self);
     static Task<> watch_silence(std::shared_ptr<Connection> self);
+    // As long as there are calls whose answers are streams, for these have no end in time.
+    static Task<> watch_streams(std::shared_ptr<Connection> self);
     static Task<> write_all(std::shared_ptr<Connection> self);
     static Task<Endpoints> resolve(std::shared_ptr<Connection> self);
     static Task<bool> dial(std::shared_ptr<Connection> self);
@@ -70,6 +72,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     bool begin_session();
     void wake_writer();
+    void ping();
+    [[nodiscard]] bool has_streams() const;
     void take_events();
     void on_event(wire::StreamEvent& event);
     void on_message(wire::Message& message);
@@ -88,8 +92,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     boost::asio::ip::tcp::socket socket_;
     boost::asio::ip::tcp::resolver resolver_;
-    boost::asio::steady_timer dial_timer_;   // until ready, then of ask_for_life
-    boost::asio::steady_timer writer_wake_;  // the writer sleeps on it; cancelling wakes it
+    boost::asio::steady_timer dial_timer_;    // until ready, then of ask_for_life
+    boost::asio::steady_timer stream_timer_;  // of watch_streams
+    boost::asio::steady_timer writer_wake_;   // the writer sleeps on it; cancelling wakes it
 
     std::optional<wire::H2Session> session_;
     std::unordered_map<wire::StreamId, CallPtr> calls_;
@@ -101,6 +106,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool ready_ = false;  // on_ready was called
     bool closed_ = false;
     bool draining_ = false;
+    bool watching_streams_ = false;
 };
 
 }  // namespace cairn::client

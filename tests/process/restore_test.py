@@ -203,7 +203,8 @@ class LoneMember(Snapshots):
         proxy = HeldProxy(self.lone)
         self.addCleanup(proxy.close)
         process = subprocess.Popen(
-            [CAIRN, "--endpoints", proxy.endpoint, *more, "snapshot", "save", self.file],
+            [CAIRN, "--endpoints", proxy.endpoint, "--keepalive-timeout=60s", *more, "snapshot",
+             "save", self.file],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
         self.addCleanup(process.kill)
         wait_until(lambda: any(part.stat().st_size > HELD_BYTES / 2 for part in self.parts()), 30,
@@ -244,6 +245,20 @@ class LoneMember(Snapshots):
         _, error = process.communicate(timeout=SAVE_SECONDS)
         self.assertEqual(process.returncode, EXIT_INTERRUPTED)
         self.assertIn("context deadline exceeded", error)
+        self.assertEqual(os.listdir(self.folder), [])
+        self.wait_until_nothing_is_left()
+
+    def test_a_server_that_stops(self) -> None:
+        proxy, process = self.begin_held_save("--keepalive-timeout=1s")
+        assert self.lone.process is not None
+        self.lone.process.send_signal(signal.SIGSTOP)
+        try:
+            proxy.go_on.set()
+            _, error = process.communicate(timeout=SAVE_SECONDS)
+        finally:
+            self.lone.process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.returncode, EXIT_INTERRUPTED)
+        self.assertIn("the server says nothing any more", error)
         self.assertEqual(os.listdir(self.folder), [])
         self.wait_until_nothing_is_left()
 

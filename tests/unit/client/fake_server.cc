@@ -32,12 +32,18 @@ class Peer : public std::enable_shared_from_this<Peer> {
             [self = shared_from_this()](boost::system::error_code error, std::size_t count) {
                 if (!error && self->session_.feed(ByteView(self->input_.data(), count))) {
                     self->handle_events();
-                    self->read();
+                    self->frozen_ ? self->hold_open() : self->read();
                 }
             });
     }
 
   private:
+    // Until the server ends.
+    void hold_open() {
+        socket_.async_wait(tcp::socket::wait_error,
+                           [self = shared_from_this()](boost::system::error_code) {});
+    }
+
     void write() {
         std::string output;
         while (session_.take_output(output)) {
@@ -72,10 +78,16 @@ class Peer : public std::enable_shared_from_this<Peer> {
             case FakeReply::Kind::kReset: session_.reset(stream, reply.reset_code); return;
             case FakeReply::Kind::kClose: socket_.close(); return;
             case FakeReply::Kind::kGoAway: session_.shutdown(); break;
+            case FakeReply::Kind::kFreeze:
             case FakeReply::Kind::kAnswer: break;
         }
         for (const std::string& message : reply.stream) {
             session_.send_message(stream, ByteView(message));
+        }
+        if (reply.kind == FakeReply::Kind::kFreeze) {
+            write();
+            frozen_ = true;
+            return;
         }
         if (reply.status.is_ok() && reply.stream.empty()) {
             session_.send_message(stream, ByteView(reply.message));
@@ -89,6 +101,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
     wire::H2Session session_;
     std::map<wire::StreamId, FakeRequest> requests_;
     std::array<char, 16384> input_{};
+    bool frozen_ = false;
 };
 
 }  // namespace

@@ -11,9 +11,10 @@
 
 namespace cairn::client {
 
-// What a test does with one request: nothing at all, an answer, or the end of the connection.
+// What a test does with one request: nothing at all, an answer, the end of the connection, or what
+// a process does that was stopped: `stream`, and from then on not even an answer to a PING.
 struct FakeReply {
-    enum class Kind { kAnswer, kSilence, kReset, kClose, kGoAway };
+    enum class Kind { kAnswer, kSilence, kReset, kClose, kGoAway, kFreeze };
     Kind kind = Kind::kAnswer;
     wire::GrpcStatus status;
     std::string message;                               // the serialized answer, when status is ok

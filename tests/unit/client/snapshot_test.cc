@@ -102,6 +102,52 @@ TEST_CASE("snapshot: the deadline holds, and nobody at all is Unavailable", "[cl
     CHECK(gone.error().code == GrpcCode::kUnavailable);
 }
 
+TEST_CASE("snapshot: a server that falls silent is not waited for", "[client][snapshot]") {
+    FakeServer server([](const FakeRequest&) {
+        FakeReply reply = stream_of(many_pieces(2));
+        reply.kind = FakeReply::Kind::kFreeze;
+        return reply;
+    });
+    ClientOptions options = options_for({server.endpoint()});
+    options.request_timeout = std::chrono::nanoseconds(0);
+    options.keepalive_time = std::chrono::milliseconds(20);
+    options.keepalive_timeout = std::chrono::milliseconds(100);
+    int taken = 0;
+    const auto answer =
+        save_snapshot(options, [&taken](const SnapshotPiece&) { return ++taken > 0; });
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error() == Error{GrpcCode::kUnavailable,
+                                  "connection error: the server says nothing any more", false});
+    CHECK(taken == 2);
+}
+
+TEST_CASE("snapshot: one that only has nothing to say is", "[client][snapshot]") {
+    FakeServer server([](const FakeRequest&) { return silence(); });
+    ClientOptions options = options_for({server.endpoint()});
+    options.request_timeout = std::chrono::seconds(1);
+    options.keepalive_time = std::chrono::milliseconds(20);
+    options.keepalive_timeout = std::chrono::milliseconds(300);
+    const auto late = save_snapshot(options, [](const SnapshotPiece&) { return true; });
+    REQUIRE_FALSE(late);
+    CHECK(late.error().code == GrpcCode::kDeadlineExceeded);
+}
+
+TEST_CASE("snapshot: a stream that was given up says why", "[client][snapshot]") {
+    FakeServer server([](const FakeRequest&) {
+        FakeReply reply;
+        reply.kind = FakeReply::Kind::kReset;
+        reply.reset_code = wire::H2Code::kEnhanceYourCalm;
+        return reply;
+    });
+    const auto answer =
+        save_snapshot(options_for({server.endpoint()}), [](const SnapshotPiece&) { return true; });
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error() == Error{GrpcCode::kResourceExhausted,
+                                  "server asks for calm: too little of the snapshot was taken in a "
+                                  "minute",
+                                  false});
+}
+
 TEST_CASE("snapshot: a message that is none ends the call", "[client][snapshot]") {
     FakeServer server([](const FakeRequest&) {
         return stream_of({piece_of("good", 9), std::string("\xff\xff\xff")});

@@ -13,6 +13,7 @@
 #include "server/bootstrap.h"
 #include "storage/new_cluster.h"
 #include "storage/snapshot.h"
+#include "storage/state_machine.h"
 
 namespace cairn::server {
 namespace {
@@ -124,13 +125,25 @@ struct Place {
     const storage::LogOptions& log_options;
 };
 
+// Its files are what the manifest says; so must be what they hold, before a member rests on it.
+Result<void> check_engine(const storage::KvEngine& engine,
+                          const storage::SnapshotManifest& manifest, const std::string& path) {
+    CAIRN_TRY(const storage::AppliedState state, storage::read_applied_state(engine));
+    if (state.applied != manifest.meta.last || state.conf != manifest.meta.conf ||
+        state.revision != manifest.revision) {
+        return Error{Errc::kCorrupt, path + ": the snapshot does not hold what its manifest says"};
+    }
+    return ok();
+}
+
 Result<std::int64_t> make_engine(const Place& place, const RestoreOptions& options,
                                  const storage::NewCluster& cluster) {
     const std::string path = place.dir.engine_path();
-    CAIRN_TRY(
-        storage::unpack_saved_snapshot(place.files, options.snapshot_path, path, options.check));
+    CAIRN_TRY(const auto manifest, storage::unpack_saved_snapshot(
+                                       place.files, options.snapshot_path, path, options.check));
     CAIRN_TRY(place.dir.check_space(kOpenBytes));
     CAIRN_TRY(const auto engine, place.kind.open(path));
+    CAIRN_TRY(check_engine(*engine, manifest, options.snapshot_path));
     CAIRN_TRY(const std::int64_t revision, storage::begin_new_cluster(*engine, cluster));
     // It is of the snapshot, which this is no more.
     CAIRN_TRY(place.files.remove(path + "/" + std::string(storage::kManifestName)));
@@ -161,10 +174,21 @@ Result<RestoredMember> make_member(const Place& place, const RestoreOptions& opt
 
 }  // namespace
 
+Result<storage::SnapshotManifest> read_restorable(storage::FileSystem& files,
+                                                  const std::string& path) {
+    CAIRN_TRY(auto manifest, storage::read_saved_manifest(files, path));
+    if (manifest.files.size() > kRestoredFilesMax) {
+        return Error{Errc::kUnsupportedVersion,
+                     fmt::format("{}: a snapshot of {} files, at most {} can be used", path,
+                                 manifest.files.size(), kRestoredFilesMax)};
+    }
+    return manifest;
+}
+
 Result<RestoredMember> restore_member(storage::FileSystem& files, storage::EngineKind& kind,
                                       const ServerConfig& config, const RestoreOptions& options,
                                       const storage::LogOptions& log_options) {
-    CAIRN_TRY(const auto manifest, storage::read_saved_manifest(files, options.snapshot_path));
+    CAIRN_TRY(const auto manifest, read_restorable(files, options.snapshot_path));
     CAIRN_TRY(const Plan plan, plan_restore(config, options, manifest));
     CAIRN_TRY(check_empty(files, config.data_dir));
     CAIRN_TRY(auto dir, DataDir::open(files, config.data_dir));

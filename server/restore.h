@@ -17,6 +17,14 @@
 
 namespace cairn::server {
 
+// Files of one snapshot; an engine of so many holds more than a member is made for.
+inline constexpr std::size_t kRestoredFilesMax = 100'000;
+
+// What the saved snapshot at `path` says it is. Errors of read_saved_manifest; kUnsupportedVersion:
+// more files than kRestoredFilesMax.
+Result<storage::SnapshotManifest> read_restorable(storage::FileSystem& files,
+                                                  const std::string& path);
+
 struct RestoreOptions {
     std::string snapshot_path;
     storage::DigestCheck check = storage::DigestCheck::kRequired;
@@ -32,7 +40,8 @@ struct RestoredMember {
 // is made so, from the same file with the same options. The ids also depend on these two, so that
 // members whose data would differ are strangers to each other, and to the snapshot's cluster.
 // kInvalidConfig: the flags contradict each other, or the directory is not empty; what was left by
-// a restore that was cut off is removed. Errors of unpack_saved_snapshot and of DataDir::open.
+// a restore that was cut off is removed. Errors of read_restorable, unpack_saved_snapshot and
+// DataDir::open; kCorrupt: the data are not what the manifest says.
 Result<RestoredMember> restore_member(storage::FileSystem& files, storage::EngineKind& kind,
                                       const ServerConfig& config, const RestoreOptions& options,
                                       const storage::LogOptions& log_options = {});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -81,7 +82,10 @@ constexpr std::int64_t kOldRevision = 21;
 // A file system with a saved snapshot of the old cluster.
 class World {
   public:
-    World() {
+    using Change = std::function<void(storage::SnapshotManifest&)>;
+
+    // `lie`: what is changed of the manifest, whose checksum and digest are right all the same.
+    explicit World(const Change& lie = [](storage::SnapshotManifest&) {}) {
         REQUIRE(files.make_dirs("/old").has_value());
         REQUIRE(files.sync_dir("/").has_value());
         auto opened = storage::SnapshotStore::open(files, kind, "/old", {.free_bytes_min = 0});
@@ -92,8 +96,10 @@ class World {
         REQUIRE(machine->apply(entries).has_value());
         hash = machine->view()->hash_kv(0).value().hash;
         const auto built = opened.value().store->build(Index{entries.size()}).value();
-        storage::SavedSnapshotSource source(files, built);
-        std::string bytes = source.next(1U << 20U).value();
+        auto told = std::make_shared<storage::BuiltSnapshot>(*built);
+        lie(told->manifest);
+        storage::SavedSnapshotSource source(files, std::move(told));
+        std::string bytes = source.next(1U << 24U).value();
         REQUIRE(source.bytes_left() == 0);
         saved = bytes + source.digest();
         files.put_file(kSaved, saved);
@@ -300,6 +306,39 @@ TEST_CASE("flags that contradict each other are refused in etcd's words", "[node
     ServerConfig config = World::config();
     config.initial_error = Error{Errc::kInvalidConfig, "couldn't find local name"};
     CHECK(world.restore(config).error() == *config.initial_error);
+    CHECK_FALSE(world.files.exists(kData).value());
+}
+
+TEST_CASE("a manifest must say what its files hold", "[node][restore]") {
+    const std::vector<World::Change> lies{
+        [](storage::SnapshotManifest& manifest) { ++manifest.revision; },
+        [](storage::SnapshotManifest& manifest) { --manifest.meta.last.index.value; },
+        [](storage::SnapshotManifest& manifest) { ++manifest.meta.last.term.value; },
+        [](storage::SnapshotManifest& manifest) { manifest.meta.conf.voters.push_back(NodeId{7}); },
+    };
+    for (const World::Change& lie : lies) {
+        World world(lie);
+        const auto made = world.restore(World::config());
+        REQUIRE(made.has_error());
+        CHECK(made.error() ==
+              Error{Errc::kCorrupt,
+                    "/backup.snap: the snapshot does not hold what its manifest says"});
+        CHECK(names_in(world.files, kData) == std::set<std::string>{"LOCK"});
+    }
+}
+
+TEST_CASE("a snapshot of too many files is refused before anything is made", "[node][restore]") {
+    World world([](storage::SnapshotManifest& manifest) {
+        while (manifest.files.size() <= kRestoredFilesMax) {
+            manifest.files.push_back(
+                {std::to_string(manifest.files.size()), 0, Xxh3Stream().value()});
+        }
+    });
+    const auto made = world.restore(World::config());
+    REQUIRE(made.has_error());
+    CHECK(made.error() == Error{Errc::kUnsupportedVersion,
+                                "/backup.snap: a snapshot of 100001 files, at most 100000 can be "
+                                "used"});
     CHECK_FALSE(world.files.exists(kData).value());
 }
 

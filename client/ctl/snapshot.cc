@@ -1,15 +1,18 @@
 #include "client/ctl/snapshot.h"
 
+#include <memory>
 #include <optional>
 #include <ostream>
 #include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "client/ctl/connect.h"
+#include "client/ctl/interrupt.h"
 #include "client/ctl/print.h"
 #include "client/snapshot.h"
 #include "server/config.h"
@@ -49,6 +52,45 @@ std::string unique_name(const std::string& path) {
     return fmt::format("{}.{:08x}{:08x}.part", path, random(), random());
 }
 
+// The disk, but once interrupted no file is made there: kCanceled. What undoes works.
+class InterruptibleFs final : public storage::FileSystem {
+  public:
+    // Both outlive it.
+    InterruptibleFs(storage::FileSystem& files, const Interrupt& interrupt)
+        : files_(files), interrupt_(interrupt) {}
+
+    cairn::Result<std::unique_ptr<storage::File>> open(const std::string& path,
+                                                       storage::OpenMode mode) override {
+        if (mode == storage::OpenMode::kCreate && interrupt_.was_told()) {
+            return cairn::Error(Errc::kCanceled, "interrupted");
+        }
+        return files_.open(path, mode);
+    }
+    cairn::Result<std::vector<std::string>> list(const std::string& dir) override {
+        return files_.list(dir);
+    }
+    cairn::Result<bool> exists(const std::string& path) override { return files_.exists(path); }
+    cairn::Result<void> rename(const std::string& from, const std::string& to) override {
+        return files_.rename(from, to);
+    }
+    cairn::Result<void> remove(const std::string& path) override { return files_.remove(path); }
+    cairn::Result<void> remove_all(const std::string& dir) override {
+        return files_.remove_all(dir);
+    }
+    cairn::Result<void> make_dirs(const std::string& dir) override { return files_.make_dirs(dir); }
+    cairn::Result<void> sync_dir(const std::string& dir) override { return files_.sync_dir(dir); }
+    cairn::Result<std::uint64_t> free_bytes(const std::string& dir) override {
+        return files_.free_bytes(dir);
+    }
+    cairn::Result<std::unique_ptr<storage::FileLock>> lock(const std::string& path) override {
+        return files_.lock(path);
+    }
+
+  private:
+    storage::FileSystem& files_;
+    const Interrupt& interrupt_;
+};
+
 // A file under another name, until it is whole.
 class PartFile {
   public:
@@ -58,9 +100,12 @@ class PartFile {
     PartFile& operator=(const PartFile&) = delete;
     ~PartFile() {
         if (file_ != nullptr) {
-            static_cast<void>(files_.remove(part_).has_value());
+            remove();
         }
     }
+
+    // Also while another thread writes it: what follows then fails.
+    void remove() { static_cast<void>(files_.remove(part_).has_value()); }
 
     cairn::Result<void> create() {
         CAIRN_TRY(file_, files_.open(part_, storage::OpenMode::kCreate));
@@ -152,22 +197,36 @@ class ScratchDir {
         : files_(files), path_(std::move(path)) {}
     ScratchDir(const ScratchDir&) = delete;
     ScratchDir& operator=(const ScratchDir&) = delete;
-    ~ScratchDir() { static_cast<void>(files_.remove_all(path_).has_value()); }
+    ~ScratchDir() { remove(); }
+
+    // Also while another thread works in it, which may just have made a file.
+    void remove() {
+        for (int tries = 0; tries < kTriesMax; ++tries) {
+            if (files_.remove_all(path_).has_value()) {
+                return;
+            }
+        }
+    }
 
     [[nodiscard]] const std::string& path() const { return path_; }
 
   private:
+    static constexpr int kTriesMax = 1000;
+
     storage::FileSystem& files_;
     const std::string path_;
 };
 
 cairn::Result<SnapshotStatus> read_status(const Context& context, const std::string& path) {
-    const Progress progress(context.streams, "snapshot status");
-    storage::PosixFs files;
+    storage::PosixFs disk;
     storage::RocksKind kind;
     const std::string& chosen = context.line.text("scratch-dir");
     const std::string folder = chosen.empty() ? storage::parent_dir(path) : chosen;
-    const ScratchDir scratch(files, unique_name(folder + "/.cairn-snapshot"));
+    CAIRN_TRY(server::read_restorable(disk, path));
+    ScratchDir scratch(disk, unique_name(folder + "/.cairn-snapshot"));
+    const Interrupt interrupt([&scratch] { scratch.remove(); });
+    InterruptibleFs files(disk, interrupt);
+    const Progress progress(context.streams, "snapshot status");
     CAIRN_TRY(const auto manifest, storage::unpack_saved_snapshot(files, path, scratch.path(),
                                                                   storage::DigestCheck::kRequired));
     CAIRN_TRY(const auto facts, storage::read_snapshot_facts(kind, scratch.path()));
@@ -224,6 +283,7 @@ Outcome run_snapshot_save(const Context& context) {
     const std::string& path = context.line.arguments.front();
     storage::PosixFs files;
     PartFile file(files, path);
+    const Interrupt interrupt([&file] { file.remove(); });
     if (const auto created = file.create(); created.has_error()) {
         return {kExitInterrupted, to_string(created.error())};
     }
@@ -267,12 +327,17 @@ Outcome run_snapshot_restore(const Context& context) {
     if (line.flag("skip-hash-check")) {
         options.check = storage::DigestCheck::kSkipped;
     }
-    storage::PosixFs files;
+    storage::PosixFs disk;
     storage::RocksKind kind;
+    const Interrupt interrupt;
+    InterruptibleFs files(disk, interrupt);
     const auto restored = [&] {
         const Progress progress(context.streams, "snapshot restore");
         return server::restore_member(files, kind, config.value(), options);
     }();
+    if (restored.has_error() && interrupt.was_told()) {
+        interrupt.end_process();
+    }
     if (restored.has_error()) {
         return failed(restored.error());
     }

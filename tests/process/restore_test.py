@@ -28,9 +28,11 @@ EXIT_ERROR, EXIT_INTERRUPTED = 1, 5
 
 
 class HeldProxy:
-    """Passes bytes on, but of the server's only so many until it is let go."""
+    """Passes bytes on, but of the server's only so many until it is let go; then none, or so many a
+    second."""
 
-    def __init__(self, node: Node):
+    def __init__(self, node: Node, drip: int = 0):
+        self.drip = drip
         self.go_on = threading.Event()
         self.node = node
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -53,15 +55,18 @@ class HeldProxy:
     def pass_on(self, source: socket.socket, target: socket.socket, until: int | None) -> None:
         passed = 0
         try:
-            while data := source.recv(65536):
+            while data := source.recv(self.size_of_next(passed, until)):
                 target.sendall(data)
                 passed += len(data)
-                if until is not None and passed > until:
-                    self.go_on.wait()
         except OSError:
             pass
         for one in (source, target):
             one.close()
+
+    def size_of_next(self, passed: int, until: int | None) -> int:
+        if until is None or passed < until or self.go_on.wait(1 if self.drip else None):
+            return 65536
+        return self.drip
 
     def close(self) -> None:
         self.go_on.set()
@@ -179,8 +184,8 @@ class Backup(Snapshots):
                                  f'"Keys" : {status["totalKey"]}\n"Size" : {status["totalSize"]}\n')
 
 
-class LoneMember(Snapshots):
-    """Of one node, which all tests share."""
+class OfLoneMember(Snapshots):
+    """Of one node, which all tests of a class share."""
 
     lone: Node
 
@@ -193,14 +198,15 @@ class LoneMember(Snapshots):
         for number in range(LARGE_VALUES):
             put_large(cls.lone.endpoint, f"large/{number:03}", number)
 
-    def wait_until_nothing_is_left(self) -> None:
-        wait_until(lambda: metric(self.lone, "cairn_client_snapshots") == 0, 30, "no call is open")
+    def wait_until_nothing_is_left(self, seconds: float = 30) -> None:
+        wait_until(lambda: metric(self.lone, "cairn_client_snapshots") == 0, seconds,
+                   "no call is open")
         kept = Path(self.lone.data, "snap")
         wait_until(lambda: not kept.exists() or not list(kept.iterdir()), 30, "no files are kept")
 
-    def begin_held_save(self, *more: str) -> tuple[HeldProxy, subprocess.Popen[str]]:
-        """A save that has come to a part of the file, and goes no further."""
-        proxy = HeldProxy(self.lone)
+    def begin_held_save(self, *more: str, drip: int = 0) -> tuple[HeldProxy, subprocess.Popen[str]]:
+        """A save that has come to a part of the file, and goes no further, or hardly."""
+        proxy = HeldProxy(self.lone, drip)
         self.addCleanup(proxy.close)
         process = subprocess.Popen(
             [CAIRN, "--endpoints", proxy.endpoint, "--keepalive-timeout=60s", *more, "snapshot",
@@ -211,6 +217,8 @@ class LoneMember(Snapshots):
                    "a part of the file is there")
         return proxy, process
 
+
+class LoneMember(OfLoneMember):
     def test_a_slow_reader_holds_up_nobody(self) -> None:
         sent = metric(self.lone, "cairn_client_snapshot_bytes_total")
         proxy, process = self.begin_held_save()
@@ -239,6 +247,45 @@ class LoneMember(Snapshots):
         # What it left is no obstacle.
         self.save(self.lone)
         self.status()
+
+    def test_an_interrupted_save(self) -> None:
+        for told in (signal.SIGINT, signal.SIGTERM):
+            _, process = self.begin_held_save()
+            process.send_signal(told)
+            process.communicate(timeout=SAVE_SECONDS)
+            self.assertEqual(process.returncode, -told)
+            self.assertEqual(os.listdir(self.folder), [])
+        self.wait_until_nothing_is_left()
+
+    def test_an_interrupted_restore(self) -> None:
+        self.save(self.lone)
+        node = self.new_node("m")
+        seed = random.SystemRandom().randrange(1 << 32)
+        draw = random.Random(seed)
+        for command, whole in ((["status"], None),
+                               (["restore", "--data-dir", node.data], Path(node.data))):
+            begin = time.monotonic()
+            self.cairn_ok("snapshot", *command[:1], self.file, *command[1:])
+            took = time.monotonic() - begin
+            told = 0
+            for _ in range(KILLS):
+                shutil.rmtree(node.data, ignore_errors=True)
+                process = subprocess.Popen([CAIRN, "snapshot", *command[:1], self.file,
+                                            *command[1:]], env=clean_environment(),
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(draw.uniform(0, took))
+                process.send_signal(signal.SIGTERM)
+                self.assertIn(process.wait(), (0, -signal.SIGTERM))
+                told += process.returncode != 0
+                left = set(os.listdir(self.folder)) - {"backup.snap"}
+                if whole is not None and whole.exists() and process.returncode != 0:
+                    left.discard(whole.name)
+                    self.assertLessEqual(set(os.listdir(whole)), {"LOCK"})
+                elif whole is not None and process.returncode == 0:
+                    left.discard(whole.name)
+                    self.assertTrue(Path(whole, "IDENTITY").exists())
+                self.assertEqual(left, set())
+            print(f"{command[0]}: interrupted {told} of {KILLS} times (seed {seed})", flush=True)
 
     def test_a_deadline(self) -> None:
         _, process = self.begin_held_save("--command-timeout=3s")

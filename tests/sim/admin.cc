@@ -204,7 +204,7 @@ void Admin::propose(const MemberChange& change) {
     if (!workload_.administer(through, change, info.SerializeAsString())) {
         return;
     }
-    world_.counters.strike(FaultClass::kMembership);
+    ++world_.counters.faults;
     if (world_.verbose) {
         fmt::print("{:>10} admin: {} node {} through {}\n", world_.queue.now(),
                    command::CommandKind_Name(change.command), change.node, through);

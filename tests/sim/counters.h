@@ -39,11 +39,8 @@ struct Counters {
     std::bitset<kFaultClassCount> classes{};
 
     [[nodiscard]] std::uint64_t events() const { return messages + disk + calls + faults; }
+    // Where it takes effect: a cut that nothing was sent over was none.
     void saw(FaultClass kind) { classes.set(static_cast<std::size_t>(kind)); }
-    void strike(FaultClass kind) {
-        ++faults;
-        saw(kind);
-    }
 };
 
 }  // namespace cairn::sim

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -39,8 +40,9 @@ void Nemesis::handle(const NemesisEvent& event) {
     start();
 }
 
-void Nemesis::note(FaultClass kind, const char* what, NodeIndex node) {
-    world_.counters.strike(kind);
+// Its class counts where it takes effect.
+void Nemesis::note(const char* what, NodeIndex node) {
+    ++world_.counters.faults;
     strikes_.push_back(
         Strike{.number = struck_, .time = world_.queue.now(), .what = what, .node = node});
     if (world_.verbose) {
@@ -119,7 +121,7 @@ void Nemesis::strike() {
 
 void Nemesis::crash(NodeIndex node) {
     if (nodes_[node]->up()) {
-        note(FaultClass::kCrash, "crash", node);
+        note("crash", node);
         nodes_[node]->crash(dice_.chance(1, 4) ? 1 : duration());
     }
 }
@@ -128,12 +130,12 @@ void Nemesis::crash_at_effect(NodeIndex node) {
     if (!nodes_[node]->up()) {
         return;
     }
-    note(FaultClass::kCrash, "crash at an effect of", node);
+    note("crash at an effect of", node);
     nodes_[node]->crash_at_effect(dice_.between(1, 30), dice_.chance(1, 4) ? 1 : duration());
 }
 
 void Nemesis::crash_all(NodeIndex /*node*/) {
-    note(FaultClass::kCrash, "crash all", 0);
+    note("crash all", 0);
     for (const auto& node : nodes_) {
         if (node->up()) {
             node->crash(duration());
@@ -143,14 +145,16 @@ void Nemesis::crash_all(NodeIndex /*node*/) {
 
 void Nemesis::crash_in_recovery(NodeIndex node) {
     if (nodes_[node]->up()) {
-        note(FaultClass::kCrash, "crash in recovery", node);
+        note("crash in recovery", node);
         nodes_[node]->crash(duration() / 4, dice_.between(1, 40));
     }
 }
 
 void Nemesis::pause(NodeIndex node) {
-    note(FaultClass::kPause, "pause", node);
-    nodes_[node]->set_paused_until(world_.queue.now() + duration());
+    if (nodes_[node]->up()) {
+        note("pause", node);
+        nodes_[node]->set_paused_until(world_.queue.now() + duration());
+    }
 }
 
 void Nemesis::cut_pairs(std::vector<std::pair<NodeIndex, NodeIndex>> pairs) {
@@ -165,7 +169,7 @@ void Nemesis::cut_pairs(std::vector<std::pair<NodeIndex, NodeIndex>> pairs) {
 }
 
 void Nemesis::isolate(NodeIndex node) {
-    note(FaultClass::kPartition, "isolate", node);
+    note("isolate", node);
     std::vector<std::pair<NodeIndex, NodeIndex>> pairs;
     for (NodeIndex other = 0; other < nodes_.size(); ++other) {
         if (other != node) {
@@ -180,7 +184,7 @@ void Nemesis::isolate(NodeIndex node) {
 void Nemesis::split(NodeIndex /*node*/) {
     const std::uint64_t sides = dice_.next();
     const bool both = dice_.chance(3, 4);
-    note(FaultClass::kPartition, "split", static_cast<NodeIndex>(sides & 0x1fU));
+    note("split", static_cast<NodeIndex>(sides & 0x1fU));
     std::vector<std::pair<NodeIndex, NodeIndex>> pairs;
     for (NodeIndex from = 0; from < nodes_.size(); ++from) {
         for (NodeIndex to = 0; to < nodes_.size(); ++to) {
@@ -197,7 +201,7 @@ void Nemesis::split(NodeIndex /*node*/) {
 // It hears and is not heard, or the other way round.
 void Nemesis::one_way(NodeIndex node) {
     const bool deaf = dice_.chance(1, 2);
-    note(FaultClass::kPartition, deaf ? "deafen" : "mute", node);
+    note(deaf ? "deafen" : "mute", node);
     std::vector<std::pair<NodeIndex, NodeIndex>> pairs;
     for (NodeIndex other = 0; other < nodes_.size(); ++other) {
         if (other != node) {
@@ -211,7 +215,7 @@ void Nemesis::cut_link(NodeIndex node) {
     if (nodes_.size() < 2) {
         return;
     }
-    note(FaultClass::kPartition, "cut one link of", node);
+    note("cut one link of", node);
     const NodeIndex other = other_than(node);
     std::vector<std::pair<NodeIndex, NodeIndex>> pairs = {{node, other}};
     if (dice_.chance(2, 3)) {
@@ -221,7 +225,7 @@ void Nemesis::cut_link(NodeIndex node) {
 }
 
 void Nemesis::clog(NodeIndex node) {
-    note(FaultClass::kClog, "clog", node);
+    note("clog", node);
     const Time until = world_.queue.now() + duration();
     for (NodeIndex other = 0; other < nodes_.size(); ++other) {
         if (other != node && dice_.chance(2, 3)) {
@@ -235,7 +239,7 @@ void Nemesis::clog(NodeIndex node) {
 
 // Links close one after the other and open in another order.
 void Nemesis::swizzle(NodeIndex /*node*/) {
-    note(FaultClass::kClog, "swizzle", 0);
+    note("swizzle", 0);
     for (NodeIndex node = 0; node < nodes_.size(); ++node) {
         if (dice_.chance(1, 2)) {
             continue;
@@ -255,7 +259,7 @@ void Nemesis::slow_link(NodeIndex node) {
     if (nodes_.size() < 2) {
         return;
     }
-    note(FaultClass::kDelay, "slow link of", node);
+    note("slow link of", node);
     const NodeIndex other = other_than(node);
     const Time factor = dice_.between(3, 60);
     const bool both = dice_.chance(1, 2);
@@ -269,26 +273,26 @@ void Nemesis::slow_link(NodeIndex node) {
 
 void Nemesis::crash_loop(NodeIndex node) {
     if (nodes_[node]->up()) {
-        note(FaultClass::kCrashLoop, "crash again and again", node);
+        note("crash again and again", node);
         nodes_[node]->crash_again(static_cast<std::uint32_t>(dice_.between(2, 6)));
         nodes_[node]->crash(1);
     }
 }
 
 void Nemesis::hang_disk(NodeIndex node) {
-    note(FaultClass::kSlowDisk, "hanging disk", node);
+    note("hanging disk", node);
     nodes_[node]->hang_disk(world_.queue.now() + duration());
 }
 
 void Nemesis::disk_error(NodeIndex node) {
     if (nodes_[node]->up()) {
-        note(FaultClass::kDiskError, "disk error", node);
+        note("disk error", node);
         nodes_[node]->fail_disk();
     }
 }
 
 void Nemesis::disk_full(NodeIndex node) {
-    note(FaultClass::kDiskFull, "full disk", node);
+    note("full disk", node);
     nodes_[node]->limit_disk(dice_.below(20'000));
     undo_later([this, node] { nodes_[node]->limit_disk(std::nullopt); });
 }
@@ -296,7 +300,7 @@ void Nemesis::disk_full(NodeIndex node) {
 void Nemesis::damage(NodeIndex node, SimNode::Damage kind) {
     if (atlas_.may_damage(node) && nodes_[node]->damage(kind)) {
         const bool rots = kind == SimNode::Damage::kRot;
-        note(FaultClass::kRot, rots ? "rot" : "misdirected write", node);
+        note(rots ? "rot" : "misdirected write", node);
     }
 }
 
@@ -304,31 +308,43 @@ void Nemesis::rot(NodeIndex node) { damage(node, SimNode::Damage::kRot); }
 void Nemesis::misdirect(NodeIndex node) { damage(node, SimNode::Damage::kMisdirectedWrite); }
 
 void Nemesis::clock_jump(NodeIndex node) {
-    note(FaultClass::kClock, "clock jumps", node);
-    nodes_[node]->jump_clock(static_cast<std::uint32_t>(dice_.between(2, 60)));
+    if (nodes_[node]->jump_clock(static_cast<std::uint32_t>(dice_.between(2, 60)))) {
+        note("clock jumps", node);
+    }
 }
 
 void Nemesis::clock_stop(NodeIndex node) {
-    note(FaultClass::kClock, "clock stands", node);
+    note("clock stands", node);
     nodes_[node]->stop_clock(world_.queue.now() + duration());
 }
 
 void Nemesis::overload(NodeIndex /*node*/) {
-    note(FaultClass::kOverload, "overload", 0);
+    note("overload", 0);
+    world_.counters.saw(FaultClass::kOverload);
     workload_.overload(true);
     undo_later([this] { workload_.overload(false); });
 }
 
 void Nemesis::slow_disk(NodeIndex node) {
-    note(FaultClass::kSlowDisk, "slow disk", node);
+    note("slow disk", node);
     nodes_[node]->set_disk_factor(dice_.between(5, 100));
     undo_later([this, node] { nodes_[node]->set_disk_factor(1); });
 }
 
+// Also from one that does not lead, which must refuse; where members change, mostly to one that is
+// on its way out.
 void Nemesis::transfer(NodeIndex node) {
-    note(FaultClass::kTransfer, "transfer leadership from", node);
+    if (!nodes_[node]->up()) {
+        return;
+    }
+    note("transfer leadership from", node);
+    const raft::ConfState& conf = world_.safety.newest_conf(node);
+    std::vector<NodeId> leaving;
+    std::set_difference(conf.voters_outgoing.begin(), conf.voters_outgoing.end(),
+                        conf.voters.begin(), conf.voters.end(), std::back_inserter(leaving));
     const bool any = nodes_.size() < 2 || dice_.chance(1, 4);
-    nodes_[node]->transfer(any ? NodeId{} : SafetyChecker::id_of(other_than(node)));
+    const NodeId to = any ? NodeId{} : SafetyChecker::id_of(other_than(node));
+    nodes_[node]->transfer(leaving.empty() || dice_.chance(1, 4) ? to : leaving.front());
 }
 
 void Nemesis::heal() {

@@ -75,7 +75,7 @@ class Nemesis {
     void damage(NodeIndex node, SimNode::Damage kind);
     void cut_pairs(std::vector<std::pair<NodeIndex, NodeIndex>> pairs);
     void undo_later(Undo undo);
-    void note(FaultClass kind, const char* what, NodeIndex node);
+    void note(const char* what, NodeIndex node);
 
     const WorldParts& world_;
     Prng prng_;

@@ -11,6 +11,12 @@
 namespace cairn::sim {
 namespace {
 
+#ifdef CAIRN_DCHECKS
+constexpr bool kRareWays = true;
+#else
+constexpr bool kRareWays = false;  // CAIRN_BUGGIFY is the constant false
+#endif
+
 constexpr std::array<const char*, kSabotageCount> kSabotageNames = {
     "none",          "skip-sync",          "ack-before-persist", "drop-hard-state",
     "forget-vote",   "read-without-index", "apply-twice",        "skip-apply",
@@ -123,8 +129,26 @@ constexpr std::array<FaultKind, 23> kFaultKinds = {{
     {&FaultOptions::overload, "overload", FaultClass::kOverload},
 }};
 
-// As few kinds as count: of different classes, none of rot, which the atlas may not allow, and none
-// of links for one that is `alone`.
+// Whether faults of the class take effect in every run that has any: not rot, which the atlas may
+// not allow, and for one that is `alone` nothing that needs others.
+bool is_sure(FaultClass fault_class, bool alone) {
+    const bool needs_others =
+        fault_class == FaultClass::kPartition || fault_class == FaultClass::kDelay ||
+        fault_class == FaultClass::kClog || fault_class == FaultClass::kTransfer;
+    return fault_class != FaultClass::kRot && !(alone && needs_others);
+}
+
+bool has_enough_kinds(const FaultOptions& faults, bool alone) {
+    std::bitset<kFaultClassCount> classes;
+    for (const FaultKind& kind : kFaultKinds) {
+        if (faults.*kind.weight > 0 && is_sure(kind.fault_class, alone)) {
+            classes.set(static_cast<std::size_t>(kind.fault_class));
+        }
+    }
+    return classes.count() >= kFaultClassesMin;
+}
+
+// As few kinds as count, of different classes.
 FaultOptions few_kinds(Prng prng, FaultOptions faults, bool alone) {
     std::bitset<kFaultClassCount> classes;
     for (const FaultKind& kind : kFaultKinds) {
@@ -133,9 +157,7 @@ FaultOptions few_kinds(Prng prng, FaultOptions faults, bool alone) {
     while (classes.count() < kFaultClassesMin) {
         const FaultKind& kind = kFaultKinds[prng.below(kFaultKinds.size())];
         const auto at = static_cast<std::size_t>(kind.fault_class);
-        const bool of_links =
-            kind.fault_class == FaultClass::kPartition || kind.fault_class == FaultClass::kDelay;
-        if (kind.fault_class != FaultClass::kRot && !(alone && of_links) && !classes.test(at)) {
+        if (is_sure(kind.fault_class, alone) && !classes.test(at)) {
             classes.set(at);
             faults.*kind.weight = 1;
         }
@@ -274,10 +296,10 @@ Options Options::draw(std::uint64_t seed) {
     } else {
         options.faults = draw_faults(root.split("faults"));
     }
-    if (mood == 1) {
+    if (mood == 1 || (!quiet && !has_enough_kinds(options.faults, options.nodes == 1))) {
         options.faults = few_kinds(root.split("only"), options.faults, options.nodes == 1);
     }
-    options.buggify = !quiet && root.split("buggify").chance(2, 3);
+    options.buggify = kRareWays && !quiet && root.split("buggify").chance(2, 3);
     if (!quiet && prng.chance(2, 3)) {
         options.admin = draw_admin(root.split("admin"));
     }
@@ -295,7 +317,8 @@ std::string Options::describe() const {
         "seed {} nodes {} tick_us {} uneven {} turn_us {} fault_ticks {} timeout {} retry {} "
         "apply_bytes {} buggify {} sabotage {}\n",
         seed, nodes, tick_us, uneven_ticks, turn_delay_us, fault_ticks, request_timeout_ticks,
-        read_retry_ticks, apply_bytes_max, buggify, sabotage_name(sabotage));
+        read_retry_ticks, apply_bytes_max, kRareWays ? (buggify ? "on" : "off") : "not-built-in",
+        sabotage_name(sabotage));
     out += fmt::format(
         "raft election {} heartbeat {} pre_vote {} check_quorum {} append_bytes {} inflight {}/{} "
         "uncommitted {} apply_bytes {} apply_gap {} log {} catch_up {} unflushed {} lease_ns {}\n",

@@ -143,7 +143,7 @@ struct Options {
     LoadOptions load{};
     AdminOptions admin{};
     server::SnapshotLimits snapshots{};
-    bool buggify = false;  // the shipped code takes rare ways, too
+    bool buggify = false;  // the shipped code takes rare ways, too, where they are built in
     Sabotage sabotage = Sabotage::kNone;
     // The faults go on until so much has happened, at most so many times as long as fault_ticks.
     std::uint64_t events_min = 30'000;

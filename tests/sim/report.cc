@@ -41,11 +41,13 @@ void Report::add(const RunResult& result) {
     sum_ += result.counters.events();
     virtual_us_ += result.virtual_time;
     lost_quorum_ += result.lost_quorum ? 1 : 0;
+    not_enough_ += result.failed || result.was_enough ? 0 : 1;
 }
 
 bool Report::is_good() const {
     const std::size_t quiet = events_.size() - kinds_.size();
-    return at_share(events_, 50) >= kEventsMin && at_share(done_, 50) >= kDoneMin &&
+    return not_enough_ == 0 && at_share(events_, 50) >= kEventsMin &&
+           at_share(done_, 50) >= kDoneMin &&
            (kinds_.empty() || at_share(kinds_, 0) >= kFaultClassesMin) &&
            quiet <= events_.size() * kQuietPercentMax / 100 + kQuietSlack;
 }
@@ -60,9 +62,10 @@ std::string Report::describe(double seconds) const {
                            runs_with_[kind]);
     }
     out += fmt::format(
-        "\n{} events in {:.1f} s, {:.0f} events/s; {:.1f} simulated hours; {} runs ended without a "
+        "\n{} runs had not enough when their time was over\n"
+        "{} events in {:.1f} s, {:.0f} events/s; {:.1f} simulated hours; {} runs ended without a "
         "quorum of whole disks\n",
-        sum_, seconds, seconds > 0 ? static_cast<double>(sum_) / seconds : 0,
+        not_enough_, sum_, seconds, seconds > 0 ? static_cast<double>(sum_) / seconds : 0,
         static_cast<double>(virtual_us_) / 3.6e9, lost_quorum_);
     return out;
 }

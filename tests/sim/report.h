@@ -17,8 +17,8 @@ class Report {
     void add(const RunResult& result);
     // Several lines. `seconds` of one core is what all runs took.
     [[nodiscard]] std::string describe(double seconds) const;
-    // Whether a middling run has the events and the finished calls that make it worth its name, all
-    // runs with faults have enough kinds of them, and those without are few.
+    // Whether all runs got what makes them worth their name, a middling one has the events and the
+    // finished calls, and those without faults are few.
     [[nodiscard]] bool is_good() const;
     [[nodiscard]] std::size_t runs() const { return events_.size(); }
 
@@ -30,6 +30,7 @@ class Report {
     std::uint64_t sum_ = 0;
     std::uint64_t virtual_us_ = 0;
     std::uint64_t lost_quorum_ = 0;
+    std::uint64_t not_enough_ = 0;
 };
 
 }  // namespace cairn::sim

@@ -37,9 +37,7 @@ void SimNet::send(NodeIndex from, NodeIndex to, raft::Message message) {
     const bool lost = prng_.chance(options_.drop_permille, 1000);
     if (path.cuts > 0 || lost) {
         ++counters_.messages;
-        if (lost) {
-            counters_.saw(FaultClass::kLoss);
-        }
+        counters_.saw(path.cuts > 0 ? FaultClass::kPartition : FaultClass::kLoss);
         if (options_.report_loss && prng_.chance(1, 4)) {
             losses_.push_back(Loss{.at = from, .peer = to});
         }
@@ -50,7 +48,14 @@ void SimNet::send(NodeIndex from, NodeIndex to, raft::Message message) {
         counters_.saw(FaultClass::kRepeat);
     }
     for (int copy = twice ? 0 : 1; copy < 2; ++copy) {
-        Time arrival = std::max(queue_.now() + draw_delay() * path.factor, path.clogged_until);
+        Time arrival = queue_.now() + draw_delay() * path.factor;
+        if (path.factor > 1) {
+            counters_.saw(FaultClass::kDelay);
+        }
+        if (path.clogged_until > arrival) {
+            counters_.saw(FaultClass::kClog);
+            arrival = path.clogged_until;
+        }
         if (options_.fifo) {
             arrival = std::max(arrival, path.last_arrival + 1);
             path.last_arrival = arrival;

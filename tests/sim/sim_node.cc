@@ -74,7 +74,7 @@ void SimNode::handle(const NodeEvent& event) {
     if (event.life != life_) {
         return;
     }
-    failures_met_ = files_.failures_met();
+    note_failures();
     if (event.kind == NodeEventKind::kRestart) {
         return start(event.arg);
     }
@@ -110,6 +110,9 @@ void SimNode::receive(raft::Message message) {
 }
 
 void SimNode::on_tick() {
+    if (clock_stands_until_ > world_.queue.now()) {
+        saw(FaultClass::kClock);
+    }
     after(
         std::max(tick_us_, clock_stands_until_ - std::min(clock_stands_until_, world_.queue.now())),
         NodeEventKind::kTick);
@@ -157,15 +160,17 @@ bool SimNode::others_can_elect() const {
     });
 }
 
-void SimNode::jump_clock(std::uint32_t ticks) {
+bool SimNode::jump_clock(std::uint32_t ticks) {
     if (!up() || paused_until_ > world_.queue.now()) {
-        return;
+        return false;
     }
+    saw(FaultClass::kClock);
     ticks_ += ticks;
     for (; ticks > 1; --ticks) {
         replica_->step(server::Tick{});
     }
     step(server::Tick{});
+    return true;
 }
 
 void SimNode::on_flush() {
@@ -368,6 +373,9 @@ void SimNode::start_disk() {
         delay *= 100;
     }
     delay = std::min(delay, kWriteMaxUs);
+    if (disk_factor_ > 1 || disk_hangs_until_ > world_.queue.now()) {
+        saw(FaultClass::kSlowDisk);
+    }
     if (disk_hangs_until_ > world_.queue.now()) {
         delay = std::max(delay, disk_hangs_until_ - world_.queue.now());
     }

@@ -93,8 +93,8 @@ class SimNode {
     // False when there was nothing to damage.
     enum class Damage : std::uint8_t { kRot, kMisdirectedWrite };
     bool damage(Damage kind);
-    // So many ticks at once; no ticks before.
-    void jump_clock(std::uint32_t ticks);
+    // So many ticks at once; no ticks before. False when nobody reads the clock.
+    bool jump_clock(std::uint32_t ticks);
     void stop_clock(Time until) { clock_stands_until_ = until; }
     void set_paused_until(Time until) { paused_until_ = until; }
     [[nodiscard]] Time paused_until() const { return paused_until_; }
@@ -119,7 +119,9 @@ class SimNode {
     [[nodiscard]] const server::NodeView& view() const { return replica_->view(); }
     // No write, apply or call under way.
     [[nodiscard]] bool idle() const;
-    // Hands the digest of the whole state to the safety checker.
+    // Of the whole state: keys with their versions, members and alarms.
+    [[nodiscard]] std::uint64_t digest() const;
+    // Hands it to the safety checker.
     void check_digest();
     [[nodiscard]] std::string status_line() const;
     // The flight recorder's newest events, one a line.
@@ -170,11 +172,12 @@ class SimNode {
     void after(Time delay, NodeEventKind kind, std::uint64_t arg = 0);
     void maybe_collect();
     void write_during_crash();
-    void work_during_crash();
+    bool work_during_crash();
     void flush_during_crash();
     void flush_more_often();
     void clear_life();
-    void lose_power();
+    void lose_power(bool dies);
+    void rot_received();
     void fail_storage(const char* what, const Error& error);
     void halt();
     void lose(const std::string& why);
@@ -185,11 +188,18 @@ class SimNode {
     [[nodiscard]] bool finish_install(raft::Recovered& recovered);
     [[nodiscard]] bool write_first(raft::PersistBatch batch, raft::Recovered& recovered);
     void start_replica(raft::Recovered recovered);
+    // Counts a fault where it takes effect; what is done to all at the end is none.
+    void saw(FaultClass kind) {
+        if (!healed_) {
+            world_.counters.saw(kind);
+        }
+    }
     // The nemesis has done it: a call was made to fail since the event under way began, or the disk
     // is full.
     [[nodiscard]] bool is_excused(const Error& error) const;
     [[nodiscard]] bool is_fair(const server::SnapshotResult& result, const Error& error);
     void note_received(const server::SnapshotResult& result);
+    void note_failures();
     void sabotage_entries(std::vector<raft::Entry>& entries) const;
     [[nodiscard]] bool sabotaged(Sabotage kind) const { return world_.options.sabotage == kind; }
     void check_events(const storage::ApplyOutput& output);

@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* kDataDir = "data";
 constexpr const char* kLogDir = "data/wal";
+constexpr const char* kReceivedDir = "data/snap/incoming";
 // Less of the disk is never taken for a snapshot.
 constexpr std::uint64_t kFreeBytesMin = 2'048;
 constexpr std::uint64_t kBlockBytes = 4096;
@@ -163,7 +164,7 @@ void SimNode::start(std::uint64_t crash_after) {
     }
     started_ = true;
     suspect_ = damaged();
-    failures_met_ = files_.failures_met();
+    note_failures();
     files_.crash_at(crash_after > 0 ? files_.ops() + crash_after : 0);
     boot_ = prng_.next() | 1U;
     raft::Recovered recovered;
@@ -213,6 +214,7 @@ void SimNode::start_replica(raft::Recovered recovered) {
     maybe_collect();
     if (crashes_to_come_ > 0) {
         --crashes_to_come_;
+        saw(FaultClass::kCrashLoop);
         crash_at_effect(prng_.between(1, 20), tick_us_ * prng_.between(1, 3));
     }
     turn();
@@ -239,11 +241,12 @@ void SimNode::write_during_crash() {
     world_.trace.mix(result ? 1 : 2);
 }
 
-// Of the machine; or the process alone dies, and what was written is not lost with it.
-void SimNode::lose_power() {
+// Of the machine; or, surely when it `dies`, the process alone, and what was written is not lost
+// with it.
+void SimNode::lose_power(bool dies) {
     using storage::SimDirLoss;
     using storage::SimWriteLoss;
-    if (prng_.chance(1, 4)) {
+    if (dies || prng_.chance(1, 4)) {
         return files_.kill_process();
     }
     received_in_doubt_ = true;
@@ -255,9 +258,25 @@ void SimNode::lose_power() {
             SimDirLoss::kAll, SimDirLoss::kNone, SimDirLoss::kPrefix, SimDirLoss::kSubset};
         how.writes = kWrites[prng_.below(kWrites.size())];
         how.dirs = kDirs[prng_.below(kDirs.size())];
-        world_.counters.saw(FaultClass::kTornWrite);
+        saw(FaultClass::kTornWrite);
     }
     files_.crash(prng_, how);
+}
+
+// A bit of what was received of a snapshot flips while nobody looks.
+void SimNode::rot_received() {
+    const auto names = files_.list(kReceivedDir);
+    if (healed_ || world_.options.faults.rot == 0 || !names || names.value().empty() ||
+        prng_.chance(1, 2)) {
+        return;
+    }
+    const std::string path =
+        std::string(kReceivedDir) + "/" + names.value()[prng_.below(names.value().size())];
+    if (const std::size_t size = files_.content(path)->size(); size > 0) {
+        files_.flip_bit(path, prng_.below(size), static_cast<unsigned>(prng_.below(8)));
+        received_in_doubt_ = true;
+        saw(FaultClass::kRot);
+    }
 }
 
 void SimNode::clear_life() {
@@ -281,11 +300,17 @@ void SimNode::clear_life() {
 
 void SimNode::crash(Time down, std::uint64_t crash_after) {
     write_during_crash();
-    work_during_crash();
+    // What an install has renamed and not synced is what the next start finds when only the process
+    // dies; and then it may yet be lost.
+    const bool to_find = work_during_crash() && crash_after == 0 && !healed_ && prng_.chance(1, 2);
+    if (to_find) {
+        crash_after = prng_.between(1, 40);
+    }
     flush_during_crash();
     const bool was_up = up();
     close();
-    lose_power();
+    lose_power(to_find);
+    rot_received();
     world_.lanes.on_node_down(index_);
     world_.safety.on_crash(index_);
     clear_life();
@@ -293,6 +318,7 @@ void SimNode::crash(Time down, std::uint64_t crash_after) {
         fmt::print("{:>10} node {} crashes\n", world_.queue.now(), index_);
     }
     if (was_up) {
+        saw(FaultClass::kCrash);
         clients_.on_node_down(index_);
     }
     after(down, NodeEventKind::kRestart, crash_after);
@@ -397,6 +423,7 @@ bool SimNode::damage(Damage kind) {
         files_.flip_bit(path, at, static_cast<unsigned>(prng_.below(8)));
         damages_.push_back(
             {.path = path, .offset = at, .bytes = files_.content(path)->substr(at, 1)});
+        saw(FaultClass::kRot);
         return true;
     }
     const std::uint64_t blocks = end / kBlockBytes + 1;
@@ -409,6 +436,7 @@ bool SimNode::damage(Damage kind) {
     }
     files_.put_file(path, content.replace(to, kBlockBytes, block));
     damages_.push_back({.path = path, .offset = to, .bytes = block});
+    saw(FaultClass::kRot);
     return true;
 }
 
@@ -419,6 +447,16 @@ bool SimNode::damaged() const {
                return content.size() >= it.offset + it.bytes.size() &&
                       content.compare(it.offset, it.bytes.size(), it.bytes) == 0;
            });
+}
+
+void SimNode::note_failures() {
+    if (files_.failures_met() > failures_met_) {
+        saw(FaultClass::kDiskError);
+        failures_met_ = files_.failures_met();
+    }
+    if (files_.was_full()) {
+        saw(FaultClass::kDiskFull);
+    }
 }
 
 bool SimNode::is_excused(const Error& error) const {

@@ -206,10 +206,11 @@ void SimNode::check_engine(const std::optional<raft::SnapshotMeta>& installed) {
     }
 }
 
-// A crash comes in the middle of it: some first part of its file operations still happens.
-void SimNode::work_during_crash() {
+// A crash comes in the middle of it: some first part of its file operations still happens. True
+// when that was an install.
+bool SimNode::work_during_crash() {
     if (!up() || !snapshot_work_under_way_ || files_.halted() || prng_.chance(1, 4)) {
-        return;
+        return false;
     }
     files_.crash_at(files_.ops() + prng_.between(1, 30));
     const auto* to_install = std::get_if<server::InstallIncoming>(&snapshot_work_.front());
@@ -219,6 +220,7 @@ void SimNode::work_during_crash() {
     } else {
         world_.trace.mix(snapshot_disk_->run(std::move(snapshot_work_.front())) ? 5 : 6);
     }
+    return to_install != nullptr;
 }
 
 void SimNode::flush_during_crash() {

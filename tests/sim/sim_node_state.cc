@@ -78,14 +78,15 @@ void SimNode::check_events(const storage::ApplyOutput& output) {
     }
 }
 
-void SimNode::check_digest() {
+std::uint64_t SimNode::digest() const {
     const auto view = state_->view();
     const auto hash = view->hash_kv(0);
     const auto members = view->members();
     const auto removed = view->removed_members();
     const auto alarms = view->alarms();
     if (!hash || !members || !removed || !alarms) {
-        return world_.verdict.fail("D3", fmt::format("node {}: its state cannot be read", index_));
+        world_.verdict.fail("D3", fmt::format("node {}: its state cannot be read", index_));
+        return 0;
     }
     TraceHash digest;
     digest.mix(hash.value().hash);
@@ -104,7 +105,11 @@ void SimNode::check_digest() {
     for (const NodeId id : removed.value()) {
         digest.mix(id.value);
     }
-    world_.safety.on_digest(index_, view->applied().index, digest.value());
+    return digest.value();
+}
+
+void SimNode::check_digest() {
+    world_.safety.on_digest(index_, state_->view()->applied().index, digest());
 }
 
 void SimNode::run_read(std::uint64_t op) {
@@ -158,6 +163,9 @@ void SimNode::cancel(std::uint64_t op) {
 
 void SimNode::transfer(NodeId to) {
     if (up()) {
+        if (view().is_leader && to != id_) {
+            saw(FaultClass::kTransfer);
+        }
         step(server::TransferLeader{.call = CallId{new_call(0)}, .to = to});
     }
 }

@@ -457,6 +457,7 @@ void Workload::note_member(const storage::Command& change) {
     const ByteView request = change.request.view();
     CAIRN_ASSERT(info.ParseFromArray(request.data(), static_cast<int>(request.size())));
     const NodeIndex node = SafetyChecker::index_of(NodeId{info.id()});
+    world_.counters.saw(FaultClass::kMembership);
     if (change.kind == command::MEMBER_ADD && !info.is_learner()) {
         votes_due_.insert(node);
     } else if (change.kind == command::MEMBER_REMOVE) {

@@ -39,20 +39,28 @@ class World {
     void dispatch(const LaneEvent& event);
     void dispatch(const NemesisEvent& event);
     void dispatch(const AdminEvent& event);
+    bool is_paused(NodeIndex node);
     bool defer(NodeIndex node, Action action);
     void report_losses();
     void run_faults();
     void check_calm();
+    bool has_quorum();
     void converge();
-    void finish();
+    void call_everybody();
+    void restart_all();
     [[nodiscard]] bool enough() const;
     [[nodiscard]] bool converged() const;
     [[nodiscard]] bool needs_snapshot() const;
+    [[nodiscard]] std::uint64_t caught_up() const;
     bool converges_within(Time budget);
     [[nodiscard]] Term newest_term() const;
     [[nodiscard]] std::string describe_nodes() const;
     [[nodiscard]] Time election_time() const {
         return options_.raft.election_ticks * options_.tick_us * 2;
+    }
+    // For so many elections, and calls that time out.
+    [[nodiscard]] Time budget(Time elections) const {
+        return elections * election_time() + 2 * options_.request_timeout_ticks * options_.tick_us;
     }
 
     const Options options_;
@@ -74,6 +82,7 @@ class World {
     Prng misc_;
     std::optional<Term> calm_term_;  // of a run in which nothing goes wrong, from its election on
     bool lost_quorum_ = false;
+    bool was_enough_ = false;
 };
 
 World::World(const Options& options, bool verbose)
@@ -112,9 +121,19 @@ World::World(const Options& options, bool verbose)
     lanes_.set_nodes(nodes_);
 }
 
+bool World::is_paused(NodeIndex node) {
+    if (nodes_[node]->paused_until() <= queue_.now()) {
+        return false;
+    }
+    if (nodes_[node]->up()) {
+        counters_.saw(FaultClass::kPause);
+    }
+    return true;
+}
+
 // A paused node's events wait for it.
 bool World::defer(NodeIndex node, Action action) {
-    if (nodes_[node]->paused_until() <= queue_.now()) {
+    if (!is_paused(node)) {
         return false;
     }
     queue_.at(nodes_[node]->paused_until(), std::move(action));
@@ -130,7 +149,7 @@ void World::dispatch(const NodeEvent& event) {
 
 void World::dispatch(Delivery delivery) {
     const NodeIndex to = delivery.to;
-    if (nodes_[to]->paused_until() > queue_.now()) {
+    if (is_paused(to)) {
         queue_.at(nodes_[to]->paused_until(), std::move(delivery));
         return;
     }
@@ -195,12 +214,15 @@ Term World::newest_term() const {
     return newest;
 }
 
-// A run is worth its name when enough has happened in it.
+// A run is worth its name when enough has happened in it; one that is made shorter has fewer calls
+// and faults.
 bool World::enough() const {
+    const bool is_short = options_.only_faults || options_.only_calls;
     return queue_.now() >= options_.fault_ticks * options_.tick_us &&
            counters_.events() >= options_.events_min &&
-           workload_.done_count() >= options_.ops_min &&
-           (options_.faults.sum() == 0 || counters_.classes.count() >= options_.fault_classes_min);
+           (is_short || (workload_.done_count() >= options_.ops_min &&
+                         (options_.faults.sum() == 0 ||
+                          counters_.classes.count() >= options_.fault_classes_min)));
 }
 
 bool World::converged() const {
@@ -238,17 +260,34 @@ bool World::needs_snapshot() const {
            });
 }
 
-// The budget counts from when nobody needs a snapshot any more: such a member may have to wait for
-// one or two that fail first, but not for ever.
+// How many entries those who lack some of the leader's have, and have applied.
+std::uint64_t World::caught_up() const {
+    const std::optional<NodeIndex> leader = safety_.leader();
+    std::uint64_t sum = 0;
+    for (const auto& node : nodes_) {
+        if (leader && node->up() && node->is_member() &&
+            node->view().applied < nodes_[*leader]->view().last) {
+            sum += node->view().last.value + node->view().applied.value;
+        }
+    }
+    return sum;
+}
+
+// The budget counts from when nobody needs a snapshot any more, or gets what he lacks: a member may
+// have to wait for one or two snapshots that fail first, and limits may be so small that each entry
+// takes a round trip. But not for ever.
 bool World::converges_within(Time budget) {
-    constexpr Time kSnapshotsUs = 30'000'000;
-    const Time last_snapshot = queue_.now() + kSnapshotsUs;
+    constexpr Time kCatchUpUs = 30'000'000;
+    const Time end_of_catch_up = queue_.now() + kCatchUpUs;
     Time begin = queue_.now();
+    std::uint64_t had = caught_up();
     bool late = false;
-    run_until(last_snapshot + 2 * budget, [&] {
-        if (queue_.now() <= last_snapshot && needs_snapshot()) {
+    run_until(end_of_catch_up + 2 * budget, [&] {
+        const std::uint64_t has = caught_up();
+        if (queue_.now() <= end_of_catch_up && (has > had || needs_snapshot())) {
             begin = queue_.now();
         }
+        had = has;
         late = queue_.now() > begin + budget;
         return late || converged();
     });
@@ -265,14 +304,14 @@ std::string World::describe_nodes() const {
 
 // Faults and load, until enough has happened.
 void World::run_faults() {
-    constexpr std::uint64_t kFaultTicksTimes = 60;
+    constexpr std::uint64_t kFaultTicksTimes = 1'000;
     constexpr Time kElectionsMax = 10;  // a first vote may be split a few times
     if (options_.calm()) {
         run_until(kElectionsMax * election_time());
         calm_term_ = newest_term();
     }
-    run_until(kFaultTicksTimes * options_.fault_ticks * options_.tick_us,
-              [this] { return enough(); });
+    was_enough_ = run_until(kFaultTicksTimes * options_.fault_ticks * options_.tick_us,
+                            [this] { return enough() || !atlas_.has_quorum(); });
 }
 
 // V4: where nothing goes wrong there is one election and no failed call.
@@ -290,6 +329,15 @@ void World::check_calm() {
     }
 }
 
+// Without one no liveness is claimed, and only an unbounded run may come to that.
+bool World::has_quorum() {
+    lost_quorum_ = !atlas_.has_quorum();
+    if (lost_quorum_ && !options_.disk.unbounded) {
+        verdict_.fail("atlas", "the bounded run has lost its quorum:\n" + describe_nodes());
+    }
+    return !lost_quorum_;
+}
+
 // V1 to V3: after everything is healed, all ends well within a bounded time.
 void World::converge() {
     Time end_of_faults = queue_.now();
@@ -301,13 +349,8 @@ void World::converge() {
     lanes_.heal();
     buggifier_.heal();
     admin_.heal();
-    const Time budget =
-        20 * election_time() + 2 * options_.request_timeout_ticks * options_.tick_us;
-    lost_quorum_ = !atlas_.has_quorum();
-    if (lost_quorum_) {
-        if (!options_.disk.unbounded) {
-            verdict_.fail("atlas", "the bounded run has lost its quorum:\n" + describe_nodes());
-        }
+    const Time budget = this->budget(20);
+    if (!has_quorum()) {
         run_until(end_of_faults + budget);
         return;
     }
@@ -320,15 +363,12 @@ void World::converge() {
     }
 }
 
-void World::finish() {
-    if (lost_quorum_) {
-        return;
-    }
+// V2, V4: when all is quiet, everybody writes and reads everything, and nobody else is elected.
+void World::call_everybody() {
     const Term term = newest_term();
     workload_.start_final();
-    const Time budget =
-        10 * election_time() + 2 * options_.request_timeout_ticks * options_.tick_us;
-    if (!run_until(queue_.now() + budget, [this] { return converged(); }) && !verdict_.failed()) {
+    if (!run_until(queue_.now() + budget(10), [this] { return converged(); }) &&
+        !verdict_.failed()) {
         verdict_.fail("V2", "the last calls did not end:\n" + describe_nodes());
     }
     if (!verdict_.failed() && newest_term() != term) {
@@ -338,6 +378,34 @@ void World::finish() {
     for (const auto& node : nodes_) {
         if (!verdict_.failed() && node->up()) {
             node->check_digest();
+        }
+    }
+}
+
+// D1, D2: what everybody has is on their disks.
+void World::restart_all() {
+    std::vector<std::pair<SimNode*, std::uint64_t>> digests;
+    for (const auto& node : nodes_) {
+        if (node->up()) {
+            digests.emplace_back(node.get(), node->digest());
+        }
+    }
+    const Time down_max = 2 * options_.tick_us;
+    for (const auto& [node, digest] : digests) {
+        node->crash(misc_.between(1, down_max));
+    }
+    run_until(queue_.now() + 2 * down_max);
+    if (!has_quorum()) {
+        return;  // damage that nobody had looked at
+    }
+    if (!converges_within(budget(20)) && !verdict_.failed()) {
+        verdict_.fail("V1-V3", "no agreement after all were started again:\n" + describe_nodes());
+    }
+    for (const auto& [node, digest] : digests) {
+        if (!verdict_.failed() && !node->lost() && node->digest() != digest) {
+            verdict_.fail("D1", fmt::format("node {} has another state than before all of them "
+                                            "were started again",
+                                            node->index()));
         }
     }
 }
@@ -354,8 +422,11 @@ RunResult World::run() {
     if (!verdict_.failed()) {
         converge();
     }
-    if (!verdict_.failed()) {
-        finish();
+    using Step = void (World::*)();
+    for (const Step step : {&World::call_everybody, &World::restart_all, &World::call_everybody}) {
+        if (!verdict_.failed() && !lost_quorum_) {
+            (this->*step)();
+        }
     }
     if (!verdict_.failed()) {
         if (const auto wrong = check_linear(workload_.history(), workload_.log()); wrong) {
@@ -373,6 +444,7 @@ RunResult World::run() {
                      .entries = safety_.applied_log().size(),
                      .virtual_time = queue_.now(),
                      .lost_quorum = lost_quorum_,
+                     .was_enough = was_enough_ || lost_quorum_,
                      .calls = workload_.drawn_count(),
                      .strikes = nemesis_.strikes(),
                      .last_events = {}};

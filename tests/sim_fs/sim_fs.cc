@@ -355,11 +355,11 @@ Result<std::unique_ptr<FileLock>> SimFs::lock(const std::string& path) {
     return std::unique_ptr<FileLock>(std::make_unique<SimLock>(*this, key));
 }
 
-bool SimFs::fits(const Node& node, std::uint64_t length) const {
-    if (capacity_ == UINT64_MAX || length <= node.current.size()) {
-        return true;
-    }
-    return bytes_used() - node.current.size() + length <= capacity_;
+bool SimFs::fits(const Node& node, std::uint64_t length) {
+    const bool fits = capacity_ == UINT64_MAX || length <= node.current.size() ||
+                      bytes_used() - node.current.size() + length <= capacity_;
+    was_full_ = was_full_ || !fits;
+    return fits;
 }
 
 Result<void> SimFs::file_write(Node& node, const std::string& path, std::uint64_t offset,

@@ -125,6 +125,8 @@ class SimFs final : public FileSystem {
     // Sum of the lengths of all files beyond which writes fail with kNoSpace.
     void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
     [[nodiscard]] std::uint64_t bytes_used() const;
+    // Whether a call ever failed for that.
+    [[nodiscard]] bool was_full() const { return was_full_; }
 
     // Rot: one bit of the file's content changes, on disk and in memory. The file must exist and
     // be longer than `offset`.
@@ -159,7 +161,7 @@ class SimFs final : public FileSystem {
     Result<void> file_sync(Node& node, const std::string& path);
     Result<void> file_resize(Node& node, SimOpKind kind, const std::string& path,
                              std::uint64_t length);
-    [[nodiscard]] bool fits(const Node& node, std::uint64_t length) const;
+    [[nodiscard]] bool fits(const Node& node, std::uint64_t length);
 
     NodePtr root_;
     std::vector<DirChange> dir_changes_;  // not yet synced, oldest first
@@ -173,6 +175,7 @@ class SimFs final : public FileSystem {
     SimFailedSync failed_sync_ = SimFailedSync::kReadsOld;
     SimHook hook_;
     std::uint64_t capacity_ = UINT64_MAX;
+    bool was_full_ = false;
 };
 
 }  // namespace cairn::storage

@@ -6,12 +6,14 @@
 #include <ctime>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "base/assert.h"
 #include "base/probe.h"
 #include "sim/options.h"
+#include "sim/probe_tally.h"
 #include "sim/report.h"
 #include "sim/shrink.h"
 #include "sim/world.h"
@@ -20,6 +22,7 @@ namespace {
 
 using cairn::sim::Numbers;
 using cairn::sim::Options;
+using cairn::sim::ProbeTally;
 using cairn::sim::Report;
 using cairn::sim::RunResult;
 using cairn::sim::Sabotage;
@@ -28,6 +31,7 @@ constexpr const char* kUsage =
     "usage: cairn_sim [--seed N | --seeds A..B] [--check-unseed] [--unseed-every K] [--verbose]\n"
     "                 [--sabotage NAME] [--stats] [--keep-going] [--bars] [--probes]\n"
     "                 [--events N] [--shrink] [--only-faults LIST] [--only-calls LIST]\n"
+    "       cairn_sim --check-build\n"
     "  --seed N          one run; the default is 1\n"
     "  --seeds A..B      the runs A to B, both included\n"
     "  --check-unseed    each seed twice; both runs must be equal\n"
@@ -38,11 +42,13 @@ constexpr const char* kUsage =
     "                    retry-unknown, lie-not-applied, inflate-match\n"
     "  --stats           one line for each run\n"
     "  --probes          at the end: how often each probe of a rare branch was reached\n"
-    "  --bars            fail, too, when the median run is too small to be worth its name\n"
+    "  --bars            fail, too, when the runs are too small to be worth their name, or have\n"
+    "                    not reached a probe that so many of them should (sim/rare_probes.cc)\n"
     "  --events N        go on until so many events and N / 60 calls; the default is 30000\n"
     "  --shrink          leave out of a failing run what it does not need to fail\n"
     "  --only-faults LIST, --only-calls LIST   numbers like 3,5-9: a run made short by --shrink\n"
-    "  --keep-going      go on after a failed seed; the exit code still tells\n";
+    "  --keep-going      go on after a failed seed; the exit code still tells\n"
+    "  --check-build     fail when this build has neither probes nor rare ways; runs nothing\n";
 
 struct Arguments {
     std::uint64_t first = 1;
@@ -54,6 +60,7 @@ struct Arguments {
     bool bars = false;
     bool probes = false;
     bool shrink = false;
+    bool check_build = false;
     std::optional<std::uint64_t> events{};
     std::optional<Numbers> only_faults{};
     std::optional<Numbers> only_calls{};
@@ -162,6 +169,8 @@ std::optional<Arguments> parse(int argc, char** argv) {
             out.probes = true;
         } else if (flag == "--shrink") {
             out.shrink = true;
+        } else if (flag == "--check-build") {
+            out.check_build = true;
         } else if (flag == "--check-unseed") {
             out.unseed_every = 1;
         } else if (at + 1 >= argc || !take_value(out, flag, argv[++at])) {
@@ -225,14 +234,22 @@ void shrink_seed(const Arguments& arguments, const Options& options, const RunRe
                replay(arguments, shrunk.options, "--verbose"));
 }
 
-bool run_seed(const Arguments& arguments, std::uint64_t seed, Report& all) {
+// What all runs come to.
+struct Tallies {
+    Report report{};
+    ProbeTally probes{};
+};
+
+bool run_seed(const Arguments& arguments, std::uint64_t seed, Tallies& all) {
     current_seed = seed;
     const Options options = options_of(arguments, seed);
     if (arguments.verbose) {
         fmt::print("{}", options.describe());
     }
+    all.probes.begin_run();
     const RunResult result = cairn::sim::run_world(options, arguments.verbose);
-    all.add(result);
+    all.report.add(result);
+    all.probes.end_run();
     if (arguments.stats || arguments.verbose) {
         fmt::print(
             "seed {} trace {:016x} events {} ops {} done {} faults {} kinds {} entries {} virtual "
@@ -241,6 +258,12 @@ bool run_seed(const Arguments& arguments, std::uint64_t seed, Report& all) {
             result.counters.faults, result.counters.classes.count(), result.entries,
             result.virtual_time / 1000);
         std::fflush(stdout);
+    }
+    if (!result.failed && !result.was_enough) {
+        fmt::print(
+            "seed {} had not enough when its time was over: {} events, {} calls done, {} kinds "
+            "of faults\n",
+            seed, result.counters.events(), result.ops_done, result.counters.classes.count());
     }
     if (result.failed) {
         report(arguments, options, result);
@@ -251,7 +274,7 @@ bool run_seed(const Arguments& arguments, std::uint64_t seed, Report& all) {
     }
     if (arguments.unseed_every > 0 && seed % arguments.unseed_every == 0) {
         const RunResult again = cairn::sim::run_world(options);
-        all.add(again);
+        all.report.add(again);
         if (again.trace_hash != result.trace_hash || again.final_draw != result.final_draw) {
             fmt::print("FAILED seed {}: unseed: two runs differ: {:016x} and {:016x}\n{}", seed,
                        result.trace_hash, again.trace_hash,
@@ -262,19 +285,28 @@ bool run_seed(const Arguments& arguments, std::uint64_t seed, Report& all) {
     return true;
 }
 
+bool meets_bars(const Tallies& all) {
+    if (!all.report.is_good()) {
+        fmt::print("FAILED: these runs are not worth their name\n");
+        return false;
+    }
+    const std::vector<std::string> missed = all.probes.missed();
+    for (const std::string& name : missed) {
+        fmt::print("FAILED: no run has reached {}\n", name);
+    }
+    return missed.empty();
+}
+
 // Returns the exit code.
-int finish(const Arguments& arguments, const Report& all, std::uint64_t failed, double seconds) {
-    fmt::print("{}{} seeds, {} failed\n", all.describe(seconds), all.runs(), failed);
+int finish(const Arguments& arguments, const Tallies& all, std::uint64_t failed, double seconds) {
+    fmt::print("{}{} seeds, {} failed\n", all.report.describe(seconds), all.report.runs(), failed);
     if (arguments.probes) {
-        for (const cairn::Probe& probe : cairn::probes()) {
-            fmt::print("probe {} {}\n", probe.name, probe.count.load());
-        }
+        fmt::print("{}", all.probes.describe());
     }
-    if (failed == 0 && arguments.bars && !all.is_good()) {
-        fmt::print("FAILED: the median run is too small\n");
-        return 1;
+    if (cairn::probes().empty()) {
+        fmt::print("note: this build has neither probes nor rare ways; the preset dev has\n");
     }
-    return failed == 0 ? 0 : 1;
+    return failed == 0 && (!arguments.bars || meets_bars(all)) ? 0 : 1;
 }
 
 }  // namespace
@@ -285,9 +317,12 @@ int main(int argc, char** argv) {
         std::fputs(kUsage, stderr);
         return 2;
     }
+    if (arguments->check_build) {
+        return cairn::probes().empty() ? 1 : 0;
+    }
     cairn::set_crash_hook(print_seed);
     const std::clock_t begin = std::clock();
-    Report all;
+    Tallies all;
     std::uint64_t failed = 0;
     for (std::uint64_t seed = arguments->first; seed <= arguments->last; ++seed) {
         if (!run_seed(*arguments, seed, all)) {

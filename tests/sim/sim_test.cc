@@ -1,12 +1,15 @@
 // The simulator's own proof: its checkers fail on what they exist for.
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "catch.h"
 
+#include "base/probe.h"
 #include "sim/check_linear.h"
 #include "sim/model.h"
 #include "sim/options.h"
+#include "sim/probe_tally.h"
 #include "sim/shrink.h"
 #include "sim/world.h"
 
@@ -231,6 +234,52 @@ TEST_CASE("A seed decides everything", "[sim]") {
     CHECK(first.trace_hash == again.trace_hash);
     CHECK(first.final_draw == again.final_draw);
     CHECK(first.trace_hash != other.trace_hash);
+}
+
+TEST_CASE("A run that has not enough when its time is over says so", "[sim]") {
+    Options options = small(7);
+    CHECK(run_world(options).was_enough);
+    options.ops_min = 1'000'000;
+    options.fault_ticks = 10;
+    const RunResult result = run_world(options);
+    CHECK(!result.failed);
+    CHECK(!result.was_enough);
+}
+
+TEST_CASE("A calm run ends without a fault, though all start again", "[sim]") {
+    std::uint64_t seed = 1;
+    while (!small(seed).calm()) {
+        ++seed;
+    }
+    const RunResult result = run_world(small(seed));
+    INFO("seed " << seed << ": " << result.invariant << " " << result.detail);
+    CHECK(!result.failed);
+    CHECK(result.counters.classes.none());
+    CHECK(result.counters.faults == 0);
+}
+
+TEST_CASE("A probe that enough runs have not reached is missed", "[sim][probes]") {
+    const auto is_in = [](const std::vector<std::string>& names, const char* name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    ProbeTally tally;
+    for (std::size_t run = 1; run < kRunsToReach; ++run) {
+        tally.begin_run();
+        tally.end_run();
+    }
+    CHECK(tally.missed().empty());  // so few runs may, and all excuses are of probes that there are
+    tally.begin_run();
+    tally.end_run();
+    if (probes().empty()) {
+        return;  // none are built in
+    }
+    CHECK(is_in(tally.missed(), "raft.log_truncated"));
+    REQUIRE(!rare_probes().empty());
+    CHECK(!is_in(tally.missed(), rare_probes().front().name));
+    tally.begin_run();
+    run_world(small(7));
+    tally.end_run();
+    CHECK(!is_in(tally.missed(), "raft.pre_candidate_votes"));
 }
 
 TEST_CASE("What a failure does not need is left out", "[sim][shrink]") {

@@ -77,15 +77,19 @@ struct Fixture {
     }
     void wait_until_given(std::size_t count) {
         std::unique_lock lock(mutex);
-        REQUIRE(
-            changed.wait_for(lock, std::chrono::minutes(1), [&] { return given.size() == count; }));
+        // Not within an assertion: the thread has its own meanwhile.
+        const bool in_time =
+            changed.wait_for(lock, std::chrono::minutes(1), [&] { return given.size() == count; });
+        REQUIRE(in_time);
     }
     // Until the thread has come to what is put behind all that is in its queue now.
     void wait_until_reached() {
         thread->submit(OpenIncoming{});  // of nothing that makes sense
         std::unique_lock lock(mutex);
         const int before = answers_seen++;
-        REQUIRE(changed.wait_for(lock, std::chrono::minutes(1), [&] { return answers > before; }));
+        const bool in_time =
+            changed.wait_for(lock, std::chrono::minutes(1), [&] { return answers > before; });
+        REQUIRE(in_time);
     }
     [[nodiscard]] std::uint64_t index_given(std::uint64_t asked) const {
         return given.at(asked)->manifest.meta.last.index.value;

@@ -3,7 +3,6 @@
 #include <array>
 #include <csignal>
 #include <thread>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -29,21 +28,24 @@ constexpr std::uint64_t kSmallDiskBytes = 512U * 1024U * 1024U;
 constexpr auto kSlow = 50ms;
 // Some seconds' worth of messages.
 constexpr std::uint64_t kResetEveryBytes = 50'000;
-// While a restarted member applies a long log again; etcd's rule, and its code.
-constexpr std::string_view kBusy = "Unknown: etcdserver: too many requests";
+// Of what members say to each other, a packet is a beat or a batch of entries.
+constexpr std::uint64_t kLoseOneIn = 20;
 
-// Even seeds read by the leader's lease.
-const char* reads_flag(std::uint64_t seed) {
-    return seed % 2 == 0 ? "--experimental-lease-reads=true" : "--experimental-lease-reads=false";
+const char* reads_flag(bool by_lease) {
+    return by_lease ? "--experimental-lease-reads=true" : "--experimental-lease-reads=false";
 }
 
 }  // namespace
+
+constexpr FaultRun::Hold FaultRun::kShort{200, 2000};
+// Beyond a follower's patience, which is one to two timeouts, and time for what comes of it.
+constexpr FaultRun::Hold FaultRun::kLong{2500, 5000};
 
 FaultRun::FaultRun(const Options& options)
     : options_(options),
       prng_(Prng(options.seed).split("faults")),
       // One more than are members at a time: the next to be added.
-      cluster_(options.nodes + 1, options.server, {kSmallLog, reads_flag(options.seed)}),
+      cluster_(options.nodes + 1, options.server, {kSmallLog, reads_flag(options.lease_reads)}),
       network_(cluster_.use_switch(options.seed)),
       disk_(cluster_.data_dir(kSmallDiskNode), kSmallDiskBytes) {
     cluster_.use(options.server, options.environment);
@@ -70,6 +72,7 @@ std::span<const FaultRun::Kind> FaultRun::kinds() {
                  run.cut_link(run.leader(), other);
              }},
         Kind{"network slow", [](FaultRun& run) { run.slow_down(); }},
+        Kind{"network lossy", [](FaultRun& run) { run.lose_packets(); }},
         Kind{"connections reset", [](FaultRun& run) { run.reset_connections(); }},
         Kind{"leader's disk full",
              [](FaultRun& run) {
@@ -90,6 +93,12 @@ std::span<const FaultRun::Kind> FaultRun::kinds() {
 }
 
 void FaultRun::begin() {
+    if (!disk_.is_mounted()) {
+        if (options_.need_mount) {
+            throw Failure{"no small disk can be mounted here"};
+        }
+        fmt::print("no small disk can be mounted here: in its place a node's files are limited\n");
+    }
     cluster_.start_all();
     cluster_.wait_until_all_serve();
     load_.emplace(cluster_.endpoints(), LoadOptions{.seed = options_.seed,
@@ -105,18 +114,32 @@ void FaultRun::strike(const Kind& kind) {
 }
 
 std::optional<std::string> FaultRun::finish() {
-    auto history = load_->stop();
-    if (auto wrong = refusal()) {
+    history_ = load_->stop();
+    if (auto wrong = refusal(load_->errors())) {
         return wrong;
     }
-    return verify(cluster_, std::move(history));
+    return verify(cluster_, history_);
+}
+
+int FaultRun::report_failure(const std::string& text) {
+    if (load_.has_value() && history_.empty()) {
+        history_ = load_->stop();
+        write_history(cluster_.folder(), history_);
+    }
+    cluster_.kill_all();
+    disk_.keep();
+    return process::report_failure(cluster_, text);
 }
 
 void FaultRun::kill(std::size_t node) {
-    cluster_.send_signal(node, SIGKILL);
     const auto began = now();
-    cluster_.wait_for_exit(node);
-    await_write(began);
+    cluster_.send_signal(node, SIGKILL);
+    if (const int code = cluster_.wait_for_exit(node); code != -SIGKILL) {
+        throw Failure{fmt::format("node {} was killed and ended with code {}", node, code)};
+    }
+    await_write();
+    hold(kShort);
+    note(began);
     cluster_.start(node);
 }
 
@@ -126,90 +149,118 @@ void FaultRun::terminate(std::size_t node) {
     if (const int code = cluster_.wait_for_exit(node); code != 0) {
         throw Failure{fmt::format("node {} was told to stop and ended with code {}", node, code)};
     }
-    await_write(began);
+    await_write();
+    hold(kShort);
+    note(began);
     cluster_.start(node);
 }
 
 void FaultRun::pause(std::size_t node) {
+    const auto began = now();
     cluster_.send_signal(node, SIGSTOP);
-    await_write(now());
-    hold();
+    await_write();
+    hold(kLong);
+    note(began);
     cluster_.send_signal(node, SIGCONT);
 }
 
 void FaultRun::isolate(std::size_t node) {
-    for (const std::size_t other : cluster_.members()) {
-        network_.set(node, other, {.cut = true});
-        network_.set(other, node, {.cut = true});
-    }
-    await_write(now());
-    check_silent(node);
-    hold();
+    break_network(&FaultSwitch::Counts::held_bytes, [&] {
+        for (const std::size_t other : cluster_.members()) {
+            network_.set(node, other, {.cut = true});
+            network_.set(other, node, {.cut = true});
+        }
+        await_write();
+        check_silent(node);
+    });
 }
 
 void FaultRun::mute(std::size_t node) {
-    for (const std::size_t other : cluster_.members()) {
-        network_.set(node, other, {.cut = true});
-    }
-    await_write(now());
-    hold();
+    break_network(&FaultSwitch::Counts::held_bytes, [&] {
+        for (const std::size_t other : cluster_.members()) {
+            network_.set(node, other, {.cut = true});
+        }
+    });
 }
 
 void FaultRun::deafen(std::size_t node) {
-    for (const std::size_t other : cluster_.members()) {
-        network_.set(other, node, {.cut = true});
-    }
-    await_write(now());
-    hold();
+    break_network(&FaultSwitch::Counts::held_bytes, [&] {
+        for (const std::size_t other : cluster_.members()) {
+            network_.set(other, node, {.cut = true});
+        }
+    });
 }
 
 void FaultRun::cut_link(std::size_t one, std::size_t other) {
-    network_.set(one, other, {.cut = true});
-    network_.set(other, one, {.cut = true});
-    await_write(now());
-    hold();
+    break_network(&FaultSwitch::Counts::held_bytes, [&] {
+        network_.set(one, other, {.cut = true});
+        network_.set(other, one, {.cut = true});
+    });
 }
 
 void FaultRun::slow_down() {
-    network_.set_all({.delay_max = kSlow});
-    await_write(now());
-    hold();
+    break_network(&FaultSwitch::Counts::delayed_bytes,
+                  [&] { network_.set_all({.delay_max = kSlow}); });
+}
+
+void FaultRun::lose_packets() {
+    break_network(&FaultSwitch::Counts::losses,
+                  [&] { network_.set_all({.lose_one_in = kLoseOneIn}); });
 }
 
 void FaultRun::reset_connections() {
-    const std::size_t before = network_.resets();
-    network_.set_all({.reset_every_bytes = kResetEveryBytes});
-    await_write(now());
-    if (!wait_until([&] { return network_.resets() > before; }, kWriteLimit)) {
-        throw Failure{"no connection was reset"};
+    break_network(&FaultSwitch::Counts::resets,
+                  [&] { network_.set_all({.reset_every_bytes = kResetEveryBytes}); });
+}
+
+void FaultRun::break_network(std::uint64_t FaultSwitch::Counts::*effect,
+                             const std::function<void()>& strike) {
+    const auto before = network_.counts().*effect;
+    const auto began = now();
+    strike();
+    await_write();
+    hold(kLong);
+    // By now a fault that does nothing is none.
+    if (!wait_until([&] { return network_.counts().*effect > before; }, kWriteLimit)) {
+        throw Failure{kind_ + ": nothing came of it"};
     }
-    hold();
+    note(began);
 }
 
 // It halts at the next flush, and does not start before there is room.
 void FaultRun::fill_disk() {
+    if (!disk_.is_mounted()) {
+        kind_ = fmt::format("{} files limited", kind_.substr(0, kind_.find(' ')));
+    }
+    const auto began = now();
     disk_.fill(cluster_.pid(kSmallDiskNode));
     if (!wait_until([&] { return !cluster_.is_running(kSmallDiskNode); }, kDiskLimit)) {
         throw Failure{"the disk is full and nobody noticed"};
     }
-    const auto began = now();
     if (const int code = cluster_.wait_for_exit(kSmallDiskNode); code != 1) {
         throw Failure{fmt::format("the node with the full disk ended with code {}", code)};
     }
-    await_write(began);
+    await_write();
+    hold(kShort);
+    note(began);
     if (disk_.is_mounted()) {
-        // Its end has given back what the failed flush had taken.
-        disk_.fill(-1);
-        cluster_.start(kSmallDiskNode);
-        if (const int code = cluster_.wait_for_exit(kSmallDiskNode); code != 1) {
-            throw Failure{fmt::format("a start on a full disk ended with code {}", code)};
-        }
-        if (cluster_.log_of(kSmallDiskNode).find("NoSpace") == std::string::npos) {
-            throw Failure{"the node with the full disk does not say so"};
-        }
+        start_on_full_disk();
         disk_.make_room();
     }
     cluster_.start(kSmallDiskNode);
+}
+
+void FaultRun::start_on_full_disk() {
+    // The node's end has given back what the failed flush had taken.
+    disk_.fill(-1);
+    const std::size_t said_before = cluster_.log_of(kSmallDiskNode).size();
+    cluster_.start(kSmallDiskNode);
+    if (const int code = cluster_.wait_for_exit(kSmallDiskNode); code != 1) {
+        throw Failure{fmt::format("a start on a full disk ended with code {}", code)};
+    }
+    if (cluster_.log_of(kSmallDiskNode).find("NoSpace", said_before) == std::string::npos) {
+        throw Failure{"a node that starts on a full disk does not say so"};
+    }
 }
 
 void FaultRun::replace(std::size_t node) {
@@ -219,10 +270,12 @@ void FaultRun::replace(std::size_t node) {
     }
     const auto began = now();
     cluster_.remove_member(node);
-    await_write(began);
+    await_write();
     cluster_.wipe(node);
     cluster_.add_member(next);
     cluster_.start(next);
+    hold(kShort);
+    note(began);
 }
 
 std::size_t FaultRun::follower(std::set<std::size_t> but) {
@@ -259,16 +312,10 @@ void FaultRun::check_silent(std::size_t node) {
     }
 }
 
-void FaultRun::await_write(sim::Time since) {
-    const auto acknowledged = load_->wait_for_write_since(since, kWriteLimit);
-    if (!acknowledged.has_value()) {
+void FaultRun::await_write() {
+    if (!load_->wait_for_write_since(now(), kWriteLimit)) {
         throw Failure{kind_ + ": no write is acknowledged any more"};
     }
-    outages_.add(kind_, since, *acknowledged);
-    const std::chrono::nanoseconds took(*acknowledged - since);
-    fmt::print("{}: {} ms\n", kind_,
-               std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
-    std::fflush(stdout);
 }
 
 void FaultRun::await_writes(std::size_t count) {
@@ -278,9 +325,17 @@ void FaultRun::await_writes(std::size_t count) {
     }
 }
 
-void FaultRun::hold() {
-    std::this_thread::sleep_for(std::chrono::milliseconds(prng_.between(200, 2000)));
+void FaultRun::hold(const Hold& hold) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(prng_.between(hold.min_ms, hold.max_ms)));
     await_writes(kWritesBetween);
+}
+
+void FaultRun::note(sim::Time began) {
+    const auto longest = load_->longest_standstill(began, now());
+    outages_.add(kind_, longest);
+    fmt::print("{}: {} ms\n", kind_,
+               std::chrono::duration_cast<std::chrono::milliseconds>(longest).count());
+    std::fflush(stdout);
 }
 
 void FaultRun::settle() {
@@ -288,18 +343,6 @@ void FaultRun::settle() {
     cluster_.wait_until_all_serve();
     cluster_.wait_for_leader();
     await_writes(kWritesBetween);
-}
-
-std::optional<std::string> FaultRun::refusal() {
-    std::optional<std::string> found;
-    for (const auto& [text, count] : load_->errors()) {
-        fmt::print("{:6} x {}\n", count, text);
-        if (!text.starts_with("Unavailable: ") && !text.starts_with("DeadlineExceeded: ") &&
-            text != kBusy) {
-            found = "a client was refused: " + text;
-        }
-    }
-    return found;
 }
 
 }  // namespace cairn::process

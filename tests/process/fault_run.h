@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <span>
@@ -26,6 +27,9 @@ class FaultRun {
         ProcessCluster::Environment environment{};
         std::size_t nodes = 3;
         std::uint64_t seed = 1;
+        bool lease_reads = false;
+        // A full disk is one that is mounted, or the run fails.
+        bool need_mount = false;
     };
     struct Kind {
         std::string_view name;
@@ -42,6 +46,9 @@ class FaultRun {
     // Ends the clients. What is wrong, or nothing.
     std::optional<std::string> finish();
 
+    // As process::report_failure, and what the clients saw is kept, too.
+    int report_failure(const std::string& text);
+
     [[nodiscard]] const Outages& outages() const { return outages_; }
     [[nodiscard]] const ProcessCluster& cluster() const { return cluster_; }
 
@@ -55,8 +62,13 @@ class FaultRun {
     void deafen(std::size_t node);
     void cut_link(std::size_t one, std::size_t other);
     void slow_down();
+    void lose_packets();
     void reset_connections();
+    // `effect`: what shows that it was in force.
+    void break_network(std::uint64_t FaultSwitch::Counts::*effect,
+                       const std::function<void()>& strike);
     void fill_disk();
+    void start_on_full_disk();
     void replace(std::size_t node);
 
     std::size_t leader() { return cluster_.wait_for_leader(); }
@@ -66,13 +78,20 @@ class FaultRun {
     std::size_t leader_with_small_disk(bool small);
     // Nobody may answer for the cluster alone.
     void check_silent(std::size_t node);
-    // Since then; for the distribution.
-    void await_write(sim::Time since);
+    // One that begins now.
+    void await_write();
     void await_writes(std::size_t count);
     // For a while, with the fault in force.
-    void hold();
+    struct Hold {
+        std::uint64_t min_ms;
+        std::uint64_t max_ms;
+    };
+    static const Hold kShort;
+    static const Hold kLong;
+    void hold(const Hold& hold);
+    // How long writes stood still at most since the fault began, for the distribution.
+    void note(sim::Time began);
     void settle();
-    [[nodiscard]] std::optional<std::string> refusal();
 
     const Options options_;
     Prng prng_;
@@ -81,7 +100,8 @@ class FaultRun {
     SmallDisk disk_;
     std::optional<Load> load_;
     Outages outages_;
-    std::string kind_;  // of the fault in force
+    std::vector<sim::HistoryOp> history_;  // once the clients have ended
+    std::string kind_;                     // of the fault in force
 };
 
 }  // namespace cairn::process

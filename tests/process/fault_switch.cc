@@ -30,6 +30,10 @@ using boost::system::error_code;
 constexpr std::size_t kReadBytes = 64U * 1024U;
 // On their way on one connection in one direction; what comes then waits in the kernel.
 constexpr std::size_t kHeldBytesMax = 16U * 1024U * 1024U;
+// How long a sender waits before it repeats what was lost: Linux's shortest time, doubled each time
+// up to this.
+constexpr std::chrono::milliseconds kResendMin{200};
+constexpr std::chrono::milliseconds kResendMax{1600};
 
 tcp::endpoint loopback(std::uint16_t port) {
     return {boost::asio::ip::address_v4::loopback(), port};
@@ -53,7 +57,7 @@ struct FaultSwitch::Impl {
     // The rest on the thread alone.
     std::vector<Fault> faults;  // by sender and receiver
     Prng prng;
-    std::size_t resets = 0;
+    Counts counts;
     bool closed = false;
     std::vector<tcp::acceptor> acceptors;
     std::set<std::shared_ptr<Connection>> connections;
@@ -102,6 +106,7 @@ class FaultSwitch::Connection : public std::enable_shared_from_this<Connection> 
     void on_greeting(ByteView payload);
     void read(Way& way);
     void take(Way& way, std::size_t count, bool ended);
+    [[nodiscard]] std::chrono::microseconds delay_of(const Fault& fault, std::size_t count);
     void write(Way& way);
     void write_first(Way& way);
     [[nodiscard]] Fault fault_on(const Way& way) const;
@@ -257,15 +262,28 @@ void FaultSwitch::Connection::take(Way& way, std::size_t count, bool ended) {
         owner_.prng.below(fault.reset_every_bytes) < count) {
         count = owner_.prng.below(count);
         ended = true;
-        ++owner_.resets;
+        ++owner_.counts.resets;
     }
-    const auto longest = std::chrono::microseconds(fault.delay_max);
-    const auto half = static_cast<std::uint64_t>(longest.count() / 2);
-    const auto delay = longest / 2 + std::chrono::microseconds(owner_.prng.below(half + 1));
-    way.chunks.push_back(
-        {std::chrono::steady_clock::now() + delay, std::string(way.buffer.data(), count)});
+    owner_.counts.held_bytes += fault.cut ? count : 0;
+    way.chunks.push_back({std::chrono::steady_clock::now() + delay_of(fault, count),
+                          std::string(way.buffer.data(), count)});
     way.held_bytes += count;
     way.ended = way.ended || ended;
+}
+
+std::chrono::microseconds FaultSwitch::Connection::delay_of(const Fault& fault, std::size_t count) {
+    const auto longest = std::chrono::microseconds(fault.delay_max);
+    const auto half = static_cast<std::uint64_t>(longest.count() / 2);
+    auto delay = longest / 2 + std::chrono::microseconds(owner_.prng.below(half + 1));
+    owner_.counts.delayed_bytes += longest.count() > 0 ? count : 0;
+    const auto is_lost = [&] {
+        return fault.lose_one_in > 0 && owner_.prng.below(fault.lose_one_in) == 0;
+    };
+    for (auto wait = kResendMin; wait <= kResendMax && is_lost(); wait *= 2) {
+        delay += wait;
+        ++owner_.counts.losses;
+    }
+    return delay;
 }
 
 void FaultSwitch::Connection::write(Way& way) {
@@ -324,10 +342,10 @@ void FaultSwitch::set_all(const Fault& fault) {
     });
 }
 
-std::size_t FaultSwitch::resets() const {
-    std::size_t count = 0;
-    impl_->run([&] { count = impl_->resets; });
-    return count;
+FaultSwitch::Counts FaultSwitch::counts() const {
+    Counts counts;
+    impl_->run([&] { counts = impl_->counts; });
+    return counts;
 }
 
 }  // namespace cairn::process

@@ -23,6 +23,16 @@ class FaultSwitch {
         std::chrono::milliseconds delay_max{};
         // One byte in so many ends its connection and is lost with all behind it; 0: none.
         std::uint64_t reset_every_bytes = 0;
+        // One packet in so many is lost, and sent again, and perhaps lost again; 0: none. What a
+        // member sees of it over TCP is that all behind it waits, too.
+        std::uint64_t lose_one_in = 0;
+    };
+    // What the faults have done so far.
+    struct Counts {
+        std::uint64_t held_bytes = 0;     // came while their link was cut
+        std::uint64_t delayed_bytes = 0;  // by delay_max
+        std::uint64_t resets = 0;         // connections ended
+        std::uint64_t losses = 0;         // packets lost
     };
 
     // `targets`: where the members listen, on this machine. Without faults at first.
@@ -39,8 +49,7 @@ class FaultSwitch {
     void set_all(const Fault& fault);
     void heal() { set_all({}); }
 
-    // Connections that reset_every_bytes has ended.
-    [[nodiscard]] std::size_t resets() const;
+    [[nodiscard]] Counts counts() const;
 
   private:
     class Connection;

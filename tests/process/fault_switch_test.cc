@@ -98,6 +98,7 @@ TEST_CASE("A cut holds one direction back, and lets it go when it is over", "[pr
     CHECK(Pair::read(one.dialler, 15) == "in answers, too");
     CHECK(one.target.available() == 0);
     CHECK(other.dialler.available() == 0);
+    CHECK(wait_until([&] { return members.network->counts().held_bytes == 12; }, 60s));
     one.dialler.close();  // nobody is told
     members.network->heal();
     CHECK(Pair::read(one.target, 4) == "held");
@@ -130,6 +131,8 @@ TEST_CASE("A delay keeps the order and takes its time", "[process][switch]") {
     }
     CHECK(Pair::read(pair.target, sent.size()) == sent);
     CHECK(Clock::now() - begin >= 50ms);
+    CHECK(members.network->counts().delayed_bytes == sent.size());
+    CHECK(members.network->counts().losses == 0);
 }
 
 TEST_CASE("A reset loses what was on its way and ends the connection", "[process][switch]") {
@@ -145,7 +148,41 @@ TEST_CASE("A reset loses what was on its way and ends the connection", "[process
     CHECK(got.substr(0, count) == std::string("lost").substr(0, count));
     CHECK(count < 4);
     CHECK(Pair::is_at_end(pair.dialler));
-    CHECK(members.network->resets() == 1);
+    CHECK(members.network->counts().resets == 1);
+}
+
+TEST_CASE("What is lost is sent again, and all behind it waits", "[process][switch]") {
+    Members members;
+    Pair pair(members, 0);
+    Pair::read(pair.target, pair.greeting.size());
+    members.network->set(0, 1, {.lose_one_in = 1});  // as often as can be
+    const auto begin = Clock::now();
+    Pair::write(pair.dialler, "lost");
+    REQUIRE(wait_until([&] { return members.network->counts().losses > 0; }, 60s));
+    members.network->heal();
+    Pair::write(pair.dialler, "behind");
+    CHECK(Pair::read(pair.target, 10) == "lostbehind");
+    CHECK(Clock::now() - begin >= 200ms + 400ms + 800ms + 1600ms);
+    CHECK(members.network->counts().losses == 4);
+}
+
+TEST_CASE("Of many packets some are lost, and none is missing", "[process][switch]") {
+    Members members;
+    Pair pair(members, 0);
+    Pair::read(pair.target, pair.greeting.size());
+    members.network->set(0, 1, {.lose_one_in = 4});
+    std::string sent;
+    for (int i = 0; members.network->counts().losses < 3; ++i) {
+        const auto text = fmt::format("{:06}", i);
+        Pair::write(pair.dialler, text);
+        sent += text;
+    }
+    CHECK(Pair::read(pair.target, sent.size()) == sent);
+    // The way back has no fault.
+    const auto losses = members.network->counts().losses;
+    Pair::write(pair.target, "back");
+    CHECK(Pair::read(pair.dialler, 4) == "back");
+    CHECK(members.network->counts().losses == losses);
 }
 
 TEST_CASE("What greets not as a member does is not passed on", "[process][switch]") {

@@ -1,10 +1,15 @@
 // cairn_fault_test: real nodes under every fault of fault_run.cc, one after the other in random
 // order, while clients write and read; nothing acknowledged may be lost, the history must be
 // linearizable and all members equal at the end. Usage:
-// cairn_fault_test --server=CAIRND [--nodes=N] [--seed=N] [--seconds=N] [--only=KIND]
-// [--judge-times] Each kind of fault once, and more until the time is over. With --judge-times it
-// also fails when writes stood still for too long: only a machine of its own can promise that.
+// cairn_fault_test --server=CAIRND [--nodes=N] [--lease-reads] [--seed=N] [--seconds=N]
+// [--only=KIND[,KIND...]] [--need-mount] [--judge-times]
+// Each kind of fault once, and more until the time is over. With --judge-times it also fails when
+// writes stood still for too long: only a machine of its own can promise that.
+#include <algorithm>
 #include <chrono>
+#include <optional>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include <fmt/format.h>
@@ -20,12 +25,18 @@ constexpr double kMedianTimeoutsMax = 2;
 constexpr double kTimeoutsMax = 6;
 
 std::vector<FaultRun::Kind> kinds_of(const Flags& flags) {
-    std::vector<FaultRun::Kind> kinds(FaultRun::kinds().begin(), FaultRun::kinds().end());
-    if (flags.has("--only")) {
-        std::erase_if(kinds, [&](const auto& kind) { return kind.name != flags.text("--only"); });
+    if (!flags.has("--only")) {
+        return {FaultRun::kinds().begin(), FaultRun::kinds().end()};
     }
-    if (kinds.empty()) {
-        throw Failure{"no such fault: " + flags.text("--only")};
+    std::vector<FaultRun::Kind> kinds;
+    std::istringstream names(flags.text("--only"));
+    for (std::string name; std::getline(names, name, ',');) {
+        const auto found = std::find_if(FaultRun::kinds().begin(), FaultRun::kinds().end(),
+                                        [&](const auto& kind) { return kind.name == name; });
+        if (found == FaultRun::kinds().end()) {
+            throw Failure{"no such fault: " + name};
+        }
+        kinds.push_back(*found);
     }
     return kinds;
 }
@@ -47,7 +58,6 @@ void run_test(FaultRun& run, const Flags& flags) {
     if (const auto wrong = run.finish()) {
         throw Failure{*wrong};
     }
-    run.outages().print();
     if (flags.has("--judge-times") && (run.outages().timeouts(0.5) > kMedianTimeoutsMax ||
                                        run.outages().timeouts(1.0) > kTimeoutsMax)) {
         throw Failure{"writes stood still for too long"};
@@ -59,24 +69,34 @@ void run_test(FaultRun& run, const Flags& flags) {
 
 int main(int argc, char** argv) {
     using namespace cairn::process;
-    const auto flags = Flags::parse(
-        argc, argv, {"--server", "--nodes", "--seed", "--seconds", "--only", "--judge-times"});
+    const auto flags = Flags::parse(argc, argv,
+                                    {"--server", "--nodes", "--lease-reads", "--seed", "--seconds",
+                                     "--only", "--need-mount", "--judge-times"});
     if (!flags.has_value() || !flags->has("--server") || flags->number("--nodes", 3) < 3) {
         fmt::print(stderr,
-                   "usage: {} --server=CAIRND [--nodes=N] [--seed=N] [--seconds=N] [--only=KIND] "
-                   "[--judge-times]\n",
+                   "usage: {} --server=CAIRND [--nodes=N] [--lease-reads] [--seed=N] "
+                   "[--seconds=N] [--only=KIND[,KIND...]] [--need-mount] [--judge-times]\n",
                    argv[0]);
         return 2;
     }
     const auto seed = flags->number("--seed", 1);
     fmt::print("seed {}\n", seed);
-    FaultRun run(
-        {.server = flags->text("--server"), .nodes = flags->number("--nodes", 3), .seed = seed});
+    std::optional<FaultRun> run;
     try {
-        run_test(run, *flags);
+        run.emplace(FaultRun::Options{.server = flags->text("--server"),
+                                      .nodes = flags->number("--nodes", 3),
+                                      .seed = seed,
+                                      .lease_reads = flags->has("--lease-reads"),
+                                      .need_mount = flags->has("--need-mount")});
+        run_test(*run, *flags);
+        run->outages().print();
     } catch (const Failure& failure) {
-        fmt::print("{}FAILED (--seed={}): {}\n", run.cluster().last_lines(), seed, failure.text);
-        return 1;
+        if (!run.has_value()) {
+            fmt::print("FAILED: {}\n", failure.text);
+            return 1;
+        }
+        run->outages().print();
+        return run->report_failure(failure.text);
     }
     return 0;
 }

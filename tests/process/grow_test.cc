@@ -34,7 +34,7 @@ class GrowTest {
         : options_(options), cluster_(kNodes, options.server) {}
 
     void run();
-    [[nodiscard]] const ProcessCluster& cluster() const { return cluster_; }
+    [[nodiscard]] ProcessCluster& cluster() { return cluster_; }
 
   private:
     void add(std::size_t node);
@@ -67,8 +67,8 @@ void GrowTest::run() {
     cluster_.wait_until_all_serve();
     write_on();
     auto history = load_->stop();
-    for (const auto& [text, count] : load_->errors()) {
-        fmt::print("{:6} x {}\n", count, text);
+    if (const auto wrong = refusal(load_->errors())) {
+        throw Failure{*wrong};
     }
     if (const auto wrong = verify(cluster_, std::move(history))) {
         throw Failure{*wrong};
@@ -131,13 +131,6 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "usage: {} --server=CAIRND [--seed=N]\n", argv[0]);
         return 2;
     }
-    GrowTest test(*options);
-    try {
-        test.run();
-    } catch (const Failure& failure) {
-        fmt::print("{}FAILED (--seed={}): {}\n", test.cluster().last_lines(), options->seed,
-                   failure.text);
-        return 1;
-    }
-    return 0;
+    fmt::print("seed {}\n", options->seed);
+    return run_test<GrowTest>(*options);
 }

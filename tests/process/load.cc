@@ -1,5 +1,6 @@
 #include "process/load.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -19,6 +20,8 @@ using sim::OpKind;
 using sim::OpOutcome;
 
 constexpr std::uint64_t kKeys = 16;
+// While a restarted member applies a long log again; etcd's rule, and its code.
+constexpr std::string_view kBusy = "Unknown: etcdserver: too many requests";
 
 template <class Response>
 Response parse(ByteView bytes) {
@@ -52,6 +55,10 @@ CallForm form_of(const HistoryOp& op) {
         return {wire::MethodId::kKvDeleteRange, &fill<etcdserverpb::DeleteRangeResponse>};
     }
     return {wire::MethodId::kKvTxn, &fill<etcdserverpb::TxnResponse>};
+}
+
+bool is_acknowledged_write(const HistoryOp& op) {
+    return op.kind == OpKind::kWrite && op.outcome == OpOutcome::kDone;
 }
 
 }  // namespace
@@ -236,7 +243,7 @@ Load::~Load() { stop(); }
 
 void Load::record(HistoryOp op, const std::string& error) {
     const std::lock_guard guard(mutex_);
-    if (op.kind == OpKind::kWrite && op.outcome == OpOutcome::kDone) {
+    if (is_acknowledged_write(op)) {
         ++writes_acknowledged_;
     }
     if (!error.empty()) {
@@ -245,20 +252,35 @@ void Load::record(HistoryOp op, const std::string& error) {
     history_.push_back(std::move(op));
 }
 
-std::optional<sim::Time> Load::wait_for_write_since(sim::Time begin, std::chrono::seconds limit) {
-    std::optional<sim::Time> first;
+bool Load::wait_for_write_since(sim::Time begin, std::chrono::seconds limit) {
     const auto found = [&] {
         const std::lock_guard guard(mutex_);
         for (auto op = history_.rbegin(); op != history_.rend() && op->returned >= begin; ++op) {
-            if (op->kind == OpKind::kWrite && op->outcome == OpOutcome::kDone &&
-                op->invoked >= begin) {
-                first = std::min(first.value_or(op->returned), op->returned);
+            if (is_acknowledged_write(*op) && op->invoked >= begin) {
+                return true;
             }
         }
-        return first.has_value();
+        return false;
     };
-    wait_until(found, limit);
-    return first;
+    return wait_until(found, limit);
+}
+
+std::chrono::nanoseconds Load::longest_standstill(sim::Time begin, sim::Time end) {
+    std::vector<sim::Time> times{begin, end};
+    {
+        const std::lock_guard guard(mutex_);
+        for (const auto& op : history_) {
+            if (is_acknowledged_write(op) && op.returned > begin && op.returned < end) {
+                times.push_back(op.returned);
+            }
+        }
+    }
+    std::sort(times.begin(), times.end());
+    sim::Time longest = 0;
+    for (std::size_t i = 1; i < times.size(); ++i) {
+        longest = std::max(longest, times[i] - times[i - 1]);
+    }
+    return std::chrono::nanoseconds(longest);
 }
 
 std::size_t Load::writes_acknowledged() {
@@ -278,6 +300,18 @@ std::vector<HistoryOp> Load::stop() {
     }
     threads_.clear();
     return std::move(history_);
+}
+
+std::optional<std::string> refusal(const std::map<std::string, std::size_t>& errors) {
+    std::optional<std::string> found;
+    for (const auto& [text, count] : errors) {
+        fmt::print("{:6} x {}\n", count, text);
+        if (!text.starts_with("Unavailable: ") && !text.starts_with("DeadlineExceeded: ") &&
+            text != kBusy) {
+            found = "a client was refused: " + text;
+        }
+    }
+    return found;
 }
 
 }  // namespace cairn::process

@@ -40,8 +40,10 @@ class Load {
     Load(const Load&) = delete;
     Load& operator=(const Load&) = delete;
 
-    // When the first write was acknowledged of those that began at `begin` or later.
-    std::optional<sim::Time> wait_for_write_since(sim::Time begin, std::chrono::seconds limit);
+    // Until a write is acknowledged that began at `begin` or later; false after `limit`.
+    bool wait_for_write_since(sim::Time begin, std::chrono::seconds limit);
+    // The longest time in between in which no client's write was acknowledged.
+    std::chrono::nanoseconds longest_standstill(sim::Time begin, sim::Time end);
     std::size_t writes_acknowledged();
     // How calls failed, and how often.
     std::map<std::string, std::size_t> errors();
@@ -59,5 +61,9 @@ class Load {
     std::atomic<bool> stopping_ = false;
     std::vector<std::thread> threads_;
 };
+
+// Prints how calls failed. What is wrong with that, or nothing: a call may end as unavailable, too
+// late, or refused because the node is busy, and no other way.
+std::optional<std::string> refusal(const std::map<std::string, std::size_t>& errors);
 
 }  // namespace cairn::process

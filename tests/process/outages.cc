@@ -37,14 +37,17 @@ std::vector<double> joined(const std::map<std::string, std::vector<double>>& ms)
 
 }  // namespace
 
-void Outages::add(const std::string& kind, sim::Time began, sim::Time ended) {
-    const std::chrono::nanoseconds took(ended - began);
-    ms_[kind].push_back(std::chrono::duration<double, std::milli>(took).count());
+void Outages::add(const std::string& kind, std::chrono::nanoseconds longest) {
+    ms_[kind].push_back(std::chrono::duration<double, std::milli>(longest).count());
 }
 
 void Outages::print() const {
-    fmt::print("time to the next acknowledged write, in ms and in election timeouts of {} ms:\n",
-               kElectionTimeout.count());
+    if (empty()) {
+        return;
+    }
+    fmt::print(
+        "longest time without an acknowledged write, in ms (in election timeouts of {} ms):\n",
+        kElectionTimeout.count());
     for (const auto& [kind, ms] : ms_) {
         print_line(kind, ms);
     }

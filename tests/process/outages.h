@@ -1,19 +1,19 @@
-// Outages: how long writes stood still after each fault, by kind of fault.
+// Outages: how long writes stood still under each fault, by kind of fault.
 // Owned by a test; one thread. Must never judge by itself: who measured knows what is too long.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
-
-#include "sim/basics.h"
 
 namespace cairn::process {
 
 // Times in election timeouts.
 class Outages {
   public:
-    void add(const std::string& kind, sim::Time began, sim::Time ended);
+    void add(const std::string& kind, std::chrono::nanoseconds longest);
+    [[nodiscard]] bool empty() const { return ms_.empty(); }
     // A line for each kind, and one for all.
     void print() const;
     // The shortest time that is not below that part of them; of a kind, or of all.

@@ -115,8 +115,10 @@ ProcessCluster::~ProcessCluster() {
             waitpid(node.pid, nullptr, 0);
         }
     }
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
+    if (!keeps_folder_) {
+        std::error_code ignored;
+        std::filesystem::remove_all(folder_, ignored);
+    }
 }
 
 void ProcessCluster::use(std::string server, Environment environment) {
@@ -239,11 +241,9 @@ void ProcessCluster::add_member(std::size_t node) {
 }
 
 void ProcessCluster::remove_member(std::size_t node) {
-    const auto status = client_of(node).status();
-    if (!status) {
-        throw Failure{fmt::format("node {} does not answer: {}", node, status.error().message)};
-    }
-    const std::uint64_t id = status->header.member_id;
+    const auto status =
+        ask_until_answered(*this, node, [](client::Client client) { return client.status(); });
+    const std::uint64_t id = status.header.member_id;
     change_members(fmt::format("node {} cannot be removed", node), [id](client::Client& client) {
         const auto answer = client.member_remove(id);
         return answer ? std::nullopt : std::optional(answer.error().message);
@@ -255,6 +255,9 @@ void ProcessCluster::remove_member(std::size_t node) {
 }
 
 void ProcessCluster::start(std::size_t node) {
+    if (access(server_.c_str(), X_OK) != 0) {
+        throw Failure{fmt::format("there is no program {}", server_)};
+    }
     auto texts = arguments(node);
     auto variables = environment_;
     if (staging_) {
@@ -302,6 +305,12 @@ void ProcessCluster::reap(std::size_t node, bool block) {
         it.pid = -1;
         it.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
     }
+}
+
+std::string ProcessCluster::program_of(std::size_t node) const {
+    std::error_code ignored;
+    return std::filesystem::read_symlink(fmt::format("/proc/{}/exe", nodes_[node].pid), ignored)
+        .string();
 }
 
 bool ProcessCluster::is_running(std::size_t node) {
@@ -356,13 +365,19 @@ std::size_t ProcessCluster::wait_for_leader() {
     return *leader;
 }
 
+void ProcessCluster::check_all_run() {
+    for (const std::size_t node : members()) {
+        if (!is_running(node)) {
+            throw Failure{fmt::format("node {} ended with code {}", node,
+                                      nodes_[node].exit_code.value_or(0))};
+        }
+    }
+}
+
 void ProcessCluster::wait_until_all_serve() {
     for (const std::size_t node : members()) {
         const auto serves = [&] {
-            if (!is_running(node)) {
-                throw Failure{fmt::format("node {} ended with code {}", node,
-                                          nodes_[node].exit_code.value_or(0))};
-            }
+            check_all_run();
             return client_of(node).get("x").has_value();
         };
         if (!wait_until(serves, kStartLimit)) {
@@ -400,6 +415,14 @@ std::string ProcessCluster::last_lines() const {
                             log.substr(log.size() - std::min(log.size(), kLastBytes)));
     }
     return text;
+}
+
+int report_failure(ProcessCluster& cluster, const std::string& text) {
+    cluster.kill_all();
+    cluster.keep_folder();
+    fmt::print("{}data, logs and what clients saw are kept in {}\nFAILED: {}\n",
+               cluster.last_lines(), cluster.folder(), text);
+    return 1;
 }
 
 }  // namespace cairn::process

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "client/client.h"
 #include "process/fault_switch.h"
 
@@ -22,6 +24,7 @@ namespace cairn::process {
 using Clock = std::chrono::steady_clock;
 
 inline constexpr std::chrono::milliseconds kElectionTimeout{1000};  // cairnd's default
+inline constexpr std::chrono::seconds kAnswerLimit{60};
 
 // Ends the test with a message and the last lines of every node's log.
 struct Failure {
@@ -38,7 +41,7 @@ class ProcessCluster {
     // Lays out `size` nodes in a new temporary folder; starts none. `flags` are those that every
     // node has beside its own.
     ProcessCluster(std::size_t size, std::string server, std::vector<std::string> flags = {});
-    // Kills what runs; removes the folder.
+    // Kills what runs; removes the folder, unless it is to be kept.
     ~ProcessCluster();
     ProcessCluster(const ProcessCluster&) = delete;
     ProcessCluster& operator=(const ProcessCluster&) = delete;
@@ -74,6 +77,8 @@ class ProcessCluster {
     // SIGKILL to all at once, then waits for each.
     void kill_all();
     [[nodiscard]] bool is_running(std::size_t node);
+    // The program that it runs; empty when it does not run.
+    [[nodiscard]] std::string program_of(std::size_t node) const;
     // -1 when it does not run.
     [[nodiscard]] pid_t pid(std::size_t node) const { return nodes_[node].pid; }
 
@@ -91,6 +96,9 @@ class ProcessCluster {
     [[nodiscard]] std::string data_dir(std::size_t node) const;
     [[nodiscard]] std::string log_of(std::size_t node) const;
     [[nodiscard]] std::string last_lines() const;
+    // Data and logs of all nodes, and what a test puts there.
+    [[nodiscard]] const std::string& folder() const { return folder_; }
+    void keep_folder() { keeps_folder_ = true; }
 
   private:
     struct Node {
@@ -107,9 +115,11 @@ class ProcessCluster {
     [[nodiscard]] std::optional<std::size_t> agreed_leader();
     using Change = std::function<std::optional<std::string>(client::Client&)>;  // what is wrong
     void change_members(const std::string& what, const Change& change);
+    void check_all_run();
     void reap(std::size_t node, bool block);
 
     std::string folder_;
+    bool keeps_folder_ = false;
     std::string server_;
     const std::vector<std::string> flags_;
     Environment environment_;
@@ -117,5 +127,42 @@ class ProcessCluster {
     std::vector<Node> nodes_;
     std::unique_ptr<FaultSwitch> switch_;
 };
+
+// Asks one node until it answers, as often as it takes: on a busy machine a call may come too late.
+template <class Ask>
+auto ask_until_answered(const ProcessCluster& cluster, std::size_t node, Ask ask) {
+    auto answer = ask(cluster.client_of(node));
+    const auto answered = [&] {
+        if (!answer) {
+            answer = ask(cluster.client_of(node));
+        }
+        return answer.has_value();
+    };
+    if (!wait_until(answered, kAnswerLimit)) {
+        throw Failure{fmt::format("node {}: {}", node, answer.error().message)};
+    }
+    return *answer;
+}
+
+// What a test program says when it fails, and what it leaves for whoever looks into it: nothing
+// runs any more, and the folder stays. The exit code.
+int report_failure(ProcessCluster& cluster, const std::string& text);
+
+// The main of a test program whose class has run() and cluster(). The exit code.
+template <class Test, class Options>
+int run_test(const Options& options) {
+    std::optional<Test> test;
+    try {
+        test.emplace(options);
+        test->run();
+        return 0;
+    } catch (const Failure& failure) {
+        if (test.has_value()) {
+            return report_failure(test->cluster(), failure.text);
+        }
+        fmt::print("FAILED: {}\n", failure.text);
+        return 1;
+    }
+}
 
 }  // namespace cairn::process

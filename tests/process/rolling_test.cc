@@ -2,6 +2,7 @@
 // while clients write and read; nothing acknowledged may be lost. Usage:
 // cairn_rolling_test --old=CAIRND --new=CAIRND [--seed=N]
 #include <csignal>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,17 +30,20 @@ constexpr const char* kSmallLog = "--experimental-log-bytes-max=1048576";
 class RollingTest {
   public:
     explicit RollingTest(const Flags& flags)
-        : new_(flags.text("--new")),
+        : old_(flags.text("--old")),
+          new_(flags.text("--new")),
           seed_(flags.number("--seed", 1)),
-          cluster_(kNodes, flags.text("--old"), {kSmallLog}) {}
+          cluster_(kNodes, old_, {kSmallLog}) {}
 
     void run();
-    [[nodiscard]] const ProcessCluster& cluster() const { return cluster_; }
+    [[nodiscard]] ProcessCluster& cluster() { return cluster_; }
 
   private:
     void upgrade(std::size_t node);
+    void check_program(std::size_t node, const std::string& program);
     void write_on();
 
+    std::string old_;
     std::string new_;
     std::uint64_t seed_;
     ProcessCluster cluster_;
@@ -52,6 +56,9 @@ void RollingTest::run() {
     cluster_.wait_until_all_serve();
     load_.emplace(cluster_.endpoints(), LoadOptions{.seed = seed_});
     write_on();
+    for (const std::size_t node : cluster_.members()) {
+        check_program(node, old_);
+    }
     cluster_.use(new_);
     auto left = cluster_.members();
     Prng prng(seed_);
@@ -60,14 +67,17 @@ void RollingTest::run() {
         upgrade(*drawn);
         left.erase(drawn);
     }
+    outages_.print();
+    for (const std::size_t node : cluster_.members()) {
+        check_program(node, new_);
+    }
     auto history = load_->stop();
-    for (const auto& [text, count] : load_->errors()) {
-        fmt::print("{:6} x {}\n", count, text);
+    if (const auto wrong = refusal(load_->errors())) {
+        throw Failure{*wrong};
     }
     if (const auto wrong = verify(cluster_, std::move(history))) {
         throw Failure{*wrong};
     }
-    outages_.print();
 }
 
 void RollingTest::upgrade(std::size_t node) {
@@ -77,16 +87,21 @@ void RollingTest::upgrade(std::size_t node) {
     if (const int code = cluster_.wait_for_exit(node); code != 0) {
         throw Failure{fmt::format("node {} was told to stop and ended with code {}", node, code)};
     }
-    const auto acknowledged = load_->wait_for_write_since(began, kLimit);
-    if (!acknowledged.has_value()) {
+    if (!load_->wait_for_write_since(now(), kLimit)) {
         throw Failure{"no write is acknowledged any more"};
     }
-    outages_.add(led ? "leader" : "follower", began, *acknowledged);
     cluster_.start(node);
     cluster_.wait_until_all_serve();
     cluster_.wait_for_leader();
     write_on();
+    outages_.add(led ? "leader" : "follower", load_->longest_standstill(began, now()));
     fmt::print("node {} is upgraded\n", node);
+}
+
+void RollingTest::check_program(std::size_t node, const std::string& program) {
+    if (const auto runs = cluster_.program_of(node); runs != std::filesystem::canonical(program)) {
+        throw Failure{fmt::format("node {} runs {} and not {}", node, runs, program)};
+    }
 }
 
 void RollingTest::write_on() {
@@ -106,13 +121,6 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "usage: {} --old=CAIRND --new=CAIRND [--seed=N]\n", argv[0]);
         return 2;
     }
-    RollingTest test(*flags);
-    try {
-        test.run();
-    } catch (const Failure& failure) {
-        fmt::print("{}FAILED (--seed={}): {}\n", test.cluster().last_lines(),
-                   flags->number("--seed", 1), failure.text);
-        return 1;
-    }
-    return 0;
+    fmt::print("seed {}\n", flags->number("--seed", 1));
+    return run_test<RollingTest>(*flags);
 }

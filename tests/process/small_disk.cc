@@ -74,4 +74,13 @@ void SmallDisk::make_room() const {
     }
 }
 
+void SmallDisk::keep() const {
+    if (mounted_) {
+        make_room();
+        std::error_code ignored;  // as much as there is
+        std::filesystem::copy(folder_, folder_ + ".kept", std::filesystem::copy_options::recursive,
+                              ignored);
+    }
+}
+
 }  // namespace cairn::process

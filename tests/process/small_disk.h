@@ -25,6 +25,8 @@ class SmallDisk {
     // Leaves no room; without a mount, for the process `pid`.
     void fill(pid_t pid) const;
     void make_room() const;
+    // Copies what is on it beside its folder: the disk goes with this.
+    void keep() const;
 
   private:
     [[nodiscard]] std::string ballast() const { return folder_ + "/ballast"; }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <fstream>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -22,26 +24,9 @@ constexpr std::size_t kReadsInFlight = 64;
 constexpr auto kReadTimeout = 30s;
 // A digest of a million keys takes its time.
 constexpr auto kHashTimeout = 60s;
-constexpr auto kAnswerLimit = 60s;
 
-// Asks one node until it answers: on a busy machine a call may come too late.
-template <class Ask>
-auto ask_until_answered(const ProcessCluster& cluster, std::size_t node, Ask ask) {
-    auto answer = ask(cluster.client_of(node));
-    const auto answered = [&] {
-        if (!answer) {
-            answer = ask(cluster.client_of(node));
-        }
-        return answer.has_value();
-    };
-    if (!wait_until(answered, kAnswerLimit)) {
-        throw Failure{fmt::format("node {}: {}", node, answer.error().message)};
-    }
-    return *answer;
-}
-
-// The store's revision once every node has it.
-std::int64_t common_revision(const ProcessCluster& cluster) {
+// The newest that a node has.
+std::int64_t newest_revision(const ProcessCluster& cluster) {
     std::int64_t revision = 0;
     for (const std::size_t node : cluster.members()) {
         const auto answer = ask_until_answered(
@@ -51,9 +36,16 @@ std::int64_t common_revision(const ProcessCluster& cluster) {
     return revision;
 }
 
+// `revision` was read from one of them before: a linearizable read does not see less.
 std::optional<std::string> compare_hashes(const ProcessCluster& cluster, std::int64_t revision) {
     std::optional<client::HashKvResponse> first;
     for (const std::size_t node : cluster.members()) {
+        const auto read = ask_until_answered(cluster, node,
+                                             [](client::Client client) { return client.get("x"); });
+        if (read.header.revision < revision) {
+            return fmt::format("the members differ: node {} is at revision {} and another at {}",
+                               node, read.header.revision, revision);
+        }
         const auto answer = ask_until_answered(cluster, node, [=](const client::Client& client) {
             return client.with_timeout(kHashTimeout).hash_kv(revision);
         });
@@ -61,8 +53,9 @@ std::optional<std::string> compare_hashes(const ProcessCluster& cluster, std::in
             first = answer;
         }
         if (answer.hash != first->hash || answer.compact_revision != first->compact_revision) {
-            return fmt::format("at revision {} node {} has hash {} and node {} has {}", revision,
-                               cluster.members().front(), first->hash, node, answer.hash);
+            return fmt::format(
+                "the members differ: at revision {} node {} has hash {} and node {} has {}",
+                revision, cluster.members().front(), first->hash, node, answer.hash);
         }
     }
     return std::nullopt;
@@ -108,16 +101,27 @@ class StateReader {
         op.kind = sim::OpKind::kSerialRead;
         op.request = request.SerializeAsString();
         op.invoked = now();
-        auto& client = *clients_[static_cast<std::size_t>(revision) % clients_.size()];
-        auto answer = client.start(wire::MethodId::kKvRange, client::CallKind::kRead, op.request);
+        auto answer = client_for(revision).start(wire::MethodId::kKvRange, client::CallKind::kRead,
+                                                 op.request);
         waiting_.push_back({std::move(op), std::move(answer)});
+    }
+
+    RawClient& client_for(std::int64_t revision) {
+        return *clients_[static_cast<std::size_t>(revision) % clients_.size()];
     }
 
     void take() {
         auto [op, future] = std::move(waiting_.front());
         waiting_.pop_front();
-        const auto answer = future.get();
-        if (!answer) {
+        auto answer = future.get();
+        auto& client = client_for(static_cast<std::int64_t>(op.tag));
+        const auto answered = [&, &op = op] {
+            if (!answer) {
+                answer = client.call(wire::MethodId::kKvRange, client::CallKind::kRead, op.request);
+            }
+            return answer.has_value();
+        };
+        if (!wait_until(answered, kAnswerLimit)) {
             throw Failure{fmt::format("range at revision {}: {}", op.tag, answer.error().message)};
         }
         RangeResponse state;
@@ -137,26 +141,93 @@ class StateReader {
     std::vector<RangeResponse> states_;
 };
 
-}  // namespace
-
-std::optional<std::string> compare_states(const ProcessCluster& cluster) {
-    return compare_hashes(cluster, common_revision(cluster));
+std::string_view name_of(sim::OpKind kind) {
+    switch (kind) {
+        case sim::OpKind::kWrite: return "write";
+        case sim::OpKind::kLinearRead: return "read";
+        case sim::OpKind::kSerialRead: return "serializable-read";
+    }
+    return "?";
 }
 
-std::optional<std::string> verify(ProcessCluster& cluster, std::vector<HistoryOp> history) {
+std::string_view name_of(sim::OpOutcome outcome) {
+    switch (outcome) {
+        case sim::OpOutcome::kOpen: return "open";
+        case sim::OpOutcome::kDone: return "done";
+        case sim::OpOutcome::kNotApplied: return "not-applied";
+    }
+    return "?";
+}
+
+// Never empty, so that a line has its columns.
+std::string hex(std::string_view bytes) {
+    std::string text = bytes.empty() ? "-" : "";
+    for (const char byte : bytes) {
+        text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    }
+    return text;
+}
+
+void write_commands(const std::string& folder, std::span<const sim::LoggedCommand> commands) {
+    std::ofstream file(folder + "/commands.txt");
+    file << "tag command request (in hexadecimal)\n";
+    for (const auto& logged : commands) {
+        file << fmt::format("{} {} {}\n", logged.tag, command::CommandKind_Name(logged.kind),
+                            hex(logged.request.view()));
+    }
+}
+
+// `history` gets the reads at the end, `commands` the order of all writes.
+std::optional<std::string> judge(ProcessCluster& cluster, std::vector<HistoryOp>& history,
+                                 std::vector<sim::LoggedCommand>& commands) {
     cluster.wait_until_all_serve();
-    const auto revision = common_revision(cluster);
+    const auto revision = newest_revision(cluster);
     if (auto wrong = compare_hashes(cluster, revision)) {
         return wrong;
     }
     const auto states = StateReader(cluster, history).read(revision);
-    const auto rebuilt = rebuild_log(history, states);
+    auto rebuilt = rebuild_log(history, states);
+    commands = std::move(rebuilt.commands);
     if (rebuilt.wrong.has_value()) {
         return rebuilt.wrong;
     }
-    fmt::print("{} calls, {} revisions, {} commands\n", history.size(), revision,
-               rebuilt.commands.size());
-    return check_linear(history, rebuilt.commands);
+    fmt::print("{} calls, {} revisions, {} commands\n", history.size(), revision, commands.size());
+    return check_linear(history, commands);
+}
+
+}  // namespace
+
+std::optional<std::string> compare_states(const ProcessCluster& cluster) {
+    return compare_hashes(cluster, newest_revision(cluster));
+}
+
+std::optional<std::string> verify(ProcessCluster& cluster, std::vector<HistoryOp> history) {
+    std::vector<sim::LoggedCommand> commands;
+    const auto keep = [&] {
+        write_history(cluster.folder(), history);
+        write_commands(cluster.folder(), commands);
+    };
+    try {
+        auto wrong = judge(cluster, history, commands);
+        if (wrong.has_value()) {
+            keep();
+        }
+        return wrong;
+    } catch (const Failure&) {
+        keep();
+        throw;
+    }
+}
+
+void write_history(const std::string& folder, std::span<const HistoryOp> history) {
+    std::ofstream file(folder + "/history.txt");
+    file << "invoked returned tag kind outcome command revision request answer (in hexadecimal)\n";
+    for (const auto& op : history) {
+        file << fmt::format("{} {} {} {} {} {} {} {} {}\n", op.invoked, op.returned, op.tag,
+                            name_of(op.kind), name_of(op.outcome),
+                            command::CommandKind_Name(op.command), op.revision, hex(op.request),
+                            hex(op.body));
+    }
 }
 
 }  // namespace cairn::process

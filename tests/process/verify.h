@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,12 @@ namespace cairn::process {
 // Failure when one does not serve.
 std::optional<std::string> compare_states(const ProcessCluster& cluster);
 
-// The same, and every acknowledged write is there, and the history is linearizable.
+// The same, and every acknowledged write is there, and the history is linearizable. When something
+// is wrong the cluster's folder gets the history, and the order of all writes as far as it is
+// known.
 std::optional<std::string> verify(ProcessCluster& cluster, std::vector<sim::HistoryOp> history);
+
+// A line for each call; into the folder's history.txt.
+void write_history(const std::string& folder, std::span<const sim::HistoryOp> history);
 
 }  // namespace cairn::process

@@ -113,6 +113,18 @@ Reply Dispatcher::format(const ProposalOutcome& outcome, Term term) const {
     return format_error(std::get<Unknown>(outcome).reason);
 }
 
+// A transfer is answered without a header, as in etcd.
+Reply Dispatcher::format(const Completion& completion) const {
+    if (const auto* outcome = std::get_if<ProposalOutcome>(&completion.result)) {
+        return format(*outcome, completion.term);
+    }
+    if (const auto* failed = std::get_if<ReadFailed>(&completion.result)) {
+        return format_error(failed->reason);
+    }
+    const auto& moved = std::get<TransferDone>(completion.result);
+    return moved.error ? format_error(*moved.error) : Reply{};
+}
+
 Reply Dispatcher::format(const ReplyNow& reply, std::int64_t revision, Term term) const {
     if (!reply.stamp_header) {
         return {.status = {}, .body = reply.body};

@@ -41,6 +41,8 @@ class Dispatcher {
     // The reply of a Propose intent; `term` is the completion's. A proposal whose fate is unknown
     // and one that certainly failed look alike on the wire: their reasons differ.
     [[nodiscard]] Reply format(const ProposalOutcome& outcome, Term term) const;
+    // The same of any completion but a granted read, which is no answer yet.
+    [[nodiscard]] Reply format(const Completion& completion) const;
     // The reply of a ReplyNow intent; `revision` and `term` of now.
     [[nodiscard]] Reply format(const ReplyNow& reply, std::int64_t revision, Term term) const;
 

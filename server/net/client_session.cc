@@ -22,6 +22,13 @@ api::Reply internal(const char* what) {
     return {wire::GrpcStatus{wire::GrpcCode::kInternal, what}, {}};
 }
 
+// Of a write: its answer was to be longer than its bound, so that it was not done.
+bool is_too_long(const Completion& completion) {
+    const auto* outcome = std::get_if<ProposalOutcome>(&completion.result);
+    const auto* applied = outcome != nullptr ? std::get_if<Applied>(outcome) : nullptr;
+    return applied != nullptr && applied->error == Errc::kMessageTooLarge;
+}
+
 // What a session may still have to send before further calls with long answers wait, and how many
 // reads may run beside the reactor: a client that asks without reading is held back.
 constexpr std::size_t kUnsentBytesMax = 4U * 1024U * 1024U;
@@ -309,25 +316,19 @@ void ClientSession::on_completion(std::uint64_t token, const Completion& complet
     }
     Call& call = found->second;
     call.waiting = CallId{};
-    if (const auto* outcome = std::get_if<ProposalOutcome>(&completion.result)) {
-        const auto* applied = std::get_if<Applied>(outcome);
-        if (call.room != nullptr && applied != nullptr &&
-            applied->error == Errc::kMessageTooLarge) {
-            on_too_long_for_claim(stream, call);
-            return;
-        }
-        api::Reply reply = node_.dispatcher.format(*outcome, completion.term);
-        if (call.request.method == wire::MethodId::kClusterMemberPromote && !reply.status.is_ok()) {
-            ++node_.metrics.promotions_failed[reply.status.message];
-        }
-        finish(stream, call, std::move(reply));
-    } else if (std::holds_alternative<ReadGranted>(completion.result)) {
+    if (std::holds_alternative<ReadGranted>(completion.result)) {
         run(stream, call);
-    } else if (const auto* failed = std::get_if<ReadFailed>(&completion.result)) {
-        finish(stream, call, api::format_error(Error(failed->reason)));
-    } else if (const auto* moved = std::get_if<TransferDone>(&completion.result)) {
-        finish(stream, call, moved->error ? api::format_error(*moved->error) : api::Reply{});
+        return;
     }
+    if (call.room != nullptr && is_too_long(completion)) {
+        on_too_long_for_claim(stream, call);
+        return;
+    }
+    api::Reply reply = node_.dispatcher.format(completion);
+    if (call.request.method == wire::MethodId::kClusterMemberPromote && !reply.status.is_ok()) {
+        ++node_.metrics.promotions_failed[reply.status.message];
+    }
+    finish(stream, call, std::move(reply));
 }
 
 void ClientSession::on_turn_end() { flush(); }

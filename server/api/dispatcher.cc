@@ -110,7 +110,8 @@ Reply Dispatcher::format(const ProposalOutcome& outcome, Term term) const {
     if (const auto* not_applied = std::get_if<NotApplied>(&outcome)) {
         return format_error(not_applied->reason);
     }
-    return format_error(std::get<Unknown>(outcome).reason);
+    return format_error(CAIRN_MUTANT(unknown_says_refused) ? Errc::kTooManyRequests
+                                                           : std::get<Unknown>(outcome).reason);
 }
 
 // A transfer is answered without a header, as in etcd.

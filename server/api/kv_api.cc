@@ -1,5 +1,7 @@
 #include "server/api/kv_api.h"
 
+#include "base/mutant.h"
+
 namespace cairn::server::api {
 
 namespace {
@@ -18,10 +20,12 @@ Result<Intent> on_range(const Call& call, const CallContext& context) {
     CAIRN_TRY(
         admit(call, context.node, request.serializable() ? Learner::kServed : Learner::kRefused));
     CAIRN_TRY(validate_range(request));
-    return Intent{Read{.kind = ReadKind::kRange,
-                       .linearizable = !request.serializable(),
-                       .point = request.range_end().empty(),
-                       .request = call.request}};
+    const bool point = request.range_end().empty();
+    return Intent{Read{
+        .kind = ReadKind::kRange,
+        .linearizable = !request.serializable() && !(point && CAIRN_MUTANT(point_read_is_local)),
+        .point = point,
+        .request = call.request}};
 }
 
 Result<Intent> on_put(const Call& call, const CallContext& context) {

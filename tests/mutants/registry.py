@@ -1,4 +1,4 @@
-"""Every mutant of base/mutant.h but those of the API (tests/diff finds them): the one list.
+"""Every mutant of base/mutant.h but those that tests/diff finds (API_MUTANTS): the one list.
 
 A row is a fault of a real system, planted in the smallest way where cairn does the same thing, with
 what must find it. docs/known_bugs.md is made from it; museum_test.py holds all three together.
@@ -141,6 +141,12 @@ MUTANTS = (
     Mutant("read_without_quorum", "126",
            "a leader grants reads without asking anybody",
            "raft_tests", _RANDOM, 60),
+    Mutant("point_read_is_local", "126",
+           "a read of one key is answered without asking the leader",
+           "cairn_sim", "", 10),
+    Mutant("txn_local_by_success", "126",
+           "a Txn is read locally when the reads of its success branch may be",
+           "cairn_sim", "", 10),
     Mutant("old_answer_confirms_reads", "127",
            "an answer to an older round of heartbeats confirms newer reads",
            "raft_tests", "reads of one turn share a round; rounds are not reused", 1),
@@ -230,6 +236,9 @@ MUTANTS = (
            "cairn_sim", "", 10),
     Mutant("timeout_says_not_applied", "183",
            "a call that runs out of time is said not to have happened",
+           "cairn_sim", "", 10),
+    Mutant("unknown_says_refused", "183",
+           "a client is told that a call was refused of which nobody knows",
            "cairn_sim", "", 10),
     Mutant("given_up_in_its_own_term", "183",
            "a proposal is given up while its own term may yet commit it",

@@ -146,6 +146,7 @@ std::string_view name_of(sim::OpKind kind) {
         case sim::OpKind::kWrite: return "write";
         case sim::OpKind::kLinearRead: return "read";
         case sim::OpKind::kSerialRead: return "serializable-read";
+        case sim::OpKind::kLook: return "look";
     }
     return "?";
 }

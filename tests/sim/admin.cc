@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "proto/cairn/command.pb.h"
+#include "proto/etcd/rpc_cluster.pb.h"
 #include "raft/conf_change.h"
 #include "sim/shadow_conf.h"
 
@@ -62,7 +62,7 @@ bool Admin::is_named(const SimNode& node) const {
     return node.is_member() || std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& other) {
                return other.get() != &node && other->up() && other->is_member() &&
                       is_in(world_.safety.newest_conf(other->index()),
-                            SafetyChecker::id_of(node.index()));
+                            world_.safety.id_of(node.index()));
            });
 }
 
@@ -89,12 +89,19 @@ void Admin::follow() {
 }
 
 NodeIndex Admin::pick(const std::vector<NodeId>& ids) {
-    return SafetyChecker::index_of(ids[prng_.below(ids.size())]);
+    return world_.safety.index_of(ids[prng_.below(ids.size())]);
 }
 
 std::optional<MemberChange> Admin::addition(bool is_learner) {
+    const std::vector<MemberChange> open = workload_.open_changes();
+    const auto is_asked_for = [&](NodeIndex node) {
+        return std::any_of(open.begin(), open.end(), [&](const MemberChange& change) {
+            return change.command == command::MEMBER_ADD && change.node == node;
+        });
+    };
     const auto spare = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-        return !node->started() && !node->is_member() && !world_.safety.was_member(node->index());
+        return !node->started() && !node->is_member() && !world_.safety.was_member(node->index()) &&
+               !is_asked_for(node->index());
     });
     if (spare == nodes_.end() ||
         member_count(world_.safety.applied_conf()) >= world_.options.admin.members_max) {
@@ -119,7 +126,7 @@ std::optional<MemberChange> Admin::removal(bool leader) {
     members.insert(members.end(), conf.learners.begin(), conf.learners.end());
     std::optional<NodeIndex> whom;
     for (const NodeId id : members) {
-        const SimNode& node = *nodes_[SafetyChecker::index_of(id)];
+        const SimNode& node = *nodes_[world_.safety.index_of(id)];
         if (node.lost() || (leader && node.up() && node.view().is_leader)) {
             whom = node.index();
             if (node.lost()) {
@@ -178,7 +185,7 @@ bool Admin::makes_sense(const MemberChange& change) const {
         kind = Kind::kRemove;
     }
     return conf_after(world_.safety.applied_conf(),
-                      {.kind = kind, .node = SafetyChecker::id_of(change.node)})
+                      {.kind = kind, .node = world_.safety.id_of(change.node)})
         .has_value();
 }
 
@@ -192,16 +199,40 @@ void Admin::maybe_change() {
     }
 }
 
+Request Admin::request_of(const MemberChange& change) {
+    const std::uint64_t id = world_.safety.id_of(change.node).value;
+    const std::string url = fmt::format("http://node-{}:{}", change.node, prng_.between(1, 1'000));
+    const auto make = [](wire::MethodId method, const google::protobuf::Message& message) {
+        return Request{.op = {.request = message.SerializeAsString()}, .method = method};
+    };
+    if (change.command == command::MEMBER_ADD) {
+        etcdserverpb::MemberAddRequest request;
+        request.add_peerurls(url);
+        request.set_islearner(change.is_learner);
+        return make(wire::MethodId::kClusterMemberAdd, request);
+    }
+    if (change.command == command::MEMBER_REMOVE) {
+        etcdserverpb::MemberRemoveRequest request;
+        request.set_id(id);
+        return make(wire::MethodId::kClusterMemberRemove, request);
+    }
+    if (change.command == command::MEMBER_PROMOTE) {
+        etcdserverpb::MemberPromoteRequest request;
+        request.set_id(id);
+        return make(wire::MethodId::kClusterMemberPromote, request);
+    }
+    etcdserverpb::MemberUpdateRequest request;
+    request.set_id(id);
+    request.add_peerurls(url);
+    return make(wire::MethodId::kClusterMemberUpdate, request);
+}
+
 void Admin::propose(const MemberChange& change) {
     const NodeIndex through = pick(world_.safety.applied_conf().voters);
     if (!nodes_[through]->up()) {
         return;
     }
-    command::MemberInfo info;
-    info.set_id(SafetyChecker::id_of(change.node).value);
-    info.set_is_learner(change.is_learner);
-    info.add_peer_urls(fmt::format("http://node-{}:{}", change.node, prng_.below(1'000)));
-    if (!workload_.administer(through, change, info.SerializeAsString())) {
+    if (!workload_.administer(through, change, request_of(change))) {
         return;
     }
     ++world_.counters.faults;

@@ -37,6 +37,7 @@ class Admin {
     [[nodiscard]] bool is_named(const SimNode& node) const;
     void maybe_change();
     void propose(const MemberChange& change);
+    [[nodiscard]] Request request_of(const MemberChange& change);
     [[nodiscard]] std::optional<MemberChange> draw_change();
     [[nodiscard]] std::optional<MemberChange> addition(bool is_learner);
     [[nodiscard]] std::optional<MemberChange> promotion();

@@ -11,11 +11,11 @@ namespace {
 // each removal that hits a whole one, each vote for one that is not.
 template <class Whole>
 bool stays_majority(const std::vector<NodeId>& voters, const std::vector<MemberChange>& changes,
-                    const Whole& is_whole) {
+                    const SafetyChecker& safety, const Whole& is_whole) {
     const auto whole = std::count_if(voters.begin(), voters.end(), is_whole);
     std::ptrdiff_t above = 2 * whole - static_cast<std::ptrdiff_t>(voters.size());
     for (const MemberChange& change : changes) {
-        const NodeId id = SafetyChecker::id_of(change.node);
+        const NodeId id = safety.id_of(change.node);
         const bool votes = std::binary_search(voters.begin(), voters.end(), id);
         const bool takes_whole = change.command == command::MEMBER_REMOVE && votes && is_whole(id);
         const bool adds_damaged = change.gives_vote() && !votes && !is_whole(id);
@@ -32,13 +32,13 @@ bool Atlas::is_safe(std::optional<NodeIndex> damaged, std::optional<MemberChange
         changes.push_back(*change);
     }
     const auto is_whole = [&](NodeId id) {
-        const NodeIndex node = SafetyChecker::index_of(id);
+        const NodeIndex node = world_.safety.index_of(id);
         return node != damaged && !nodes_[node]->damaged();
     };
     const raft::ConfState& conf = world_.safety.applied_conf();
-    return stays_majority(conf.voters, changes, is_whole) &&
+    return stays_majority(conf.voters, changes, world_.safety, is_whole) &&
            (conf.voters_outgoing.empty() ||
-            stays_majority(conf.voters_outgoing, changes, is_whole));
+            stays_majority(conf.voters_outgoing, changes, world_.safety, is_whole));
 }
 
 bool Atlas::may_damage(NodeIndex node) const {
@@ -48,7 +48,7 @@ bool Atlas::may_damage(NodeIndex node) const {
 bool Atlas::may_change(const MemberChange& change) const { return is_safe(std::nullopt, change); }
 
 bool Atlas::has_quorum() const {
-    const auto is_left = [&](NodeId id) { return !nodes_[SafetyChecker::index_of(id)]->lost(); };
+    const auto is_left = [&](NodeId id) { return !nodes_[world_.safety.index_of(id)]->lost(); };
     const std::vector<ConfPtr> confs = world_.safety.deciding_confs();
     return std::all_of(confs.begin(), confs.end(),
                        [&](const ConfPtr& conf) { return is_quorum(*conf, is_left); });

@@ -48,6 +48,7 @@ class Checker {
     void check_logged(std::size_t at, const Model::Outcome& expected);
     void check_answer(std::size_t at);
     void check_read(std::size_t at);
+    void check_read_txn(const HistoryOp& op);
     void check_refused_read(const HistoryOp& op, std::int64_t wanted);
     void check_not_compacted(const HistoryOp& op, std::int64_t wanted);
     void check_real_time();
@@ -118,7 +119,7 @@ void Checker::check_logged(std::size_t at, const Model::Outcome& expected) {
 
 void Checker::check_answer(std::size_t at) {
     const HistoryOp& op = history_[at];
-    if (op.outcome != OpOutcome::kDone) {
+    if (op.outcome != OpOutcome::kDone || op.kind == OpKind::kLook) {
         return;
     }
     if (op.kind != OpKind::kWrite) {
@@ -131,14 +132,17 @@ void Checker::check_answer(std::size_t at) {
 
 void Checker::check_read(std::size_t at) {
     const HistoryOp& op = history_[at];
-    etcdserverpb::RangeRequest request;
-    request.ParseFromString(op.request);
     if (op.revision < 1 || op.revision > model_.revision()) {
         return fail(fmt::format("read {} at revision {} that never was", op.tag, op.revision));
     }
     if (op.kind == OpKind::kLinearRead) {
         positions_[at] = position(op.revision, false);
     }
+    if (op.command == command::TXN) {
+        return check_read_txn(op);
+    }
+    etcdserverpb::RangeRequest request;
+    request.ParseFromString(op.request);
     if (op.error) {
         return check_refused_read(op, request.revision());
     }
@@ -149,6 +153,21 @@ void Checker::check_read(std::size_t at) {
     if (Model::canonical_range(op.body) != model_.range(request, op.revision).SerializeAsString()) {
         return fail(fmt::format("read {} at revision {} did not see the state of that revision",
                                 op.tag, op.revision));
+    }
+}
+
+// Its Ranges ask for no revision, so that nothing may be refused.
+void Checker::check_read_txn(const HistoryOp& op) {
+    etcdserverpb::TxnRequest request;
+    request.ParseFromString(op.request);
+    if (op.error) {
+        return fail(fmt::format("read {} failed at revision {} with {}", op.tag, op.revision,
+                                errc_name(*op.error)));
+    }
+    if (Model::canonical(command::TXN, op.body) !=
+        model_.read_txn(request, op.revision).SerializeAsString()) {
+        fail(fmt::format("read {} at revision {} did not see the state of that revision", op.tag,
+                         op.revision));
     }
 }
 

@@ -15,7 +15,8 @@
 
 namespace cairn::sim {
 
-enum class OpKind : std::uint8_t { kWrite, kLinearRead, kSerialRead };
+// kLook is of no key: whoever sent it judges the answer.
+enum class OpKind : std::uint8_t { kWrite, kLinearRead, kSerialRead, kLook };
 enum class OpOutcome : std::uint8_t {
     kOpen,        // never answered, or answered as Unknown: may take effect at any time, or never
     kDone,        // applied, or read; with `error` refused without effect
@@ -26,8 +27,9 @@ enum class OpOutcome : std::uint8_t {
 struct HistoryOp {
     std::uint64_t tag{};  // names a write in the log
     OpKind kind = OpKind::kWrite;
-    command::CommandKind command = command::UNKNOWN;  // of a write
-    std::string request{};                            // of a read: a RangeRequest
+    // Of a write; TXN for a read whose request is a TxnRequest of Ranges, and not a RangeRequest.
+    command::CommandKind command = command::UNKNOWN;
+    std::string request{};  // of a read
     Time invoked{};
     Time returned{};  // not for kOpen
     OpOutcome outcome = OpOutcome::kOpen;

@@ -11,12 +11,26 @@
 namespace cairn::sim {
 
 SafetyChecker::SafetyChecker(std::uint32_t nodes, Verdict& verdict, FirstApply on_first_apply)
-    : verdict_(verdict), on_first_apply_(std::move(on_first_apply)), nodes_(nodes) {}
+    : verdict_(verdict), on_first_apply_(std::move(on_first_apply)), nodes_(nodes) {
+    for (NodeIndex node = 0; node < nodes; ++node) {
+        name(node, NodeId{0x1000 + 0x11 * (node + 1ULL)});
+    }
+}
 
-// Ids are neither dense nor in the order of the positions' hashes, only sorted.
-NodeId SafetyChecker::id_of(NodeIndex node) { return NodeId{0x1000 + 0x11 * (node + 1ULL)}; }
-NodeIndex SafetyChecker::index_of(NodeId id) {
-    return static_cast<NodeIndex>((id.value - 0x1000) / 0x11 - 1);
+NodeId SafetyChecker::id_of(NodeIndex node) const {
+    return std::find_if(ids_.begin(), ids_.end(), [&](const auto& it) { return it.second == node; })
+        ->first;
+}
+
+NodeIndex SafetyChecker::index_of(NodeId id) const {
+    const auto place =
+        std::find_if(ids_.begin(), ids_.end(), [&](const auto& it) { return it.first == id; });
+    CAIRN_ASSERT(place != ids_.end());
+    return place->second;
+}
+
+bool SafetyChecker::knows(NodeId id) const {
+    return std::any_of(ids_.begin(), ids_.end(), [&](const auto& it) { return it.first == id; });
 }
 
 void SafetyChecker::fail(const char* invariant, NodeIndex node, std::string detail) {

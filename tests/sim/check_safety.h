@@ -104,8 +104,12 @@ class SafetyChecker {
     [[nodiscard]] Term term_of(NodeIndex node) const { return nodes_[node].facts.term; }
     // Whether a restart with `recovered` finds what was durable.
     [[nodiscard]] bool finds(NodeIndex node, const raft::Recovered& recovered) const;
-    static NodeId id_of(NodeIndex node);
-    static NodeIndex index_of(NodeId id);
+    // Who is who. One that was never a member has an id that nobody asked for, until one is made
+    // for it: before its first start, and again if nothing can come of the first.
+    void name(NodeIndex node, NodeId id) { ids_.insert(ids_.begin(), {id, node}); }
+    [[nodiscard]] NodeId id_of(NodeIndex node) const;
+    [[nodiscard]] NodeIndex index_of(NodeId id) const;
+    [[nodiscard]] bool knows(NodeId id) const;
 
   private:
     struct Node {
@@ -147,6 +151,7 @@ class SafetyChecker {
     Verdict& verdict_;
     FirstApply on_first_apply_;
     std::vector<Node> nodes_;
+    std::vector<std::pair<NodeId, NodeIndex>> ids_;  // the newest first
     std::map<Term, NodeIndex> leaders_;
     // By index: all (term, prefix hash) that any log ever had there.
     std::vector<std::vector<ShadowLog::Slot>> known_;

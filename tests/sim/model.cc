@@ -1,5 +1,6 @@
 #include "sim/model.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -112,8 +113,8 @@ etcdserverpb::DeleteRangeResponse Model::remove(const etcdserverpb::DeleteRangeR
 }
 
 // Switches over integers: what the load never sends needs no case of its own.
-bool Model::holds(const etcdserverpb::Compare& compare) const {
-    const Version* version = find(compare.key(), kNewest);
+bool Model::holds(const etcdserverpb::Compare& compare, std::int64_t revision) const {
+    const Version* version = find(compare.key(), revision);
     int order = 0;
     const auto three_way = [](const auto& stored, const auto& wanted) {
         return stored < wanted ? -1 : (stored > wanted ? 1 : 0);
@@ -143,13 +144,25 @@ bool Model::holds(const etcdserverpb::Compare& compare) const {
     }
 }
 
+bool Model::succeeds(const etcdserverpb::TxnRequest& request, std::int64_t revision) const {
+    return std::all_of(request.compare().begin(), request.compare().end(),
+                       [&](const auto& compare) { return holds(compare, revision); });
+}
+
+etcdserverpb::TxnResponse Model::read_txn(const etcdserverpb::TxnRequest& request,
+                                          std::int64_t revision) const {
+    etcdserverpb::TxnResponse response;
+    response.set_succeeded(succeeds(request, revision));
+    for (const auto& op : response.succeeded() ? request.success() : request.failure()) {
+        *response.add_responses()->mutable_response_range() = range(op.request_range(), revision);
+    }
+    return response;
+}
+
 etcdserverpb::TxnResponse Model::txn(const etcdserverpb::TxnRequest& request,
                                      std::int64_t revision) {
     etcdserverpb::TxnResponse response;
-    bool succeeded = true;
-    for (const etcdserverpb::Compare& compare : request.compare()) {
-        succeeded = succeeded && holds(compare);
-    }
+    const bool succeeded = succeeds(request, kNewest);
     response.set_succeeded(succeeded);
     for (const etcdserverpb::RequestOp& op : succeeded ? request.success() : request.failure()) {
         etcdserverpb::ResponseOp* out = response.add_responses();

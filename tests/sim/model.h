@@ -30,6 +30,9 @@ class Model {
     // What a read on a store that stands at `revision` and has never compacted must see.
     [[nodiscard]] etcdserverpb::RangeResponse range(const etcdserverpb::RangeRequest& request,
                                                     std::int64_t revision) const;
+    // The same of a Txn of such Ranges.
+    [[nodiscard]] etcdserverpb::TxnResponse read_txn(const etcdserverpb::TxnRequest& request,
+                                                     std::int64_t revision) const;
 
     [[nodiscard]] std::int64_t revision() const { return revision_; }
     [[nodiscard]] std::int64_t compacted() const { return compacted_; }
@@ -47,7 +50,9 @@ class Model {
     };
 
     [[nodiscard]] const Version* find(const std::string& key, std::int64_t revision) const;
-    [[nodiscard]] bool holds(const etcdserverpb::Compare& compare) const;
+    [[nodiscard]] bool holds(const etcdserverpb::Compare& compare, std::int64_t revision) const;
+    [[nodiscard]] bool succeeds(const etcdserverpb::TxnRequest& request,
+                                std::int64_t revision) const;
     etcdserverpb::PutResponse put(const etcdserverpb::PutRequest& request, std::int64_t revision);
     etcdserverpb::DeleteRangeResponse remove(const etcdserverpb::DeleteRangeRequest& request,
                                              std::int64_t revision);

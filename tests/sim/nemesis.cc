@@ -63,8 +63,8 @@ NodeIndex Nemesis::victim() {
         return static_cast<NodeIndex>(dice_.below(nodes_.size()));
     }
     const std::size_t at = dice_.below(conf.voters.size() + conf.learners.size());
-    return SafetyChecker::index_of(
-        at < conf.voters.size() ? conf.voters[at] : conf.learners[at - conf.voters.size()]);
+    return world_.safety.index_of(at < conf.voters.size() ? conf.voters[at]
+                                                          : conf.learners[at - conf.voters.size()]);
 }
 
 NodeIndex Nemesis::other_than(NodeIndex node) {
@@ -343,7 +343,7 @@ void Nemesis::transfer(NodeIndex node) {
     std::set_difference(conf.voters_outgoing.begin(), conf.voters_outgoing.end(),
                         conf.voters.begin(), conf.voters.end(), std::back_inserter(leaving));
     const bool any = nodes_.size() < 2 || dice_.chance(1, 4);
-    const NodeId to = any ? NodeId{} : SafetyChecker::id_of(other_than(node));
+    const NodeId to = any ? NodeId{} : world_.safety.id_of(other_than(node));
     nodes_[node]->transfer(leaving.empty() || dice_.chance(1, 4) ? to : leaving.front());
 }
 

@@ -351,10 +351,10 @@ std::string Options::describe() const {
         admin.remove, admin.remove_leader, admin.update, admin.gap_mean_ticks);
     out += fmt::format(
         "load clients {} keys {} think {} deadline {} reply_loss {} value {} put {} del {} cas {} "
-        "txn {} lin {} ser {} compact {}\n",
+        "txn {} lin {} ser {} compact {} look {} unsound {}\n",
         load.clients, load.keys, load.think_mean_us, load.deadline_ticks, load.reply_loss_permille,
         load.value_bytes_max, load.put, load.remove, load.compare_and_set, load.txn,
-        load.linear_read, load.serial_read, load.compact);
+        load.linear_read, load.serial_read, load.compact, load.look, load.unsound);
     return out;
 }
 

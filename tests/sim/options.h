@@ -121,6 +121,13 @@ struct LoadOptions {
     std::uint32_t linear_read = 15;
     std::uint32_t serial_read = 8;
     std::uint32_t compact = 1;
+    std::uint32_t look = 2;     // at the members
+    std::uint32_t unsound = 2;  // what every member refuses
+
+    [[nodiscard]] std::uint32_t sum() const {
+        return put + remove + compare_and_set + txn + linear_read + serial_read + compact + look +
+               unsound;
+    }
 };
 
 // What a run with faults must have seen, to be worth its name.

@@ -2,6 +2,7 @@
 // References into the world, which outlives them all; one thread.
 #pragma once
 
+#include "base/ids.h"
 #include "sim/basics.h"
 #include "sim/check_safety.h"
 #include "sim/counters.h"
@@ -11,6 +12,9 @@
 #include "sim/sim_net.h"
 
 namespace cairn::sim {
+
+// Of the cluster of every world.
+inline constexpr ClusterId kClusterId{0xc1a5'7e12'0000'0001U};
 
 struct WorldParts {
     const Options& options;

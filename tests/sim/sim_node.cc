@@ -15,7 +15,7 @@ namespace cairn::sim {
 
 SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients, Prng prng)
     : index_(index),
-      id_(SafetyChecker::id_of(index)),
+      id_(world.safety.id_of(index)),
       world_(world),
       clients_(clients),
       prng_(prng),
@@ -89,22 +89,22 @@ void SimNode::handle(const NodeEvent& event) {
         case NodeEventKind::kApplyDone: return on_apply_done();
         case NodeEventKind::kFlush: return on_flush();
         case NodeEventKind::kCollect: return on_collect();
-        case NodeEventKind::kReadRun: return run_read(event.arg);
+        case NodeEventKind::kReadRun: return answer_read(event.arg);
         case NodeEventKind::kPeerLost:
             return step(
-                server::PeerLost{.node = SafetyChecker::id_of(static_cast<NodeIndex>(event.arg))});
+                server::PeerLost{.node = world_.safety.id_of(static_cast<NodeIndex>(event.arg))});
         case NodeEventKind::kSnapshotWork: return on_snapshot_work();
         case NodeEventKind::kRestart: return;
     }
 }
 
 void SimNode::receive(raft::Message message) {
-    if (!up()) {
+    if (!up() || message.to != id_) {  // meant for who was to have this place before it
         return;
     }
     if (view().is_leader && (std::holds_alternative<raft::AppendReply>(message.body) ||
                              std::holds_alternative<raft::HeartbeatReply>(message.body))) {
-        heard_[SafetyChecker::index_of(message.from)] = {.term = message.term, .tick = ticks_};
+        heard_[world_.safety.index_of(message.from)] = {.term = message.term, .tick = ticks_};
     }
     step(server::Receive{.message = std::move(message)});
 }
@@ -154,7 +154,7 @@ void SimNode::check_office() {
 
 bool SimNode::others_can_elect() const {
     return is_quorum(world_.safety.newest_conf(index_), [&](NodeId id) {
-        const Heard& heard = heard_[SafetyChecker::index_of(id)];
+        const Heard& heard = heard_[world_.safety.index_of(id)];
         return id != id_ && heard.term == view().term &&
                ticks_ - heard.tick < world_.options.raft.election_ticks;
     });
@@ -310,7 +310,7 @@ void SimNode::send() {
         }
         world_.safety.on_send(index_, message);
         world_.trace.mix(message.term.value * 16 + message.body.index());
-        const NodeIndex to = SafetyChecker::index_of(message.to);
+        const NodeIndex to = world_.safety.index_of(message.to);
         world_.net.send(index_, to, std::move(message));
     }
 }
@@ -322,41 +322,6 @@ void SimNode::answer() {
             return;
         }
         on_completion(completion);
-    }
-}
-
-void SimNode::on_completion(const server::Completion& completion) {
-    const std::uint64_t at = completion.call.value - 1;
-    if (at >= calls_.size() || calls_[at].answered) {
-        return world_.verdict.fail("R3", fmt::format("node {}: call {} is answered twice or was "
-                                                     "never made",
-                                                     index_, completion.call.value));
-    }
-    calls_[at].answered = true;
-    if (calls_[at].cancelled) {
-        return;
-    }
-    --open_calls_;
-    const std::uint64_t op = calls_[at].op;
-    if (op == 0) {
-        return;  // a transfer's
-    }
-    world_.trace.mix(op * 8 + completion.result.index());
-    if (const auto* outcome = std::get_if<server::ProposalOutcome>(&completion.result)) {
-        const auto* unknown = std::get_if<server::Unknown>(outcome);
-        if (unknown != nullptr && sabotaged(Sabotage::kLieNotApplied)) {
-            return clients_.on_outcome(op, server::NotApplied{unknown->reason});
-        }
-        return clients_.on_outcome(op, *outcome);
-    }
-    if (const auto* granted = std::get_if<server::ReadGranted>(&completion.result)) {
-        if (state_->view()->applied().index < granted->applied) {
-            return world_.verdict.fail("R1", "a read is granted before its index is applied");
-        }
-        return after(prng_.below(200), NodeEventKind::kReadRun, op);
-    }
-    if (const auto* failed = std::get_if<server::ReadFailed>(&completion.result)) {
-        clients_.on_read(op, ReadAnswer{.error = failed->reason});
     }
 }
 

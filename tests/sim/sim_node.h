@@ -7,12 +7,15 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/prng.h"
+#include "server/api/dispatcher.h"
+#include "server/api/read_answer.h"
 #include "server/replica/replica.h"
 #include "server/replica/snapshot_disk.h"
 #include "server/replica/snapshot_flow.h"
@@ -22,6 +25,7 @@
 #include "sim/event_queue.h"
 #include "sim/options.h"
 #include "sim/parts.h"
+#include "sim/requests.h"
 #include "sim_fs/sim_fs.h"
 #include "storage/log_store.h"
 #include "storage/mem_engine.h"
@@ -30,21 +34,18 @@
 
 namespace cairn::sim {
 
-struct ReadAnswer {
-    std::optional<Errc> error{};
-    std::int64_t revision{};
-    std::string body{};
-};
-
 // Who the clients are, for a node.
 class NodeClients {
   public:
     virtual ~NodeClients() = default;
+    // The call goes to the log with this command, in this start of the node.
+    virtual void on_proposed(std::uint64_t op, std::uint64_t boot,
+                             const server::Propose& propose) = 0;
+    // What became of it, which the reply that follows may leave open.
     virtual void on_outcome(std::uint64_t op, const server::ProposalOutcome& outcome) = 0;
-    virtual void on_read(std::uint64_t op, ReadAnswer answer) = 0;
+    // All that the client hears. `seen`: the revision that the call met, or 0; a refusal lacks it.
+    virtual void on_reply(std::uint64_t op, const server::api::Reply& reply, std::int64_t seen) = 0;
     virtual void on_node_down(NodeIndex node) = 0;
-    // The RangeRequest of a read.
-    virtual const etcdserverpb::RangeRequest& read_request(std::uint64_t op) = 0;
 };
 
 class SimNode {
@@ -99,10 +100,10 @@ class SimNode {
     void set_paused_until(Time until) { paused_until_ = until; }
     [[nodiscard]] Time paused_until() const { return paused_until_; }
 
-    // Client calls. False when the node is down.
-    bool submit(std::uint64_t op, command::CommandKind kind, const std::string& request);
-    bool submit_read(std::uint64_t op, bool linearizable);
+    // A unary call, as a session carries it out. False when the node is down.
+    bool call(std::uint64_t op, const Request& request);
     void cancel(std::uint64_t op);
+    // As somebody asks for it (op 0), or to anybody, as a member does that shuts down.
     void transfer(NodeId to);
 
     [[nodiscard]] NodeIndex index() const { return index_; }
@@ -142,6 +143,11 @@ class SimNode {
         bool answered = false;
         bool cancelled = false;  // an answer of the same turn may still come: nobody hears it
     };
+    // A read that has not run yet; with the facts of when it was let in.
+    struct WaitingRead {
+        server::Read read{};
+        server::api::ReadFacts facts{};
+    };
 
     void close();
     void step(server::Event event);
@@ -168,7 +174,9 @@ class SimNode {
     server::SnapshotResult install(const server::InstallIncoming& work);
     void note_installed();
     void check_engine(const std::optional<raft::SnapshotMeta>& installed);
-    void run_read(std::uint64_t op);
+    void begin_read(std::uint64_t op, server::Read read);
+    void run_read(std::uint64_t call);
+    void answer_read(std::uint64_t call);
     void after(Time delay, NodeEventKind kind, std::uint64_t arg = 0);
     void maybe_collect();
     void write_during_crash();
@@ -235,6 +243,7 @@ class SimNode {
     std::optional<server::SnapshotDisk> snapshot_disk_;
     std::optional<server::SnapshotFlow> flow_;
     std::unique_ptr<server::Replica> replica_;
+    std::optional<server::api::Dispatcher> dispatcher_;
 
     std::uint32_t life_ = 0;
     std::uint64_t boot_ = 0;
@@ -257,9 +266,10 @@ class SimNode {
     bool collect_scheduled_ = false;
     bool seal_wanted_ = false;
     std::deque<server::SnapshotWork> snapshot_work_;
-    bool snapshot_work_under_way_ = false;    // the first of them
-    std::vector<server::Event> flow_events_;  // to be stepped before the next turn
-    std::vector<Call> calls_;                 // by CallId - 1, of this life
+    bool snapshot_work_under_way_ = false;        // the first of them
+    std::vector<server::Event> flow_events_;      // to be stepped before the next turn
+    std::vector<Call> calls_;                     // by CallId - 1, of this life
+    std::map<std::uint64_t, WaitingRead> reads_;  // by CallId
     std::uint64_t open_calls_ = 0;
 
     std::uint64_t crash_countdown_ = 0;

@@ -134,7 +134,12 @@ bool SimNode::write_first(raft::PersistBatch batch, raft::Recovered& recovered) 
 bool SimNode::bootstrap(raft::Recovered& recovered) {
     std::vector<raft::BootstrapMember> members;
     for (NodeIndex node = 0; node < world_.options.nodes; ++node) {
-        members.push_back(raft::BootstrapMember{.id = SafetyChecker::id_of(node), .context = {}});
+        const NodeId id = world_.safety.id_of(node);
+        command::MemberInfo info;
+        info.set_id(id.value);
+        info.add_peer_urls(fmt::format("http://node-{}:2380", node));
+        members.push_back(
+            raft::BootstrapMember{.id = id, .context = Bytes::copy_of(info.SerializeAsString())});
     }
     raft::PersistBatch batch = raft::bootstrap_batch(std::move(members));
     if (world_.safety.committed() == Index{}) {
@@ -204,6 +209,8 @@ void SimNode::start_replica(raft::Recovered recovered) {
             "D2", fmt::format("node {}: restore: {}", index_, to_string(replica.error())));
     }
     replica_ = std::move(replica).value();
+    dispatcher_.emplace(server::api::Identity{.cluster = kClusterId, .member = id_},
+                        kRequestLimits);
     snapshot_disk_.emplace(files(), *store_);
     flow_.emplace(id_, world_.options.snapshots);
     check_digest();
@@ -223,6 +230,7 @@ void SimNode::start_replica(raft::Recovered recovered) {
 void SimNode::join() {
     CAIRN_ASSERT(!started_);
     joins_ = true;
+    id_ = world_.safety.id_of(index_);
     if (world_.verbose) {
         fmt::print("{:>10} node {} joins\n", world_.queue.now(), index_);
     }
@@ -289,6 +297,7 @@ void SimNode::clear_life() {
     flow_events_.clear();
     snapshot_work_under_way_ = false;
     calls_.clear();
+    reads_.clear();
     writing_ = 0;
     write_ticks_ = 0;
     open_calls_ = 0;

@@ -34,21 +34,21 @@ const Error* error_of(const server::SnapshotResult& result) {
 
 void SimNode::on_lane(NodeIndex to, bool is_up) {
     if (up()) {
-        flow_->on_lane(SafetyChecker::id_of(to), is_up);
+        flow_->on_lane(world_.safety.id_of(to), is_up);
         carry_out();
     }
 }
 
 void SimNode::on_lane_lost(NodeIndex from) {
     if (up()) {
-        flow_->on_lane_lost(SafetyChecker::id_of(from));
+        flow_->on_lane_lost(world_.safety.id_of(from));
         carry_out();
     }
 }
 
 void SimNode::on_snapshot_message(NodeIndex from, server::SnapshotMessage message) {
     if (up()) {
-        flow_->on_message(SafetyChecker::id_of(from), std::move(message));
+        flow_->on_message(world_.safety.id_of(from), std::move(message));
         carry_out();
     }
 }
@@ -70,13 +70,13 @@ void SimNode::carry_out() {
         if (!goes_on()) {
             return;
         }
-        world_.lanes.send(index_, SafetyChecker::index_of(to), std::move(message));
+        world_.lanes.send(index_, world_.safety.index_of(to), std::move(message));
     }
     for (const auto& [to, wanted] : effects.lanes) {
         if (!goes_on()) {
             return;
         }
-        world_.lanes.want(index_, SafetyChecker::index_of(to), wanted);
+        world_.lanes.want(index_, world_.safety.index_of(to), wanted);
     }
     for (server::Event& event : effects.events) {
         flow_events_.push_back(std::move(event));

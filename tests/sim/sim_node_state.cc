@@ -1,4 +1,4 @@
-// SimNode, second half: its state machine, its clients' calls, and what it says of itself.
+// SimNode, second half: its state machine, and what it says of itself.
 #include <array>
 #include <utility>
 
@@ -110,64 +110,6 @@ std::uint64_t SimNode::digest() const {
 
 void SimNode::check_digest() {
     world_.safety.on_digest(index_, state_->view()->applied().index, digest());
-}
-
-void SimNode::run_read(std::uint64_t op) {
-    ReadAnswer answer;
-    const auto view = state_->view();
-    if (const auto read = view->range(clients_.read_request(op), answer.body); !read) {
-        answer.error = read.error().code;
-    }
-    answer.revision = view->revision();
-    clients_.on_read(op, std::move(answer));
-}
-
-// ---- clients
-
-std::uint64_t SimNode::new_call(std::uint64_t op) {
-    calls_.push_back(Call{.op = op});
-    ++open_calls_;
-    return calls_.size();
-}
-
-bool SimNode::submit(std::uint64_t op, command::CommandKind kind, const std::string& request) {
-    if (!up()) {
-        return false;
-    }
-    step(server::Submit{
-        .call = CallId{new_call(op)}, .kind = kind, .request = Bytes::copy_of(request)});
-    return true;
-}
-
-bool SimNode::submit_read(std::uint64_t op, bool linearizable) {
-    if (!up()) {
-        return false;
-    }
-    if (!linearizable || sabotaged(Sabotage::kReadWithoutIndex)) {
-        run_read(op);
-        return true;
-    }
-    step(server::SubmitRead{.call = CallId{new_call(op)}});
-    return true;
-}
-
-void SimNode::cancel(std::uint64_t op) {
-    for (std::size_t at = 0; at < calls_.size(); ++at) {
-        if (calls_[at].op == op && !calls_[at].answered && !calls_[at].cancelled) {
-            calls_[at].cancelled = true;
-            --open_calls_;
-            return step(server::Cancel{.call = CallId{at + 1}});
-        }
-    }
-}
-
-void SimNode::transfer(NodeId to) {
-    if (up()) {
-        if (view().is_leader && to != id_) {
-            saw(FaultClass::kTransfer);
-        }
-        step(server::TransferLeader{.call = CallId{new_call(0)}, .to = to});
-    }
 }
 
 bool SimNode::idle() const {

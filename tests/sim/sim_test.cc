@@ -39,6 +39,21 @@ class History {
         op.request = request.SerializeAsString();
         return finish(std::move(op), revision, model_.range(request, revision).SerializeAsString());
     }
+    // The same in a Txn: the key when it is there, and else everything.
+    std::size_t read_txn(const std::string& key, std::int64_t revision) {
+        etcdserverpb::TxnRequest request;
+        etcdserverpb::Compare* compare = request.add_compare();
+        compare->set_key(key);
+        compare->set_target(etcdserverpb::Compare::VERSION);
+        compare->set_result(etcdserverpb::Compare::GREATER);
+        request.add_success()->mutable_request_range()->set_key(key);
+        request.add_failure()->mutable_request_range()->set_key(std::string(1, '\0'));
+        request.mutable_failure(0)->mutable_request_range()->set_range_end(std::string(1, '\0'));
+        HistoryOp op{.tag = ops.size() + 1, .kind = OpKind::kLinearRead, .command = command::TXN};
+        op.request = request.SerializeAsString();
+        return finish(std::move(op), revision,
+                      model_.read_txn(request, revision).SerializeAsString());
+    }
     std::size_t compact(std::int64_t revision) {
         etcdserverpb::CompactionRequest request;
         request.set_revision(revision);
@@ -129,6 +144,29 @@ TEST_CASE("A read of a state that never was is found", "[sim][linear]") {
     CHECK(says(history, "did not see the state of that revision"));
     history.ops[read].revision = 9;
     CHECK(says(history, "that never was"));
+}
+
+TEST_CASE("A Txn of reads sees one state", "[sim][linear]") {
+    History history;
+    history.put("a", "1");
+    history.put("b", "1");
+    const std::size_t there = history.read_txn("b", 3);
+    CHECK(history.verdict().empty());
+    etcdserverpb::TxnResponse response;
+    REQUIRE(response.ParseFromString(history.ops[there].body));
+    CHECK(response.succeeded());
+    CHECK(response.responses(0).response_range().count() == 1);
+
+    History other = history;
+    other.ops[there].body = history.ops[history.read_txn("b", 2)].body;  // before it was there
+    history.ops.pop_back();
+    CHECK(says(other, "did not see the state of that revision"));
+    other = history;
+    other.ops[there].error = Errc::kCompacted;
+    CHECK(says(other, "failed at revision 3"));
+    history.put("a", "2");
+    history.read_txn("a", 3);
+    CHECK(says(history, "stands at 3+"));
 }
 
 TEST_CASE("A lost write is found", "[sim][linear]") {

@@ -1,7 +1,6 @@
 #include "sim/workload.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 #include <variant>
 
@@ -13,31 +12,19 @@
 namespace cairn::sim {
 namespace {
 
-// A field that no etcd message has, so that every request is one of a kind: fixed64 number 1000.
-constexpr std::array<char, 2> kTagField = {'\xc1', '\x3e'};
-constexpr std::size_t kTagBytes = kTagField.size() + 8;
-
-void append_tag(std::string& request, std::uint64_t tag) {
-    request.append(kTagField.data(), kTagField.size());
-    for (unsigned byte = 0; byte < 8; ++byte) {
-        request.push_back(static_cast<char>((tag >> (8 * byte)) & 0xffU));
-    }
-}
-
-std::uint64_t read_tag(ByteView request) {
-    CAIRN_ASSERT(request.size() >= kTagBytes);
-    std::uint64_t tag = 0;
-    for (unsigned byte = 0; byte < 8; ++byte) {
-        const auto bits = static_cast<unsigned char>(request[request.size() - 8 + byte]);
-        tag |= static_cast<std::uint64_t>(bits) << (8 * byte);
-    }
-    return tag;
+command::MemberInfo read_member(ByteView bytes) {
+    command::MemberInfo info;
+    CAIRN_ASSERT(info.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
+    return info;
 }
 
 }  // namespace
 
 Workload::Workload(const WorldParts& world, Prng prng)
-    : world_(world), prng_(prng), clients_(world.options.load.clients) {}
+    : world_(world),
+      prng_(prng),
+      requests_(world.options.load, prng_),
+      clients_(world.options.load.clients) {}
 
 void Workload::start() {
     for (std::uint32_t client = 0; client < clients_.size(); ++client) {
@@ -58,7 +45,7 @@ NodeIndex Workload::draw_node() {
     if (voters.empty() || prng_.chance(1, 12)) {
         return static_cast<NodeIndex>(prng_.below(nodes_->size()));
     }
-    return SafetyChecker::index_of(voters[prng_.below(voters.size())]);
+    return world_.safety.index_of(voters[prng_.below(voters.size())]);
 }
 
 // Numbers the calls; the draw before it is made all the same, so that the others stay as they are.
@@ -88,130 +75,6 @@ void Workload::handle(const ClientEvent& event) {
     }
 }
 
-// ---- making operations
-
-std::string Workload::key() { return fmt::format("k{}", prng_.below(world_.options.load.keys)); }
-
-std::string Workload::value(std::uint64_t tag) {
-    std::string out = fmt::format("v{}.", tag);
-    out.append(prng_.below(world_.options.load.value_bytes_max), 'x');
-    return out;
-}
-
-void Workload::set_request(HistoryOp& op, std::string bytes) {
-    append_tag(bytes, op.tag);
-    op.request = std::move(bytes);
-}
-
-HistoryOp Workload::make_read(OpKind kind) {
-    HistoryOp op{.tag = next_op(), .kind = kind};
-    etcdserverpb::RangeRequest request;
-    if (prng_.chance(1, 3)) {
-        request.set_key("k");
-        request.set_range_end("l");
-    } else {
-        request.set_key(key());
-    }
-    if (prng_.chance(1, 6)) {
-        const auto back = static_cast<std::int64_t>(prng_.below(20));
-        request.set_revision(std::max<std::int64_t>(1, newest_revision_ - back));
-    }
-    request.set_keys_only(prng_.chance(1, 10));
-    request.set_count_only(prng_.chance(1, 10));
-    request.set_limit(prng_.chance(1, 6) ? static_cast<std::int64_t>(prng_.between(1, 3)) : 0);
-    request.set_serializable(kind == OpKind::kSerialRead);
-    op.request = request.SerializeAsString();
-    return op;
-}
-
-void Workload::make_txn(HistoryOp& op, bool compare_and_set) {
-    op.command = command::TXN;
-    etcdserverpb::TxnRequest request;
-    const std::string guarded = key();
-    etcdserverpb::Compare* compare = request.add_compare();
-    compare->set_key(guarded);
-    compare->set_result(etcdserverpb::Compare::EQUAL);
-    if (prng_.chance(1, 3)) {
-        compare->set_target(etcdserverpb::Compare::VERSION);
-        compare->set_version(static_cast<std::int64_t>(prng_.below(3)));
-    } else {
-        compare->set_target(etcdserverpb::Compare::MOD);
-        compare->set_result(etcdserverpb::Compare::LESS);
-        compare->set_mod_revision(newest_revision_ + 2 - static_cast<std::int64_t>(prng_.below(6)));
-    }
-    etcdserverpb::PutRequest* put = request.add_success()->mutable_request_put();
-    put->set_key(guarded);
-    put->set_value(value(op.tag));
-    put->set_prev_kv(prng_.chance(1, 3));
-    request.add_failure()->mutable_request_range()->set_key(guarded);
-    if (!compare_and_set) {
-        // Other keys than the guarded one, so that no key is written twice.
-        for (const char* other : {"ka", "kb", "kc"}) {
-            if (prng_.chance(1, 2)) {
-                etcdserverpb::PutRequest* more = request.add_success()->mutable_request_put();
-                more->set_key(other);
-                more->set_value(value(op.tag));
-            } else if (prng_.chance(1, 2)) {
-                request.add_success()->mutable_request_delete_range()->set_key(other);
-            }
-        }
-        etcdserverpb::RangeRequest* range = request.add_success()->mutable_request_range();
-        range->set_key("k");
-        range->set_range_end("l");
-    }
-    set_request(op, request.SerializeAsString());
-}
-
-HistoryOp Workload::make_compact() {
-    HistoryOp op{.tag = next_op(), .kind = OpKind::kWrite, .command = command::COMPACT};
-    etcdserverpb::CompactionRequest request;
-    const auto back = static_cast<std::int64_t>(prng_.below(12));
-    request.set_revision(std::max<std::int64_t>(1, newest_revision_ + 2 - back));
-    request.set_physical(prng_.chance(1, 2));
-    set_request(op, request.SerializeAsString());
-    return op;
-}
-
-HistoryOp Workload::draw_op() {
-    const LoadOptions& load = world_.options.load;
-    HistoryOp op{.tag = next_op(), .kind = OpKind::kWrite};
-    std::uint64_t draw = prng_.below(load.put + load.remove + load.compare_and_set + load.txn +
-                                     load.linear_read + load.serial_read + load.compact);
-    const auto picked = [&](std::uint32_t weight) {
-        if (draw < weight) {
-            return true;
-        }
-        draw -= weight;
-        return false;
-    };
-    if (picked(load.put)) {
-        op.command = command::PUT;
-        etcdserverpb::PutRequest request;
-        request.set_key(key());
-        request.set_value(value(op.tag));
-        request.set_prev_kv(prng_.chance(1, 4));
-        set_request(op, request.SerializeAsString());
-    } else if (picked(load.remove)) {
-        op.command = command::DELETE_RANGE;
-        etcdserverpb::DeleteRangeRequest request;
-        request.set_key(key());
-        request.set_range_end(prng_.chance(1, 5) ? "k3" : "");
-        request.set_prev_kv(prng_.chance(1, 2));
-        set_request(op, request.SerializeAsString());
-    } else if (picked(load.compare_and_set)) {
-        make_txn(op, true);
-    } else if (picked(load.txn)) {
-        make_txn(op, false);
-    } else if (picked(load.linear_read)) {
-        return make_read(OpKind::kLinearRead);
-    } else if (picked(load.serial_read)) {
-        return make_read(OpKind::kSerialRead);
-    } else {
-        return make_compact();
-    }
-    return op;
-}
-
 // ---- the life of an operation
 
 void Workload::think(std::uint32_t client) {
@@ -225,11 +88,12 @@ void Workload::think(std::uint32_t client) {
     if (!(*nodes_)[it.node]->up()) {  // connection refused
         return think_later(client, 500);
     }
-    HistoryOp op = draw_op();
+    Request request = requests_.draw(next_op(), newest_revision_);
+    request.has_leader = prng_.chance(1, 8);
     if (left_out()) {
         return think_later(client, 1);
     }
-    invoke(client, it.node, std::move(op));
+    invoke(client, it.node, std::move(request));
     if (world_.options.load.deadline_ticks > 0) {
         world_.queue.after(
             world_.options.load.deadline_ticks * world_.options.tick_us,
@@ -238,15 +102,18 @@ void Workload::think(std::uint32_t client) {
     }
 }
 
-void Workload::invoke(std::uint32_t client, NodeIndex node, HistoryOp op) {
+void Workload::invoke(std::uint32_t client, NodeIndex node, Request request) {
     const std::uint64_t number = next_op();
+    HistoryOp op = request.op;
     op.invoked = world_.queue.now();
-    Flight flight{.client = client, .node = node, .life = (*nodes_)[node]->life()};
-    if (op.kind != OpKind::kWrite) {
-        CAIRN_ASSERT(flight.read.ParseFromString(op.request));
+    if (op.kind == OpKind::kWrite) {
+        op.request.clear();  // the log has it
     }
     history_.push_back(std::move(op));
-    flights_.push_back(std::move(flight));
+    flights_.push_back(Flight{.client = client,
+                              .node = node,
+                              .life = (*nodes_)[node]->life(),
+                              .request = std::move(request)});
     if (client < clients_.size()) {
         clients_[client].op = number;
     }
@@ -270,29 +137,42 @@ void Workload::arrive(std::uint64_t op) {
     }
     ++world_.counters.calls;
     it.life = node.life();
-    const HistoryOp& what = entry(op);
-    const bool taken = what.kind == OpKind::kWrite
-                           ? node.submit(op, what.command, what.request)
-                           : node.submit_read(op, what.kind == OpKind::kLinearRead);
-    if (!taken && !flight(op).ended) {
+    it.before = heard_[it.node];
+    it.applied_before = Index{world_.safety.applied_log().size()};
+    if (node.up()) {
+        it.refusal = it.request.refused_by(node.view().is_learner, !node.view().leader);
+    }
+    // A place can be given once: whoever was asked for before has come to life in it meanwhile.
+    const bool taken = op == admin_op_ && changes_.back().change.command == command::MEMBER_ADD &&
+                       (*nodes_)[changes_.back().change.node]->started();
+    if ((taken || !node.call(op, it.request)) && !flight(op).ended) {
         flight(op).answer.outcome = OpOutcome::kNotApplied;
         flight(op).refused = true;
         answer_later(op);
     }
 }
 
+// Only now is it known by which id a new member will go.
+void Workload::on_proposed(std::uint64_t op, std::uint64_t boot, const server::Propose& propose) {
+    if (op != admin_op_) {
+        return;
+    }
+    OpenChange& it = changes_.back();
+    it.boot = boot;
+    it.proposed = propose.request;
+    if (propose.kind == command::MEMBER_ADD) {
+        world_.safety.name(it.change.node, NodeId{read_member(it.proposed.view()).id()});
+    }
+}
+
 void Workload::on_outcome(std::uint64_t op, const server::ProposalOutcome& outcome) {
     Flight& it = flight(op);
-    it.answered = true;
-    if (const auto* applied = std::get_if<server::Applied>(&outcome)) {
+    if (std::holds_alternative<server::Applied>(outcome)) {
         if (!it.applied) {
             return world_.verdict.fail("R3", fmt::format("op {} is answered and not applied", op));
         }
         world_.safety.on_acknowledged(it.applied);
         it.answer.outcome = OpOutcome::kDone;
-        it.answer.error = applied->error;
-        it.answer.revision = applied->revision;
-        it.answer.body = std::string(applied->body.view());
     } else if (const auto* refused = std::get_if<server::NotApplied>(&outcome)) {
         if (it.applied) {
             return world_.verdict.fail(
@@ -301,35 +181,121 @@ void Workload::on_outcome(std::uint64_t op, const server::ProposalOutcome& outco
         }
         it.refused = true;
         it.answer.outcome = OpOutcome::kNotApplied;
-        it.answer.error = refused->reason;
         failed_ += refused->reason == Errc::kTooManyRequests || op == admin_op_ ? 0 : 1;
     } else {
         ++failed_;
-        if (world_.options.sabotage == Sabotage::kRetryUnknown) {
-            SimNode& node = *(*nodes_)[it.node];
-            it.answer.outcome = OpOutcome::kOpen;
-            (void)node;
-            world_.queue.after(
-                1, ClientEvent{.client = it.client, .kind = ClientEventKind::kArrive, .op = op});
-            return;
+        it.answer.outcome = OpOutcome::kOpen;
+    }
+}
+
+void Workload::misheard(std::uint64_t op, const std::string& what) {
+    world_.verdict.fail("R4", fmt::format("op {}, {} at node {}: {}", op,
+                                          wire::method_info(flight(op).request.method).path,
+                                          flight(op).node, what));
+}
+
+void Workload::on_reply(std::uint64_t op, const server::api::Reply& reply, std::int64_t seen) {
+    const auto heard = [&] {
+        return fmt::format("code {}: {}", static_cast<int>(reply.status.code),
+                           reply.status.message);
+    };
+    if (op == 0) {  // the nemesis wanted another leader
+        if (!read_reply(wire::MethodId::kMaintenanceMoveLeader, reply)) {
+            world_.verdict.fail("R4", "a transfer is answered with " + heard());
         }
+        return;
+    }
+    Flight& it = flight(op);
+    it.answered = true;
+    if (it.refusal) {
+        if (reply != server::api::Reply{*it.refusal, {}}) {
+            misheard(op, fmt::format("hears {} and not {}", heard(), it.refusal->message));
+        }
+        it.refused = true;
+        it.answer.outcome = OpOutcome::kNotApplied;
+        return answer_later(op);
+    }
+    std::optional<Answer> answer = read_reply(it.request.method, reply);
+    if (!answer) {
+        return misheard(op, "hears " + heard());
+    }
+    it.answer.error = answer->error;
+    it.answer.revision = answer->error ? seen : answer->header.revision();
+    it.answer.body = std::move(answer->body);
+    if (!answer->error) {
+        it.header = answer->header;
+    }
+    if (entry(op).kind == OpKind::kWrite) {
+        on_write_answer(op, *answer);
+    } else {
+        on_read_answer(op, *answer);
+    }
+}
+
+// What it hears must agree with what became of the call.
+void Workload::on_write_answer(std::uint64_t op, const Answer& answer) {
+    Flight& it = flight(op);
+    const OpOutcome outcome = it.answer.outcome;
+    if (!answer.error ? outcome != OpOutcome::kDone
+                      : answer.certain && outcome == OpOutcome::kOpen) {
+        misheard(op, "hears " + std::string(answer.error ? errc_name(*answer.error) : "success") +
+                         ", and that is not what became of it");
+    }
+    if (outcome == OpOutcome::kOpen && world_.options.sabotage == Sabotage::kRetryUnknown) {
+        world_.queue.after(
+            1, ClientEvent{.client = it.client, .kind = ClientEventKind::kArrive, .op = op});
+        return;
+    }
+    if (!answer.error && storage::is_member_change(entry(op).command)) {
+        check_members(op, answer);
     }
     answer_later(op);
 }
 
-void Workload::on_read(std::uint64_t op, ReadAnswer answer) {
+void Workload::on_read_answer(std::uint64_t op, const Answer& answer) {
     Flight& it = flight(op);
-    it.answered = true;
     const bool unread =
         answer.error && *answer.error != Errc::kCompacted && *answer.error != Errc::kFutureRev;
     it.answer.outcome = unread ? OpOutcome::kNotApplied : OpOutcome::kDone;
-    it.answer.error = answer.error;
-    it.answer.revision = answer.revision;
-    it.answer.body = std::move(answer.body);
     if (unread && *answer.error != Errc::kTooManyRequests) {
         ++failed_;
     }
+    if (!answer.error && it.request.method == wire::MethodId::kMaintenanceStatus) {
+        check_status(op, answer);
+    } else if (!answer.error && it.request.method == wire::MethodId::kClusterMemberList) {
+        check_members(op, answer);
+    }
     answer_later(op);
+}
+
+void Workload::check_status(std::uint64_t op, const Answer& answer) {
+    const etcdserverpb::StatusResponse& status = answer.status;
+    const bool leaderless = status.leader() == 0;
+    const bool says_so = status.errors_size() == 1 && status.errors(0) == "etcdserver: no leader";
+    if (status.raftterm() != answer.header.raft_term() ||
+        status.raftappliedindex() > status.raftindex() || leaderless != says_so ||
+        (!leaderless && !world_.safety.knows(NodeId{status.leader()}))) {
+        misheard(op, "a status that cannot be: " + status.ShortDebugString());
+    }
+}
+
+// A change answers with the members right after it; a list shows those of some moment during the
+// call, or, when it need not be linearizable, before it.
+void Workload::check_members(std::uint64_t op, const Answer& answer) {
+    const Flight& it = flight(op);
+    Index first = it.request.is_linearizable ? it.applied_before : Index{};
+    Index last{world_.safety.applied_log().size()};
+    if (it.applied) {
+        first = last = it.applied;
+    }
+    if (!members_.was(answer.members, first, last)) {
+        misheard(op, fmt::format("members that never were from {} to {}: {}", first.value,
+                                 last.value, answer.members.ShortDebugString()));
+    }
+    const bool adds = it.request.method == wire::MethodId::kClusterMemberAdd;
+    if (adds && world_.safety.index_of(NodeId{answer.added}) != changes_.back().change.node) {
+        misheard(op, fmt::format("the new member is said to be {:x}", answer.added));
+    }
 }
 
 void Workload::answer_later(std::uint64_t op) {
@@ -366,8 +332,8 @@ void Workload::reply(std::uint64_t op) {
             "V2", fmt::format("after everything is healed op {} ends with {}", op,
                               what.error ? errc_name(*what.error) : "an unknown outcome"));
     }
-    if (what.kind == OpKind::kSerialRead && it.client < clients_.size()) {
-        check_serial(clients_[it.client], op);
+    if (it.header) {
+        check_header(op);
     }
     end(op);
     if (again) {
@@ -375,23 +341,46 @@ void Workload::reply(std::uint64_t op) {
     }
 }
 
-// R2: on one member and in one life of it a client never sees the past of what it saw.
-void Workload::check_serial(Client& client, std::uint64_t op) {
+// R2: on one member and in one life of it nobody sees the past of what a client was told before.
+void Workload::check_header(std::uint64_t op) {
     const Flight& it = flight(op);
-    if (client.seen_node == it.node && client.seen_life == it.life &&
-        client.seen_revision > entry(op).revision) {
-        world_.verdict.fail("R2",
-                            fmt::format("serializable read {} went back from revision {} to {}", op,
-                                        client.seen_revision, entry(op).revision));
+    const etcdserverpb::ResponseHeader& header = *it.header;
+    const SimNode& node = *(*nodes_)[it.node];
+    const bool same_life = node.up() && node.life() == it.life;
+    if (header.cluster_id() != kClusterId.value ||
+        header.member_id() != world_.safety.id_of(it.node).value || header.raft_term() == 0 ||
+        (same_life && header.raft_term() > node.view().term.value)) {
+        misheard(op, "a wrong header: " + header.ShortDebugString());
     }
-    client.seen_node = it.node;
-    client.seen_life = it.life;
-    client.seen_revision = entry(op).revision;
+    const bool about_members = storage::is_member_change(entry(op).command) ||
+                               it.request.method == wire::MethodId::kClusterMemberList;
+    if ((header.revision() == 0) != about_members) {
+        misheard(op, fmt::format("revision {} in the header", header.revision()));
+    }
+    Heard& heard = heard_[it.node];
+    if (it.before.life == it.life) {
+        if (header.raft_term() < it.before.term) {
+            misheard(op, fmt::format("term {} after {}", header.raft_term(), it.before.term));
+        }
+        if (!about_members && header.revision() < it.before.revision) {
+            world_.verdict.fail(
+                "R2", fmt::format("op {} at node {} went back from revision {} to {}", op, it.node,
+                                  it.before.revision, header.revision()));
+        }
+    }
+    if (heard.life < it.life) {
+        heard = Heard{.life = it.life};
+    }
+    if (heard.life == it.life) {
+        heard.term = std::max(heard.term, header.raft_term());
+        heard.revision = std::max(heard.revision, header.revision());
+    }
 }
 
 void Workload::end(std::uint64_t op) {
     Flight& it = flight(op);
     it.ended = true;
+    it.request.op.request.clear();
     --in_flight_;
     world_.trace.mix(op * 4 + static_cast<std::uint64_t>(entry(op).outcome));
     if (op == admin_op_) {
@@ -405,27 +394,37 @@ void Workload::end(std::uint64_t op) {
     think_later(it.client, 1);
 }
 
-bool Workload::administer(NodeIndex through, const MemberChange& change, std::string request) {
-    if (left_out()) {
+bool Workload::administer(NodeIndex through, const MemberChange& change, Request request) {
+    const std::uint32_t life = (*nodes_)[through]->life();
+    const bool again = std::any_of(changes_.begin(), changes_.end(), [&](const OpenChange& it) {
+        const Flight& call = flights_[it.op - 1];
+        return is_open(it) && it.change.command == change.command &&
+               it.change.node == change.node && call.node == through && call.life == life;
+    });
+    if (left_out() || again) {
         return false;
     }
-    HistoryOp op{.tag = next_op(), .kind = OpKind::kWrite, .command = change.command};
-    set_request(op, std::move(request));
-    admin_op_ = op.tag;
-    changes_.push_back(OpenChange{.op = op.tag, .change = change});
-    invoke(static_cast<std::uint32_t>(clients_.size()), through, std::move(op));
+    request.op.tag = next_op();
+    request.op.command = change.command;
+    admin_op_ = request.op.tag;
+    changes_.push_back(OpenChange{.op = admin_op_, .change = change});
+    invoke(static_cast<std::uint32_t>(clients_.size()), through, std::move(request));
     return true;
 }
 
 // One whose call is over may still be in a log or on its way to a leader of the term that its node
 // was in. It never takes effect once an entry of a later term did.
-std::vector<MemberChange> Workload::open_changes() const {
+bool Workload::is_open(const OpenChange& change) const {
     const auto& log = world_.safety.applied_log();
     const Term applied = log.empty() ? Term{} : log.back().id.term;
+    const Flight& call = flights_[change.op - 1];
+    return !call.applied && !call.refused && (!change.last_term || *change.last_term >= applied);
+}
+
+std::vector<MemberChange> Workload::open_changes() const {
     std::vector<MemberChange> open;
     for (const OpenChange& it : changes_) {
-        const Flight& call = flights_[it.op - 1];
-        if (!call.applied && !call.refused && (!it.last_term || *it.last_term >= applied)) {
+        if (is_open(it)) {
             open.push_back(it.change);
         }
     }
@@ -447,16 +446,11 @@ void Workload::on_node_down(NodeIndex node) {
     }
 }
 
-const etcdserverpb::RangeRequest& Workload::read_request(std::uint64_t op) {
-    return flight(op).read;
-}
-
 // A new voter comes in without a vote, and the leader gives it one when it has the log.
-void Workload::note_member(const storage::Command& change) {
-    command::MemberInfo info;
-    const ByteView request = change.request.view();
-    CAIRN_ASSERT(info.ParseFromArray(request.data(), static_cast<int>(request.size())));
-    const NodeIndex node = SafetyChecker::index_of(NodeId{info.id()});
+void Workload::note_member(Index index, const storage::Command& change) {
+    const command::MemberInfo info = read_member(change.request.view());
+    members_.apply(index, change.kind, info);
+    const NodeIndex node = world_.safety.index_of(NodeId{info.id()});
     world_.counters.saw(FaultClass::kMembership);
     if (change.kind == command::MEMBER_ADD && !info.is_learner()) {
         votes_due_.insert(node);
@@ -467,12 +461,28 @@ void Workload::note_member(const storage::Command& change) {
     }
 }
 
+// The requests of the keys have a tag; those about members are made anew by the member that is
+// asked, and no two that may yet happen are alike in one start of it.
+std::uint64_t Workload::op_of(const storage::Command& command) const {
+    if (!storage::is_member_change(command.kind)) {
+        return read_tag(command.request.view());
+    }
+    const auto found = std::find_if(changes_.rbegin(), changes_.rend(), [&](const OpenChange& it) {
+        return it.boot == command.id.boot && it.change.command == command.kind &&
+               it.proposed == command.request;
+    });
+    return found == changes_.rend() ? 0 : found->op;
+}
+
 void Workload::on_first_apply(const raft::Entry& applied) {
     Bytes payload = applied.payload;
     if (applied.kind == raft::EntryKind::kConfig) {
         auto change = raft::decode_conf_change(payload);
-        if (!change || change.value().kind == raft::ConfChangeKind::kBootstrapVoter ||
-            change.value().kind == raft::ConfChangeKind::kLeaveJoint) {
+        if (change && change.value().kind == raft::ConfChangeKind::kBootstrapVoter) {
+            return members_.apply(applied.id.index, command::MEMBER_ADD,
+                                  read_member(change.value().context.view()));
+        }
+        if (!change || change.value().kind == raft::ConfChangeKind::kLeaveJoint) {
             return;  // nobody's call
         }
         payload = std::move(change.value().context);
@@ -484,12 +494,12 @@ void Workload::on_first_apply(const raft::Entry& applied) {
         return world_.verdict.fail("R3", "an entry does not decode: " + to_string(decoded.error()));
     }
     if (storage::is_member_change(decoded.value().kind)) {
-        note_member(decoded.value());
+        note_member(applied.id.index, decoded.value());
         if (!decoded.value().id.member) {
             return;  // the leader's own
         }
     }
-    const std::uint64_t op = read_tag(decoded.value().request.view());
+    const std::uint64_t op = op_of(decoded.value());
     if (op == 0 || op > history_.size()) {
         return world_.verdict.fail("R3", "an entry nobody proposed");
     }
@@ -519,22 +529,12 @@ void Workload::start_final() {
 }
 
 void Workload::final_put(NodeIndex node) {
-    HistoryOp put{.tag = next_op(), .kind = OpKind::kWrite, .command = command::PUT};
-    etcdserverpb::PutRequest request;
-    request.set_key("final");
-    request.set_value(value(put.tag));
-    set_request(put, request.SerializeAsString());
-    invoke(static_cast<std::uint32_t>(clients_.size()), node, std::move(put));
+    invoke(static_cast<std::uint32_t>(clients_.size()), node, requests_.final_put(next_op()));
     flights_.back().final = true;
 }
 
 void Workload::final_read(NodeIndex node) {
-    HistoryOp read{.tag = next_op(), .kind = OpKind::kLinearRead};
-    etcdserverpb::RangeRequest all;
-    all.set_key(std::string(1, '\0'));
-    all.set_range_end(std::string(1, '\0'));
-    read.request = all.SerializeAsString();
-    invoke(static_cast<std::uint32_t>(clients_.size()), node, std::move(read));
+    invoke(static_cast<std::uint32_t>(clients_.size()), node, Requests::final_read(next_op()));
     flights_.back().final = true;
 }
 

@@ -1,9 +1,15 @@
-// The clients: random operations on a few keys, one at a time each, and the history of all of them.
+// The clients: calls of the etcd API, one at a time each, and the history of all of them. What a
+// client hears is the reply's status and bytes, and it is judged by those:
+//   R4 a reply is one that etcd gives to such a call: the code and text of a refusal to the letter;
+//      a header of the member that was asked, whose term never falls in one life of it; the members
+//      as the log has made them
 // Owned by the world; one thread.
 // Never calls an operation done or failed before its answer arrived: what is lost stays open.
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -11,13 +17,15 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "proto/etcd/rpc_kv.pb.h"
+#include "sim/answers.h"
 #include "sim/basics.h"
 #include "sim/check_linear.h"
 #include "sim/check_safety.h"
 #include "sim/event_queue.h"
+#include "sim/member_history.h"
 #include "sim/options.h"
 #include "sim/parts.h"
+#include "sim/requests.h"
 #include "sim/sim_node.h"
 #include "storage/command.h"
 
@@ -50,8 +58,9 @@ class Workload final : public NodeClients {
     [[nodiscard]] bool quiet() const { return in_flight_ == 0; }
     // A put and a linearizable read of everything through each node, all of which must succeed.
     void start_final();
-    // A call of the administrator, one at a time. False when it is left out of this run.
-    bool administer(NodeIndex through, const MemberChange& change, std::string request);
+    // A call of the administrator, one at a time. False when it is left out of this run, or could
+    // not be told from one that is open.
+    bool administer(NodeIndex through, const MemberChange& change, Request request);
     [[nodiscard]] bool admin_waits() const { return admin_op_ != 0; }
     // New voters whom the leader has not given their vote yet, as far as any node has applied.
     [[nodiscard]] const std::set<NodeIndex>& votes_due() const { return votes_due_; }
@@ -64,10 +73,10 @@ class Workload final : public NodeClients {
     // An entry was applied for the first time anywhere.
     void on_first_apply(const raft::Entry& entry);
 
+    void on_proposed(std::uint64_t op, std::uint64_t boot, const server::Propose& propose) override;
     void on_outcome(std::uint64_t op, const server::ProposalOutcome& outcome) override;
-    void on_read(std::uint64_t op, ReadAnswer answer) override;
+    void on_reply(std::uint64_t op, const server::api::Reply& reply, std::int64_t seen) override;
     void on_node_down(NodeIndex node) override;
-    const etcdserverpb::RangeRequest& read_request(std::uint64_t op) override;
 
     [[nodiscard]] const std::vector<HistoryOp>& history() const { return history_; }
     [[nodiscard]] const std::vector<LoggedCommand>& log() const { return log_; }
@@ -77,31 +86,42 @@ class Workload final : public NodeClients {
     [[nodiscard]] std::uint64_t failed_count() const { return failed_; }
 
   private:
+    // The newest that clients have heard of one member, in one life of it.
+    struct Heard {
+        std::uint32_t life{};
+        std::uint64_t term{};
+        std::int64_t revision{};
+    };
     // What an operation still is on its way, beside its place in the history.
     struct Flight {
         std::uint32_t client{};
         NodeIndex node{};
         std::uint32_t life{};
-        bool ended = false;     // for the client
-        bool answered = false;  // by the node
+        Request request{};
+        std::optional<wire::GrpcStatus> refusal{};  // the only answer there is
+        Heard before{};                             // when it arrived
+        Index applied_before{};                     // by any member, when it arrived
+        bool ended = false;                         // for the client
+        bool answered = false;                      // by the node
         bool final = false;
         Index applied{};
-        bool refused = false;  // NotApplied was answered
-        etcdserverpb::RangeRequest read{};
-        HistoryOp answer{};  // what the reply will say
+        bool refused = false;  // certainly
+        HistoryOp answer{};    // what the reply will say
+        std::optional<etcdserverpb::ResponseHeader> header{};
     };
     struct Client {
         std::uint64_t op{};  // in flight; 0: none
         NodeIndex node{};
-        std::int64_t seen_revision{};  // by the last serializable read, on this node in this life
-        NodeIndex seen_node{};
-        std::uint32_t seen_life{};
     };
 
     // Asked for, with no answer that would tell.
     struct OpenChange {
         std::uint64_t op{};
         MemberChange change{};
+        // How the log knows it: the start of the member that proposed it, and the command's
+        // request.
+        std::uint64_t boot{};
+        Bytes proposed{};
         // Once the call is over: whatever it has left lies in a log in this term at the latest.
         std::optional<Term> last_term{};
     };
@@ -112,30 +132,34 @@ class Workload final : public NodeClients {
     void think_later(std::uint32_t client, Time min);
     [[nodiscard]] NodeIndex draw_node();
     [[nodiscard]] bool left_out();
-    void invoke(std::uint32_t client, NodeIndex node, HistoryOp op);
+    void invoke(std::uint32_t client, NodeIndex node, Request request);
     void arrive(std::uint64_t op);
     void reply(std::uint64_t op);
     void answer_later(std::uint64_t op);
     void end(std::uint64_t op);
-    void check_serial(Client& client, std::uint64_t op);
-    void note_member(const storage::Command& change);
-    HistoryOp draw_op();
-    HistoryOp make_read(OpKind kind);
-    void make_txn(HistoryOp& op, bool compare_and_set);
-    HistoryOp make_compact();
-    std::string key();
-    std::string value(std::uint64_t tag);
-    void set_request(HistoryOp& op, std::string bytes);
+    void on_write_answer(std::uint64_t op, const Answer& answer);
+    void on_read_answer(std::uint64_t op, const Answer& answer);
+    void check_status(std::uint64_t op, const Answer& answer);
+    void check_members(std::uint64_t op, const Answer& answer);
+    void check_header(std::uint64_t op);
+    void misheard(std::uint64_t op, const std::string& what);
+    [[nodiscard]] bool is_open(const OpenChange& change) const;
+    void note_member(Index index, const storage::Command& change);
+    // The call whose command an entry is; 0 for none.
+    [[nodiscard]] std::uint64_t op_of(const storage::Command& command) const;
     [[nodiscard]] HistoryOp& entry(std::uint64_t op) { return history_[op - 1]; }
     [[nodiscard]] Flight& flight(std::uint64_t op) { return flights_[op - 1]; }
     [[nodiscard]] std::uint64_t next_op() const { return history_.size() + 1; }
 
     const WorldParts& world_;
     Prng prng_;
+    Requests requests_;
     Nodes* nodes_ = nullptr;
     std::vector<Client> clients_;
+    std::map<NodeIndex, Heard> heard_;
+    MemberHistory members_;
     std::vector<HistoryOp> history_;  // by op - 1; op is also the tag
-    std::vector<Flight> flights_;
+    std::deque<Flight> flights_;
     std::vector<LoggedCommand> log_;
     std::set<NodeIndex> votes_due_;
     std::vector<OpenChange> changes_;

@@ -1,6 +1,7 @@
 #include "client/ctl/snapshot.h"
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <ostream>
 #include <random>
@@ -52,18 +53,39 @@ std::string unique_name(const std::string& path) {
     return fmt::format("{}.{:08x}{:08x}.part", path, random(), random());
 }
 
-// The disk, but once interrupted no file is made there: kCanceled. What undoes works.
+// Also while another thread works below it, which may just have made a file.
+void remove_whole(storage::FileSystem& files, const std::string& path) {
+    constexpr int kTriesMax = 1000;
+    for (int tries = 0; tries < kTriesMax; ++tries) {
+        if (files.remove_all(path).has_value()) {
+            return;
+        }
+    }
+}
+
+// The disk, but once interrupted nothing is made there: kCanceled. What undoes works. It catches
+// the signals as long as it lives: what must not stay is declared after it.
 class InterruptibleFs final : public storage::FileSystem {
   public:
-    // Both outlive it.
-    InterruptibleFs(storage::FileSystem& files, const Interrupt& interrupt)
-        : files_(files), interrupt_(interrupt) {}
+    // The process goes on until its owner ends it.
+    explicit InterruptibleFs(storage::FileSystem& files) : files_(files) {}
+    // The process ends at once, and `path` with all below it is gone.
+    InterruptibleFs(storage::FileSystem& files, const std::string& path)
+        : files_(files), interrupt_([this, path] {
+              // What was let in before is made by now.
+              { const std::lock_guard made(making_); }
+              remove_whole(files_, path);
+          }) {}
+
+    [[nodiscard]] const Interrupt& interrupt() const { return interrupt_; }
 
     cairn::Result<std::unique_ptr<storage::File>> open(const std::string& path,
                                                        storage::OpenMode mode) override {
-        if (mode == storage::OpenMode::kCreate && interrupt_.was_told()) {
-            return cairn::Error(Errc::kCanceled, "interrupted");
+        if (mode != storage::OpenMode::kCreate) {
+            return files_.open(path, mode);
         }
+        const std::lock_guard making(making_);
+        CAIRN_TRY(check_not_told());
         return files_.open(path, mode);
     }
     cairn::Result<std::vector<std::string>> list(const std::string& dir) override {
@@ -77,7 +99,11 @@ class InterruptibleFs final : public storage::FileSystem {
     cairn::Result<void> remove_all(const std::string& dir) override {
         return files_.remove_all(dir);
     }
-    cairn::Result<void> make_dirs(const std::string& dir) override { return files_.make_dirs(dir); }
+    cairn::Result<void> make_dirs(const std::string& dir) override {
+        const std::lock_guard making(making_);
+        CAIRN_TRY(check_not_told());
+        return files_.make_dirs(dir);
+    }
     cairn::Result<void> sync_dir(const std::string& dir) override { return files_.sync_dir(dir); }
     cairn::Result<std::uint64_t> free_bytes(const std::string& dir) override {
         return files_.free_bytes(dir);
@@ -87,25 +113,30 @@ class InterruptibleFs final : public storage::FileSystem {
     }
 
   private:
+    [[nodiscard]] cairn::Result<void> check_not_told() const {
+        if (interrupt_.was_told()) {
+            return cairn::Error(Errc::kCanceled, "interrupted");
+        }
+        return ok();
+    }
+
     storage::FileSystem& files_;
-    const Interrupt& interrupt_;
+    std::mutex making_;  // held from the look at interrupt_ until it is made
+    Interrupt interrupt_;
 };
 
 // A file under another name, until it is whole.
 class PartFile {
   public:
-    PartFile(storage::FileSystem& files, std::string path)
-        : files_(files), path_(std::move(path)), part_(unique_name(path_)) {}
+    PartFile(storage::FileSystem& files, std::string path, std::string part)
+        : files_(files), path_(std::move(path)), part_(std::move(part)) {}
     PartFile(const PartFile&) = delete;
     PartFile& operator=(const PartFile&) = delete;
     ~PartFile() {
         if (file_ != nullptr) {
-            remove();
+            static_cast<void>(files_.remove(part_).has_value());
         }
     }
-
-    // Also while another thread writes it: what follows then fails.
-    void remove() { static_cast<void>(files_.remove(part_).has_value()); }
 
     cairn::Result<void> create() {
         CAIRN_TRY(file_, files_.open(part_, storage::OpenMode::kCreate));
@@ -197,22 +228,11 @@ class ScratchDir {
         : files_(files), path_(std::move(path)) {}
     ScratchDir(const ScratchDir&) = delete;
     ScratchDir& operator=(const ScratchDir&) = delete;
-    ~ScratchDir() { remove(); }
-
-    // Also while another thread works in it, which may just have made a file.
-    void remove() {
-        for (int tries = 0; tries < kTriesMax; ++tries) {
-            if (files_.remove_all(path_).has_value()) {
-                return;
-            }
-        }
-    }
+    ~ScratchDir() { remove_whole(files_, path_); }
 
     [[nodiscard]] const std::string& path() const { return path_; }
 
   private:
-    static constexpr int kTriesMax = 1000;
-
     storage::FileSystem& files_;
     const std::string path_;
 };
@@ -223,9 +243,9 @@ cairn::Result<SnapshotStatus> read_status(const Context& context, const std::str
     const std::string& chosen = context.line.text("scratch-dir");
     const std::string folder = chosen.empty() ? storage::parent_dir(path) : chosen;
     CAIRN_TRY(server::read_restorable(disk, path));
-    ScratchDir scratch(disk, unique_name(folder + "/.cairn-snapshot"));
-    const Interrupt interrupt([&scratch] { scratch.remove(); });
-    InterruptibleFs files(disk, interrupt);
+    const std::string scratch_path = unique_name(folder + "/.cairn-snapshot");
+    InterruptibleFs files(disk, scratch_path);
+    const ScratchDir scratch(disk, scratch_path);
     const Progress progress(context.streams, "snapshot status");
     CAIRN_TRY(const auto manifest, storage::unpack_saved_snapshot(files, path, scratch.path(),
                                                                   storage::DigestCheck::kRequired));
@@ -281,9 +301,10 @@ Outcome run_snapshot_save(const Context& context) {
         return bad_endpoint(checked.error());
     }
     const std::string& path = context.line.arguments.front();
-    storage::PosixFs files;
-    PartFile file(files, path);
-    const Interrupt interrupt([&file] { file.remove(); });
+    const std::string part = unique_name(path);
+    storage::PosixFs disk;
+    InterruptibleFs files(disk, part);
+    PartFile file(files, path, part);
     if (const auto created = file.create(); created.has_error()) {
         return {kExitInterrupted, to_string(created.error())};
     }
@@ -329,14 +350,13 @@ Outcome run_snapshot_restore(const Context& context) {
     }
     storage::PosixFs disk;
     storage::RocksKind kind;
-    const Interrupt interrupt;
-    InterruptibleFs files(disk, interrupt);
+    InterruptibleFs files(disk);
     const auto restored = [&] {
         const Progress progress(context.streams, "snapshot restore");
         return server::restore_member(files, kind, config.value(), options);
     }();
-    if (restored.has_error() && interrupt.was_told()) {
-        interrupt.end_process();
+    if (restored.has_error() && files.interrupt().was_told()) {
+        files.interrupt().end_process();
     }
     if (restored.has_error()) {
         return failed(restored.error());

@@ -267,6 +267,7 @@ class LoneMember(OfLoneMember):
             begin = time.monotonic()
             self.cairn_ok("snapshot", *command[:1], self.file, *command[1:])
             took = time.monotonic() - begin
+            made = set() if whole is None else set(os.listdir(whole))
             told = 0
             for _ in range(KILLS):
                 shutil.rmtree(node.data, ignore_errors=True)
@@ -278,12 +279,13 @@ class LoneMember(OfLoneMember):
                 self.assertIn(process.wait(), (0, -signal.SIGTERM))
                 told += process.returncode != 0
                 left = set(os.listdir(self.folder)) - {"backup.snap"}
-                if whole is not None and whole.exists() and process.returncode != 0:
+                if whole is not None:
                     left.discard(whole.name)
-                    self.assertLessEqual(set(os.listdir(whole)), {"LOCK"})
-                elif whole is not None and process.returncode == 0:
-                    left.discard(whole.name)
-                    self.assertTrue(Path(whole, "IDENTITY").exists())
+                    found = set(os.listdir(whole)) if whole.exists() else set()
+                    # Too late to be caught, it ends the process with all done.
+                    if found != made:
+                        self.assertNotEqual(process.returncode, 0)
+                        self.assertLessEqual(found, {"LOCK"})
                 self.assertEqual(left, set())
             print(f"{command[0]}: interrupted {told} of {KILLS} times (seed {seed})", flush=True)
 

@@ -23,6 +23,22 @@ END_SECONDS = 30
 ELECTION_TIMEOUT = 1.0  # cairnd's default, in seconds
 
 
+_CLAIMS: list[socket.socket] = []  # until this process ends
+
+
+def claim_port(port: int) -> bool:
+    """For this process, against other tests: a port is free before its node starts, and while it is
+    down. The name of a socket in no folder; the C++ tests claim theirs by the same."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0cairn-test-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _CLAIMS.append(claim)
+    return True
+
+
 def free_ports(count: int) -> list[int]:
     """Below the range from which outgoing connections draw theirs, which could take the port of a
     node while it is down."""
@@ -32,9 +48,10 @@ def free_ports(count: int) -> list[int]:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
-                ports.add(port)
             except OSError:
-                pass
+                continue
+        if claim_port(port):
+            ports.add(port)
     return sorted(ports)
 
 

@@ -5,10 +5,13 @@
 #include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -43,6 +46,22 @@ bool is_free(std::uint16_t port) {
     return bound;
 }
 
+// For this process until it ends, against other tests: a port is free before its node starts, and
+// while it is down. The name of a socket in no folder; nodes.py claims its ports by the same.
+bool claim(std::uint16_t port) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string name = fmt::format("cairn-test-port-{}", port);
+    std::copy(name.begin(), name.end(), address.sun_path + 1);
+    const int claimed = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+    if (bind(claimed, reinterpret_cast<const sockaddr*>(&address), length) == 0) {
+        return true;
+    }
+    close(claimed);
+    return false;
+}
+
 // Below the range from which outgoing connections draw theirs, which could take the port of a node
 // while it is down.
 std::vector<std::uint16_t> free_ports(std::size_t count) {
@@ -51,7 +70,7 @@ std::vector<std::uint16_t> free_ports(std::size_t count) {
     std::set<std::uint16_t> ports;
     while (ports.size() < count) {
         const auto port = static_cast<std::uint16_t>(10'000 + prng.next() % 20'000);
-        if (is_free(port)) {
+        if (is_free(port) && claim(port)) {
             ports.insert(port);
         }
     }

@@ -1,10 +1,10 @@
 // cairn_fault_control: faults under nodes with a planted bug must be seen. If they were not, the
-// fault test's verdict would be worth nothing. Usage: cairn_fault_control CAIRND_MUTANTS
+// fault test's verdict would be worth nothing. Usage: cairn_fault_control CAIRND_MUTANTS MUTANT
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <fmt/format.h>
 
@@ -58,12 +58,11 @@ struct Finding {
     }
 };
 
-Finding run_once(const FaultRun::Options& options, const std::vector<std::string_view>& faults) {
-    FaultRun run(options);
+Finding strike(FaultRun& run, std::string_view fault) {
     Finding finding;
     try {
         run.begin();
-        for (const auto fault : faults) {
+        for (std::size_t struck = 0; struck < kStrikes; ++struck) {
             run.strike(kind_of(fault));
         }
         finding.wrong = run.finish();
@@ -78,39 +77,45 @@ Finding run_once(const FaultRun::Options& options, const std::vector<std::string
     return finding;
 }
 
-// The same program without a bug: what follows is found for the bug, not for anything else.
-void check_sound(const std::string& server) {
-    std::vector<std::string_view> faults;
-    for (const auto& planted : kPlanted) {
-        faults.push_back(planted.fault);
-    }
-    if (const auto finding = run_once({.server = server}, faults); finding.wrong.has_value()) {
-        throw Failure{"without a bug: " + *finding.wrong};
-    }
+// The same program without the bug: what follows is found for the bug, not for anything else. The
+// exit code, as below.
+int check_sound(const std::string& server, const Planted& planted) {
+    FaultRun run({.server = server, .short_holds = true});
+    const auto finding = strike(run, planted.fault);
+    return finding.wrong.has_value() ? run.report_failure("without a bug: " + *finding.wrong) : 0;
 }
 
-void check_found(const std::string& server, const Planted& planted) {
-    const std::vector<std::string_view> faults(kStrikes, planted.fault);
-    for (std::uint64_t seed = 1; seed <= kTriesMax; ++seed) {
-        const auto finding =
-            run_once({.server = server,
+int check_found(const std::string& server, const Planted& planted) {
+    for (std::uint64_t seed = 1;; ++seed) {
+        FaultRun run({.server = server,
                       .environment = {{"CAIRN_MUTANT", std::string(planted.mutant)}},
-                      .seed = seed},
-                     faults);
+                      .seed = seed,
+                      .short_holds = true});
+        const auto finding = strike(run, planted.fault);
         if (!finding.reached) {
-            throw Failure{fmt::format("{} was never reached", planted.mutant)};
+            return run.report_failure(fmt::format("{} was never reached", planted.mutant));
         }
         if (finding.says(planted.says)) {
             fmt::print("{} found, as it must be, at try {}: {}\n", planted.mutant, seed,
                        *finding.wrong);
-            return;
+            return 0;
         }
         if (finding.wrong.has_value()) {
             fmt::print("{}{}, try {}: not what was to be found: {}\n", finding.logs, planted.mutant,
                        seed, *finding.wrong);
         }
+        if (seed == kTriesMax) {
+            return run.report_failure(
+                fmt::format("{} was planted, and nobody said: {}", planted.mutant, planted.says));
+        }
     }
-    throw Failure{fmt::format("{} was planted, and nobody said: {}", planted.mutant, planted.says)};
+}
+
+const Planted* planted_of(std::string_view mutant) {
+    const auto* found = std::find_if(kPlanted.begin(), kPlanted.end(), [&](const Planted& planted) {
+        return planted.mutant == mutant;
+    });
+    return found == kPlanted.end() ? nullptr : found;
 }
 
 }  // namespace
@@ -118,18 +123,20 @@ void check_found(const std::string& server, const Planted& planted) {
 
 int main(int argc, char** argv) {
     using namespace cairn::process;
-    if (argc != 2) {
-        fmt::print(stderr, "usage: {} CAIRND_MUTANTS\n", argv[0]);
+    const Planted* planted = argc == 3 ? planted_of(argv[2]) : nullptr;
+    if (planted == nullptr) {
+        fmt::print(stderr, "usage: {} CAIRND_MUTANTS MUTANT\nMUTANT is one of:", argv[0]);
+        for (const auto& one : kPlanted) {
+            fmt::print(stderr, " {}", one.mutant);
+        }
+        fmt::print(stderr, "\n");
         return 2;
     }
     try {
-        check_sound(argv[1]);
-        for (const auto& planted : kPlanted) {
-            check_found(argv[1], planted);
-        }
+        const int code = check_sound(argv[1], *planted);
+        return code != 0 ? code : check_found(argv[1], *planted);
     } catch (const Failure& failure) {
         fmt::print("FAILED: {}\n", failure.text);
         return 1;
     }
-    return 0;
 }

@@ -35,6 +35,12 @@ const char* reads_flag(bool by_lease) {
     return by_lease ? "--experimental-lease-reads=true" : "--experimental-lease-reads=false";
 }
 
+void print_ms(const std::string& what, std::chrono::nanoseconds time) {
+    fmt::print("{}: {} ms\n", what,
+               std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+    std::fflush(stdout);
+}
+
 }  // namespace
 
 constexpr FaultRun::Hold FaultRun::kShort{200, 2000};
@@ -68,8 +74,8 @@ std::span<const FaultRun::Kind> FaultRun::kinds() {
         Kind{"follower deaf", [](FaultRun& run) { run.deafen(run.follower()); }},
         Kind{"link cut",
              [](FaultRun& run) {
-                 const std::size_t other = run.follower();
-                 run.cut_link(run.leader(), other);
+                 const std::size_t leading = run.leader();
+                 run.cut_link(leading, run.other_than({leading}));
              }},
         Kind{"network slow", [](FaultRun& run) { run.slow_down(); }},
         Kind{"network lossy", [](FaultRun& run) { run.lose_packets(); }},
@@ -87,7 +93,9 @@ std::span<const FaultRun::Kind> FaultRun::kinds() {
         Kind{"leader replaced",
              [](FaultRun& run) { run.replace(run.leader_with_small_disk(false)); }},
         Kind{"follower replaced",
-             [](FaultRun& run) { run.replace(run.follower({kSmallDiskNode})); }},
+             [](FaultRun& run) {
+                 run.replace(run.other_than({run.leader(), kSmallDiskNode}));
+             }},
     };
     return kAll;
 }
@@ -111,24 +119,26 @@ void FaultRun::strike(const Kind& kind) {
     kind_ = kind.name;
     kind.strike(*this);
     settle();
+    const auto longest = load_->longest_standstill(noted_, now());
+    mendings_.add(kind_, longest);
+    print_ms(kind_ + ", mended", longest);
 }
 
-std::optional<std::string> FaultRun::finish() {
-    history_ = load_->stop();
-    if (auto wrong = refusal(load_->errors())) {
-        return wrong;
-    }
-    return verify(cluster_, history_);
-}
+std::optional<std::string> FaultRun::finish() { return verify(cluster_, *load_); }
 
 int FaultRun::report_failure(const std::string& text) {
-    if (load_.has_value() && history_.empty()) {
-        history_ = load_->stop();
-        write_history(cluster_.folder(), history_);
-    }
-    cluster_.kill_all();
+    const int code = process::report_failure(cluster_, load_.has_value() ? &*load_ : nullptr, text);
     disk_.keep();
-    return process::report_failure(cluster_, text);
+    return code;
+}
+
+void FaultRun::print_outages() const {
+    outages_.print("while a fault was in force");
+    mendings_.print("from then until all was well again");
+}
+
+bool FaultRun::within(const OutageBars& bars) const {
+    return outages_.within(bars) && mendings_.within(bars);
 }
 
 void FaultRun::kill(std::size_t node) {
@@ -278,10 +288,9 @@ void FaultRun::replace(std::size_t node) {
     note(began);
 }
 
-std::size_t FaultRun::follower(std::set<std::size_t> but) {
-    but.insert(leader());
+std::size_t FaultRun::other_than(const std::set<std::size_t>& these) {
     auto candidates = cluster_.members();
-    std::erase_if(candidates, [&](std::size_t node) { return but.contains(node); });
+    std::erase_if(candidates, [&](std::size_t node) { return these.contains(node); });
     return candidates[prng_.below(candidates.size())];
 }
 
@@ -292,7 +301,8 @@ std::size_t FaultRun::leader_with_small_disk(bool small) {
         if ((leading == kSmallDiskNode) == small) {
             return true;
         }
-        const auto target = cluster_.client_of(small ? kSmallDiskNode : follower()).status();
+        const auto target =
+            cluster_.client_of(small ? kSmallDiskNode : other_than({leading})).status();
         if (target) {
             // Whether it came about is seen at the next look.
             static_cast<void>(cluster_.client_of(leading).move_leader(target->header.member_id));
@@ -325,17 +335,17 @@ void FaultRun::await_writes(std::size_t count) {
     }
 }
 
-void FaultRun::hold(const Hold& hold) {
+void FaultRun::hold(const Hold& wanted) {
+    const Hold& hold = options_.short_holds ? kShort : wanted;
     std::this_thread::sleep_for(std::chrono::milliseconds(prng_.between(hold.min_ms, hold.max_ms)));
     await_writes(kWritesBetween);
 }
 
 void FaultRun::note(sim::Time began) {
-    const auto longest = load_->longest_standstill(began, now());
+    noted_ = now();
+    const auto longest = load_->longest_standstill(began, noted_);
     outages_.add(kind_, longest);
-    fmt::print("{}: {} ms\n", kind_,
-               std::chrono::duration_cast<std::chrono::milliseconds>(longest).count());
-    std::fflush(stdout);
+    print_ms(kind_, longest);
 }
 
 void FaultRun::settle() {

@@ -30,6 +30,8 @@ class FaultRun {
         bool lease_reads = false;
         // A full disk is one that is mounted, or the run fails.
         bool need_mount = false;
+        // For who wants to see what a fault breaks, and not what comes of it in time.
+        bool short_holds = false;
     };
     struct Kind {
         std::string_view name;
@@ -49,7 +51,8 @@ class FaultRun {
     // As process::report_failure, and what the clients saw is kept, too.
     int report_failure(const std::string& text);
 
-    [[nodiscard]] const Outages& outages() const { return outages_; }
+    void print_outages() const;
+    [[nodiscard]] bool within(const OutageBars& bars) const;
     [[nodiscard]] const ProcessCluster& cluster() const { return cluster_; }
 
   private:
@@ -72,8 +75,9 @@ class FaultRun {
     void replace(std::size_t node);
 
     std::size_t leader() { return cluster_.wait_for_leader(); }
-    // Any, but for these.
-    std::size_t follower(std::set<std::size_t> but = {});
+    std::size_t follower() { return other_than({leader()}); }
+    // Any member but these.
+    std::size_t other_than(const std::set<std::size_t>& these);
     // Gives leadership to the node with the small disk, or to another one; returns which.
     std::size_t leader_with_small_disk(bool small);
     // Nobody may answer for the cluster alone.
@@ -88,8 +92,9 @@ class FaultRun {
     };
     static const Hold kShort;
     static const Hold kLong;
-    void hold(const Hold& hold);
-    // How long writes stood still at most since the fault began, for the distribution.
+    void hold(const Hold& wanted);
+    // How long writes stood still at most since the fault began, for the distribution. From here on
+    // it is being mended.
     void note(sim::Time began);
     void settle();
 
@@ -99,9 +104,10 @@ class FaultRun {
     FaultSwitch& network_;
     SmallDisk disk_;
     std::optional<Load> load_;
-    Outages outages_;
-    std::vector<sim::HistoryOp> history_;  // once the clients have ended
-    std::string kind_;                     // of the fault in force
+    Outages outages_;      // while a fault was in force
+    Outages mendings_;     // from then until all was well again
+    std::string kind_;     // of the fault in force
+    sim::Time noted_ = 0;  // when its time was taken
 };
 
 }  // namespace cairn::process

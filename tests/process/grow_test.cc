@@ -35,6 +35,7 @@ class GrowTest {
 
     void run();
     [[nodiscard]] ProcessCluster& cluster() { return cluster_; }
+    [[nodiscard]] Load* load() { return load_.has_value() ? &*load_ : nullptr; }
 
   private:
     void add(std::size_t node);
@@ -66,11 +67,7 @@ void GrowTest::run() {
     }
     cluster_.wait_until_all_serve();
     write_on();
-    auto history = load_->stop();
-    if (const auto wrong = refusal(load_->errors())) {
-        throw Failure{*wrong};
-    }
-    if (const auto wrong = verify(cluster_, std::move(history))) {
+    if (const auto wrong = verify(cluster_, *load_)) {
         throw Failure{*wrong};
     }
 }

@@ -222,20 +222,22 @@ void Load::Worker::call(HistoryOp& op) {
     }
     // A read that failed saw nothing; only a write's fate is a question.
     op.outcome = answer.error().maybe_applied ? OpOutcome::kOpen : OpOutcome::kNotApplied;
-    load_.record(op, fmt::format("{}: {}", wire::grpc_code_name(answer.error().code),
-                                 answer.error().message));
+    load_.record(op, text_of(answer.error()));
 }
 
 Load::Load(std::vector<std::string> endpoints, const LoadOptions& options) {
-    for (std::size_t i = 0; i < options.writers + options.readers; ++i) {
-        threads_.emplace_back([this, endpoints, options, i] {
-            Worker worker(*this, endpoints, options, options.client_id_first + i);
-            if (i < options.writers) {
-                worker.write_until_stopped();
-            } else {
-                worker.read_until_stopped();
-            }
+    std::uint64_t id = options.client_id_first;
+    for (const auto& endpoint : endpoints) {
+        threads_.emplace_back([this, endpoint, options, id] {
+            Worker(*this, {endpoint}, options, id).write_until_stopped();
         });
+        ++id;
+    }
+    for (std::size_t i = 0; i < options.readers; ++i) {
+        threads_.emplace_back([this, endpoints, options, id] {
+            Worker(*this, endpoints, options, id).read_until_stopped();
+        });
+        ++id;
     }
 }
 
@@ -293,21 +295,29 @@ std::map<std::string, std::size_t> Load::errors() {
     return errors_;
 }
 
-std::vector<HistoryOp> Load::stop() {
+const std::vector<HistoryOp>& Load::stop() {
     stopping_ = true;
     for (auto& thread : threads_) {
         thread.join();
     }
     threads_.clear();
-    return std::move(history_);
+    return history_;
+}
+
+std::string text_of(const client::Error& error) {
+    return fmt::format("{}: {}", wire::grpc_code_name(error.code), error.message);
+}
+
+bool is_excused(std::string_view text) {
+    return text.starts_with("Unavailable: ") || text.starts_with("DeadlineExceeded: ") ||
+           text == kBusy;
 }
 
 std::optional<std::string> refusal(const std::map<std::string, std::size_t>& errors) {
     std::optional<std::string> found;
     for (const auto& [text, count] : errors) {
         fmt::print("{:6} x {}\n", count, text);
-        if (!text.starts_with("Unavailable: ") && !text.starts_with("DeadlineExceeded: ") &&
-            text != kBusy) {
+        if (!is_excused(text)) {
             found = "a client was refused: " + text;
         }
     }

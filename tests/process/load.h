@@ -1,6 +1,7 @@
-// Load: clients that write and read a few keys and write down all that they did and saw.
-// Owned by a test; each client on a thread of its own, all else from one other thread.
-// Must never forget a call: what got no answer is in the history as open.
+// Load: clients that write and read a few keys and write down all that they did and saw. Each
+// member has a writer of its own, so that one that is silent holds up no other's writes; readers
+// take all members in turn. Owned by a test; each client on a thread of its own, all else from one
+// other thread. Must never forget a call: what got no answer is in the history as open.
 #pragma once
 
 #include <atomic>
@@ -11,9 +12,11 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
+#include "client/result.h"
 #include "sim/check_linear.h"
 
 namespace cairn::process {
@@ -22,7 +25,6 @@ namespace cairn::process {
 sim::Time now();
 
 struct LoadOptions {
-    std::size_t writers = 4;
     std::size_t readers = 2;
     std::uint64_t seed = 1;
     // Of the first client; those of two loads whose histories are joined must not overlap.
@@ -34,7 +36,7 @@ struct LoadOptions {
 
 class Load {
   public:
-    // Starts at once.
+    // Starts at once. A member for each endpoint, running or not.
     Load(std::vector<std::string> endpoints, const LoadOptions& options);
     ~Load();
     Load(const Load&) = delete;
@@ -47,8 +49,8 @@ class Load {
     std::size_t writes_acknowledged();
     // How calls failed, and how often.
     std::map<std::string, std::size_t> errors();
-    // Ends all clients; call once.
-    std::vector<sim::HistoryOp> stop();
+    // Ends all clients. All that they did and saw, by time of return.
+    const std::vector<sim::HistoryOp>& stop();
 
   private:
     class Worker;
@@ -62,8 +64,11 @@ class Load {
     std::vector<std::thread> threads_;
 };
 
-// Prints how calls failed. What is wrong with that, or nothing: a call may end as unavailable, too
-// late, or refused because the node is busy, and no other way.
+// How a call failed: its code and the server's words.
+std::string text_of(const client::Error& error);
+// Whether a call may end so: as unavailable, too late, or refused because the node is busy.
+bool is_excused(std::string_view text);
+// Prints how calls failed. What is wrong with that, or nothing: all must be excused.
 std::optional<std::string> refusal(const std::map<std::string, std::size_t>& errors);
 
 }  // namespace cairn::process

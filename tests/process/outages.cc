@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,9 +14,16 @@ namespace {
 
 constexpr double kTimeoutMs = kElectionTimeout.count();
 
+// The shortest that is not below that part of them: of two, the median is the shorter one.
 double at(std::vector<double> ms, double part) {
     std::sort(ms.begin(), ms.end());
-    return ms[static_cast<std::size_t>(part * static_cast<double>(ms.size() - 1) + 0.5)];
+    const auto rank = static_cast<std::size_t>(std::ceil(part * static_cast<double>(ms.size())));
+    return ms[std::max<std::size_t>(rank, 1) - 1];
+}
+
+bool are_within(const OutageBars& bars, const std::vector<double>& ms) {
+    return ms.empty() ||
+           (at(ms, 0.5) <= bars.median * kTimeoutMs && at(ms, 1.0) <= bars.longest * kTimeoutMs);
 }
 
 void print_line(const std::string& kind, const std::vector<double>& ms) {
@@ -41,23 +49,24 @@ void Outages::add(const std::string& kind, std::chrono::nanoseconds longest) {
     ms_[kind].push_back(std::chrono::duration<double, std::milli>(longest).count());
 }
 
-void Outages::print() const {
+void Outages::print(std::string_view when) const {
     if (empty()) {
         return;
     }
     fmt::print(
-        "longest time without an acknowledged write, in ms (in election timeouts of {} ms):\n",
-        kElectionTimeout.count());
+        "longest time without an acknowledged write, {}, in ms (in election timeouts of {} ms):\n",
+        when, kElectionTimeout.count());
     for (const auto& [kind, ms] : ms_) {
         print_line(kind, ms);
     }
     print_line("all", joined(ms_));
 }
 
-double Outages::timeouts(const std::string& kind, double part) const {
-    return at(ms_.at(kind), part) / kTimeoutMs;
+bool Outages::within(const OutageBars& bars, const std::string& kind) const {
+    const auto found = ms_.find(kind);
+    return found == ms_.end() || are_within(bars, found->second);
 }
 
-double Outages::timeouts(double part) const { return at(joined(ms_), part) / kTimeoutMs; }
+bool Outages::within(const OutageBars& bars) const { return are_within(bars, joined(ms_)); }
 
 }  // namespace cairn::process

@@ -1,24 +1,37 @@
 // Outages: how long writes stood still under each fault, by kind of fault.
-// Owned by a test; one thread. Must never judge by itself: who measured knows what is too long.
+// Owned by a test; one thread. Must never judge by itself: who measured knows which bars hold.
 #pragma once
 
 #include <chrono>
+#include <limits>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cairn::process {
 
-// Times in election timeouts.
+// What is not too long, in election timeouts.
+struct OutageBars {
+    double median;
+    double longest;
+};
+// A follower's patience is one to two timeouts; a lost election adds as much again. Only a machine
+// of its own can promise that.
+inline constexpr OutageBars kFineBars{.median = 2, .longest = 6};
+// On a machine with other work: beyond it is no chance, but elections that do not end.
+inline constexpr OutageBars kCoarseBars{.median = 10,
+                                        .longest = std::numeric_limits<double>::infinity()};
+
 class Outages {
   public:
     void add(const std::string& kind, std::chrono::nanoseconds longest);
     [[nodiscard]] bool empty() const { return ms_.empty(); }
-    // A line for each kind, and one for all.
-    void print() const;
-    // The shortest time that is not below that part of them; of a kind, or of all.
-    [[nodiscard]] double timeouts(const std::string& kind, double part) const;
-    [[nodiscard]] double timeouts(double part) const;
+    // A line for each kind, and one for all. `when`: what was measured.
+    void print(std::string_view when) const;
+    // Of a kind, or of all.
+    [[nodiscard]] bool within(const OutageBars& bars, const std::string& kind) const;
+    [[nodiscard]] bool within(const OutageBars& bars) const;
 
   private:
     std::map<std::string, std::vector<double>> ms_;

@@ -55,11 +55,11 @@ void Control::start(bool ignore_syncs) {
 // Adds to the history.
 void Control::load() {
     const LoadOptions options{.client_id_first = client_id_next_};
-    client_id_next_ += options.writers + options.readers;
+    client_id_next_ += cluster_.size() + options.readers;
     Load load(cluster_.endpoints(), options);
     const bool enough =
         wait_until([&] { return load.writes_acknowledged() >= kWrites; }, kLoadLimit);
-    const auto calls = load.stop();
+    const auto& calls = load.stop();
     history_.insert(history_.end(), calls.begin(), calls.end());
     if (!enough) {
         throw Failure{"the clients do not get on"};

@@ -436,12 +436,4 @@ std::string ProcessCluster::last_lines() const {
     return text;
 }
 
-int report_failure(ProcessCluster& cluster, const std::string& text) {
-    cluster.kill_all();
-    cluster.keep_folder();
-    fmt::print("{}data, logs and what clients saw are kept in {}\nFAILED: {}\n",
-               cluster.last_lines(), cluster.folder(), text);
-    return 1;
-}
-
 }  // namespace cairn::process

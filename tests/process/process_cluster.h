@@ -18,6 +18,7 @@
 
 #include "client/client.h"
 #include "process/fault_switch.h"
+#include "process/load.h"
 
 namespace cairn::process {
 
@@ -128,41 +129,27 @@ class ProcessCluster {
     std::unique_ptr<FaultSwitch> switch_;
 };
 
-// Asks one node until it answers, as often as it takes: on a busy machine a call may come too late.
-template <class Ask>
-auto ask_until_answered(const ProcessCluster& cluster, std::size_t node, Ask ask) {
-    auto answer = ask(cluster.client_of(node));
-    const auto answered = [&] {
-        if (!answer) {
-            answer = ask(cluster.client_of(node));
+// `answer`, or what `again` gives, as often as it takes: on a busy machine a call may come too
+// late. Throws Failure when one ends in a way that nothing excuses; `what` says which it was.
+template <class T, class Again>
+T until_answered(const std::string& what, client::Result<T> answer, Again again) {
+    const auto ended = [&] { return answer || !is_excused(text_of(answer.error())); };
+    const auto retried = [&] {
+        if (!ended()) {
+            answer = again();
         }
-        return answer.has_value();
+        return ended();
     };
-    if (!wait_until(answered, kAnswerLimit)) {
-        throw Failure{fmt::format("node {}: {}", node, answer.error().message)};
+    if (!wait_until(retried, kAnswerLimit) || !answer) {
+        throw Failure{fmt::format("{}: {}", what, text_of(answer.error()))};
     }
-    return *answer;
+    return *std::move(answer);
 }
 
-// What a test program says when it fails, and what it leaves for whoever looks into it: nothing
-// runs any more, and the folder stays. The exit code.
-int report_failure(ProcessCluster& cluster, const std::string& text);
-
-// The main of a test program whose class has run() and cluster(). The exit code.
-template <class Test, class Options>
-int run_test(const Options& options) {
-    std::optional<Test> test;
-    try {
-        test.emplace(options);
-        test->run();
-        return 0;
-    } catch (const Failure& failure) {
-        if (test.has_value()) {
-            return report_failure(test->cluster(), failure.text);
-        }
-        fmt::print("FAILED: {}\n", failure.text);
-        return 1;
-    }
+template <class Ask>
+auto ask_until_answered(const ProcessCluster& cluster, std::size_t node, Ask ask) {
+    const auto ask_it = [&] { return ask(cluster.client_of(node)); };
+    return until_answered(fmt::format("node {}", node), ask_it(), ask_it);
 }
 
 }  // namespace cairn::process

@@ -37,6 +37,7 @@ class RollingTest {
 
     void run();
     [[nodiscard]] ProcessCluster& cluster() { return cluster_; }
+    [[nodiscard]] Load* load() { return load_.has_value() ? &*load_ : nullptr; }
 
   private:
     void upgrade(std::size_t node);
@@ -67,15 +68,11 @@ void RollingTest::run() {
         upgrade(*drawn);
         left.erase(drawn);
     }
-    outages_.print();
+    outages_.print("under each restart");
     for (const std::size_t node : cluster_.members()) {
         check_program(node, new_);
     }
-    auto history = load_->stop();
-    if (const auto wrong = refusal(load_->errors())) {
-        throw Failure{*wrong};
-    }
-    if (const auto wrong = verify(cluster_, std::move(history))) {
+    if (const auto wrong = verify(cluster_, *load_)) {
         throw Failure{*wrong};
     }
 }

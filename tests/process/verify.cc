@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <deque>
+#include <filesystem>
 #include <fstream>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "process/load.h"
 #include "process/raw_client.h"
 #include "process/rebuild_log.h"
 
@@ -113,19 +114,13 @@ class StateReader {
     void take() {
         auto [op, future] = std::move(waiting_.front());
         waiting_.pop_front();
-        auto answer = future.get();
         auto& client = client_for(static_cast<std::int64_t>(op.tag));
-        const auto answered = [&, &op = op] {
-            if (!answer) {
-                answer = client.call(wire::MethodId::kKvRange, client::CallKind::kRead, op.request);
-            }
-            return answer.has_value();
-        };
-        if (!wait_until(answered, kAnswerLimit)) {
-            throw Failure{fmt::format("range at revision {}: {}", op.tag, answer.error().message)};
-        }
+        const auto answer = until_answered(
+            fmt::format("range at revision {}", op.tag), future.get(), [&, &op = op] {
+                return client.call(wire::MethodId::kKvRange, client::CallKind::kRead, op.request);
+            });
         RangeResponse state;
-        state.ParseFromArray(answer->data(), static_cast<int>(answer->size()));
+        state.ParseFromArray(answer.data(), static_cast<int>(answer.size()));
         op.returned = now();
         op.outcome = sim::OpOutcome::kDone;
         op.revision = state.header().revision();
@@ -169,6 +164,20 @@ std::string hex(std::string_view bytes) {
     return text;
 }
 
+std::string history_path(const std::string& folder) { return folder + "/history.txt"; }
+
+// A line for each call.
+void write_history(const std::string& path, std::span<const HistoryOp> history) {
+    std::ofstream file(path);
+    file << "invoked returned tag kind outcome command revision request answer (in hexadecimal)\n";
+    for (const auto& op : history) {
+        file << fmt::format("{} {} {} {} {} {} {} {} {}\n", op.invoked, op.returned, op.tag,
+                            name_of(op.kind), name_of(op.outcome),
+                            command::CommandKind_Name(op.command), op.revision, hex(op.request),
+                            hex(op.body));
+    }
+}
+
 void write_commands(const std::string& folder, std::span<const sim::LoggedCommand> commands) {
     std::ofstream file(folder + "/commands.txt");
     file << "tag command request (in hexadecimal)\n";
@@ -205,7 +214,7 @@ std::optional<std::string> compare_states(const ProcessCluster& cluster) {
 std::optional<std::string> verify(ProcessCluster& cluster, std::vector<HistoryOp> history) {
     std::vector<sim::LoggedCommand> commands;
     const auto keep = [&] {
-        write_history(cluster.folder(), history);
+        write_history(history_path(cluster.folder()), history);
         write_commands(cluster.folder(), commands);
     };
     try {
@@ -220,15 +229,26 @@ std::optional<std::string> verify(ProcessCluster& cluster, std::vector<HistoryOp
     }
 }
 
-void write_history(const std::string& folder, std::span<const HistoryOp> history) {
-    std::ofstream file(folder + "/history.txt");
-    file << "invoked returned tag kind outcome command revision request answer (in hexadecimal)\n";
-    for (const auto& op : history) {
-        file << fmt::format("{} {} {} {} {} {} {} {} {}\n", op.invoked, op.returned, op.tag,
-                            name_of(op.kind), name_of(op.outcome),
-                            command::CommandKind_Name(op.command), op.revision, hex(op.request),
-                            hex(op.body));
+std::optional<std::string> verify(ProcessCluster& cluster, Load& load) {
+    const auto& history = load.stop();
+    if (auto wrong = refusal(load.errors())) {
+        return wrong;
     }
+    return verify(cluster, history);
+}
+
+int report_failure(ProcessCluster& cluster, Load* load, const std::string& text) {
+    const std::string history = history_path(cluster.folder());
+    if (load != nullptr && !std::filesystem::exists(history)) {
+        write_history(history, load->stop());
+    }
+    cluster.kill_all();
+    cluster.keep_folder();
+    fmt::print(
+        "{}{} are kept in {}\nFAILED: {}\n", cluster.last_lines(),
+        std::filesystem::exists(history) ? "data, logs and what clients saw" : "data and logs",
+        cluster.folder(), text);
+    return 1;
 }
 
 }  // namespace cairn::process

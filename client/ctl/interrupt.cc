@@ -12,9 +12,9 @@ namespace cairn::client::ctl {
 class Interrupt::Signals {
   public:
     explicit Signals(Interrupt& interrupt) {
-        for (const int signal : {SIGINT, SIGTERM}) {
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
             struct sigaction now {};
-            // One that is ignored (of what runs in the background, say) stays so.
+            // One that is ignored (of what runs in the background or under nohup) stays so.
             if (sigaction(signal, nullptr, &now) == 0 && now.sa_handler != SIG_IGN) {
                 set_.add(signal);
             }

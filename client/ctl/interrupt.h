@@ -1,4 +1,4 @@
-// Interrupt: what a command does about SIGINT and SIGTERM before the process ends by them.
+// Interrupt: what a command does about SIGINT, SIGTERM and SIGHUP before the process ends by them.
 // One at a time; the owner is one thread. The first signal is handled on a thread of its own,
 // the second one ends the process as ever.
 // Must never keep a process from ending when its work is as good as none.

@@ -25,6 +25,11 @@ wire::H2Limits limits_for(const ChannelOptions& options) {
     return limits;
 }
 
+// No later than there is time.
+TimePoint later(TimePoint begin, std::chrono::nanoseconds time) {
+    return time < TimePoint::max() - begin ? begin + time : TimePoint::max();
+}
+
 std::int64_t remaining_ns(TimePoint deadline) {
     const auto left = deadline - std::chrono::steady_clock::now();
     return std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
@@ -280,7 +285,7 @@ Task<> Connection::watch_streams(std::shared_ptr<Connection> self) {
             self->fail("the server says nothing any more");
             break;
         }
-        const TimePoint ask_at = self->heard_at_ + self->options_.keepalive_time;
+        const TimePoint ask_at = later(self->heard_at_, self->options_.keepalive_time);
         asked = ask_at <= std::chrono::steady_clock::now();
         if (asked) {
             self->ping();

@@ -26,6 +26,9 @@ LARGE_VALUES = 10  # of 1 MiB each
 KILLS = 5
 EXIT_ERROR, EXIT_INTERRUPTED = 1, 5
 
+# What a shell without job control starts in the background ignores SIGINT, and hands that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class HeldProxy:
     """Passes bytes on, but of the server's only so many until it is let go; then none, or so many a
@@ -249,13 +252,25 @@ class LoneMember(OfLoneMember):
         self.status()
 
     def test_an_interrupted_save(self) -> None:
-        for told in (signal.SIGINT, signal.SIGTERM):
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             _, process = self.begin_held_save()
             process.send_signal(told)
             process.communicate(timeout=SAVE_SECONDS)
             self.assertEqual(process.returncode, -told)
             self.assertEqual(os.listdir(self.folder), [])
         self.wait_until_nothing_is_left()
+
+    def test_a_save_that_ignores_hangups(self) -> None:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        proxy, process = self.begin_held_save()
+        process.send_signal(signal.SIGHUP)
+        proxy.go_on.set()
+        process.communicate(timeout=SAVE_SECONDS)
+        self.assertEqual(process.returncode, 0)
+        self.status()
 
     def test_an_interrupted_restore(self) -> None:
         self.save(self.lone)

@@ -1,7 +1,9 @@
 // save_snapshot: the only call that answers with a stream.
 #include "client/snapshot.h"
 
+#include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proto/etcd/rpc_maintenance.pb.h"
@@ -26,6 +28,13 @@ std::vector<std::string> many_pieces(int count) {
                                   static_cast<std::uint64_t>(count - 1 - i) * 100'000));
     }
     return pieces;
+}
+
+// Of a client that is judged by how long it waits for a server that it has reached.
+ClientOptions options_once_reached(std::string endpoint) {
+    ClientOptions options = options_for({std::move(endpoint)});
+    options.dial_timeout = std::chrono::seconds(60);
+    return options;
 }
 
 FakeReply stream_of(std::vector<std::string> pieces, wire::GrpcStatus status = {}) {
@@ -108,10 +117,10 @@ TEST_CASE("snapshot: a server that falls silent is not waited for", "[client][sn
         reply.kind = FakeReply::Kind::kFreeze;
         return reply;
     });
-    ClientOptions options = options_for({server.endpoint()});
+    ClientOptions options = options_once_reached(server.endpoint());
     options.request_timeout = std::chrono::nanoseconds(0);
     options.keepalive_time = std::chrono::milliseconds(20);
-    options.keepalive_timeout = std::chrono::milliseconds(100);
+    options.keepalive_timeout = std::chrono::seconds(2);
     int taken = 0;
     const auto answer =
         save_snapshot(options, [&taken](const SnapshotPiece&) { return ++taken > 0; });
@@ -123,10 +132,27 @@ TEST_CASE("snapshot: a server that falls silent is not waited for", "[client][sn
 
 TEST_CASE("snapshot: one that only has nothing to say is", "[client][snapshot]") {
     FakeServer server([](const FakeRequest&) { return silence(); });
-    ClientOptions options = options_for({server.endpoint()});
-    options.request_timeout = std::chrono::seconds(1);
+    ClientOptions options = options_once_reached(server.endpoint());
+    // Later than a client would know that does not hear the answers to its pings.
+    options.request_timeout = std::chrono::seconds(5);
     options.keepalive_time = std::chrono::milliseconds(20);
-    options.keepalive_timeout = std::chrono::milliseconds(300);
+    options.keepalive_timeout = std::chrono::seconds(2);
+    const auto late = save_snapshot(options, [](const SnapshotPiece&) { return true; });
+    REQUIRE_FALSE(late);
+    CHECK(late.error().code == GrpcCode::kDeadlineExceeded);
+}
+
+TEST_CASE("snapshot: a keepalive time as long as time itself asks for nothing",
+          "[client][snapshot]") {
+    FakeServer server([](const FakeRequest&) {
+        FakeReply reply = stream_of(many_pieces(2));
+        reply.kind = FakeReply::Kind::kFreeze;
+        return reply;
+    });
+    ClientOptions options = options_once_reached(server.endpoint());
+    options.request_timeout = std::chrono::seconds(1);
+    options.keepalive_time = std::chrono::nanoseconds::max();
+    options.keepalive_timeout = std::chrono::nanoseconds(1);
     const auto late = save_snapshot(options, [](const SnapshotPiece&) { return true; });
     REQUIRE_FALSE(late);
     CHECK(late.error().code == GrpcCode::kDeadlineExceeded);

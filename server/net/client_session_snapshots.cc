@@ -42,14 +42,14 @@ void ClientSession::on_snapshot_end(wire::StreamId stream, wire::GrpcStatus stat
     flush();
 }
 
-// Reads on for those whose clients have taken what was there. One that fails leaves the map.
+// Reads on for those whose clients have taken what was there.
 void ClientSession::feed_snapshots() {
-    for (auto it = snapshots_.begin(); it != snapshots_.end();) {
-        const auto [stream, snapshot] = *it++;
+    for (const auto& [stream, snapshot] : snapshots_) {
         snapshot->on_queued(session_.queued_bytes(stream));
     }
 }
 
+// One that ends leaves the map.
 void ClientSession::look_after_snapshots() {
     const auto now = Clock::now();
     for (auto it = snapshots_.begin(); it != snapshots_.end();) {

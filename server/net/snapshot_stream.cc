@@ -50,7 +50,7 @@ SnapshotStream::SnapshotStream(Ports ports, boost::asio::any_io_executor reactor
       client_(std::move(client)),
       stream_(stream),
       begun_(StallWatch::Clock::now()),
-      watch_(begun_, kStillMax) {}
+      taking_{StallWatch(begun_, kStillMax)} {}
 
 void SnapshotStream::begin() {
     if (++ports_.metrics.client_snapshots > kClientSnapshotsMax) {
@@ -77,13 +77,14 @@ void SnapshotStream::on_built(Result<std::shared_ptr<const storage::BuiltSnapsho
         return;
     }
     const storage::SnapshotManifest& manifest = built.value()->manifest;
-    list_bytes_ = storage::saved_snapshot_bytes(manifest) - manifest.bytes();
+    list_.bytes = storage::saved_snapshot_bytes(manifest) - manifest.bytes();
     source_ = std::make_shared<Source>(ports_.files, std::move(built).value());
     read();
 }
 
 void SnapshotStream::on_queued(std::size_t bytes) {
-    if (source_ != nullptr && !reading_ && lack_ == Lack::kNothing && bytes <= kAheadBytes) {
+    if (source_ != nullptr && !reading_ && waiting_.lack == Lack::kNothing &&
+        bytes <= kAheadBytes) {
         read();
     }
 }
@@ -112,52 +113,56 @@ void SnapshotStream::read() {
         return;
     }
     reading_ = true;
-    lacks_since_.reset();
+    waiting_.since.reset();
 }
 
 bool SnapshotStream::claim_list() {
-    if (list_room_ == nullptr) {
-        list_room_ = ports_.responses->claim_for_write(kListCopies * list_bytes_);
+    if (list_.room == nullptr) {
+        list_.room = ports_.responses->claim_for_write(kListCopies * list_.bytes);
     }
-    return list_room_ != nullptr;
+    return list_.room != nullptr;
 }
 
 // At the latest until the next second.
 void SnapshotStream::wait_for(Lack lack) {
-    if (!lacks_since_.has_value()) {
-        lacks_since_ = StallWatch::Clock::now();
+    if (!waiting_.since.has_value()) {
+        waiting_.since = StallWatch::Clock::now();
         ports_.metrics.response_waits += lack == Lack::kRoom ? 1U : 0U;
     }
-    lack_ = lack;
+    waiting_.lack = lack;
     if (lack == Lack::kRoom) {
         ports_.responses->count_starved(1);
-        ports_.responses->wait(weak_from_this());
+        if (!std::exchange(waiting_.listed, true)) {
+            ports_.responses->wait(weak_from_this());
+        }
     }
 }
 
 void SnapshotStream::end_waiting() {
-    if (std::exchange(lack_, Lack::kNothing) == Lack::kRoom) {
+    if (std::exchange(waiting_.lack, Lack::kNothing) == Lack::kRoom) {
         ports_.responses->count_starved(-1);
     }
 }
 
 void SnapshotStream::on_room() {
-    if (lack_ == Lack::kRoom) {
+    waiting_.listed = false;
+    if (waiting_.lack == Lack::kRoom) {
         end_waiting();
         read();
     }
 }
 
 bool SnapshotStream::on_second(std::size_t queued_bytes, TimePoint now) {
-    watch_.on_taken(untaken_ - std::min<std::uint64_t>(untaken_, queued_bytes));
-    untaken_ = queued_bytes;
-    if (watch_.is_stalled(queued_bytes, now)) {
+    taking_.watch.on_taken(taking_.untaken -
+                           std::min<std::uint64_t>(taking_.untaken, queued_bytes));
+    taking_.untaken = queued_bytes;
+    if (taking_.watch.is_stalled(queued_bytes, now)) {
         ++ports_.metrics.client_snapshots_stalled;
         return false;
     }
-    if (lacks_since_.has_value() && now - *lacks_since_ >= kStillMax) {
+    if (waiting_.since.has_value() && now - *waiting_.since >= kStillMax) {
         refuse();
-    } else if (lack_ != Lack::kNothing) {
+    } else if (waiting_.lack != Lack::kNothing) {
         end_waiting();
         read();
     }
@@ -166,9 +171,9 @@ bool SnapshotStream::on_second(std::size_t queued_bytes, TimePoint now) {
 
 // For want of what it has waited for.
 void SnapshotStream::refuse() {
-    const bool no_room = lack_ == Lack::kRoom;
+    const bool no_room = waiting_.lack == Lack::kRoom;
     end_waiting();
-    lacks_since_.reset();
+    waiting_.since.reset();
     ++ports_.metrics.client_snapshots_refused;
     end(api::to_status(no_room ? ResponseBudget::no_room() : Error(Errc::kTooManyRequests)));
 }
@@ -185,7 +190,7 @@ void SnapshotStream::on_read(const Result<bool>& last, std::shared_ptr<HeldAnswe
         return;
     }
     ports_.metrics.client_snapshot_bytes += message->body.size();
-    untaken_ += message->body.size();
+    taking_.untaken += message->body.size();
     if (last.value()) {
         source_.reset();  // nothing is read after the digest
         const std::chrono::duration<double> took = StallWatch::Clock::now() - begun_;
@@ -214,7 +219,7 @@ void SnapshotStream::release() {
     if (!reading_) {
         source_.reset();
     }
-    list_room_.reset();
+    list_.room.reset();
 }
 
 }  // namespace cairn::server::net

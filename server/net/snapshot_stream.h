@@ -2,7 +2,8 @@
 // the pool, and gives each message to its session when the client has taken those before.
 // Owned by the ClientSession; on the reactor's thread, but for the reading.
 // Never holds more memory than a few pieces and the list of the snapshot's files, which both count
-// in the budget, nor the files once the call has ended; and never stands still for long.
+// in the budget, nor the files once the call has ended; and, once its snapshot is built, never
+// stands still for long. The build is not timed: it takes what it takes to read the state.
 #pragma once
 
 #include <chrono>
@@ -76,6 +77,20 @@ class SnapshotStream final : public ResponseBudget::Waiter,
     using Source = storage::SavedSnapshotSource;
     // For what the next piece waits.
     enum class Lack : std::uint8_t { kNothing, kRoom, kThread };
+    // The manifest, as source_ has it, and what is claimed for it.
+    struct List {
+        std::uint64_t bytes = 0;
+        std::shared_ptr<const void> room;
+    };
+    struct Waiting {
+        Lack lack = Lack::kNothing;
+        std::optional<TimePoint> since;  // until a piece is being read
+        bool listed = false;             // in the budget, which calls on_room
+    };
+    struct Taking {
+        StallWatch watch;
+        std::uint64_t untaken = 0;  // by the client, when it was looked at last, and given since
+    };
 
     void on_built(Result<std::shared_ptr<const storage::BuiltSnapshot>> built);
     void read();
@@ -92,14 +107,11 @@ class SnapshotStream final : public ResponseBudget::Waiter,
     const std::weak_ptr<Client> client_;
     const wire::StreamId stream_;
     const ReadPool::Wanted wanted_ = ReadPool::want();
-    std::shared_ptr<Source> source_;         // the pool's while reading_
-    std::uint64_t list_bytes_ = 0;           // of the manifest, as source_ has it
-    std::shared_ptr<const void> list_room_;  // claimed for it
     const TimePoint begun_;
-    StallWatch watch_;
-    std::uint64_t untaken_ = 0;  // by the client, when it was looked at last, and given since
-    Lack lack_ = Lack::kNothing;
-    std::optional<TimePoint> lacks_since_;  // until a piece is being read
+    std::shared_ptr<Source> source_;  // the pool's while reading_
+    List list_;
+    Waiting waiting_;
+    Taking taking_;
     bool reading_ = false;
     bool released_ = false;
 };

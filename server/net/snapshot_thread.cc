@@ -1,7 +1,6 @@
 #include "server/net/snapshot_thread.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -19,7 +18,7 @@ SnapshotThread::SnapshotThread(storage::FileSystem& files,
     : store_(std::move(store)),
       disk_(files, *store_),
       hooks_(std::move(hooks)),
-      queue_(std::numeric_limits<std::uint64_t>::max() / 2),
+      queue_(kClientBuildsMax),
       thread_([this] { run(); }) {}
 
 SnapshotThread::~SnapshotThread() { stop(); }
@@ -30,8 +29,9 @@ void SnapshotThread::submit(SnapshotWork work) {
 }
 
 void SnapshotThread::build_for_client(Index at_least, Wanted wanted, OnBuilt on_built) {
-    static_cast<void>(
-        queue_.push(ClientBuild{at_least, std::move(wanted), std::move(on_built)}, 0));
+    if (!queue_.push(ClientBuild{at_least, std::move(wanted), on_built}, 1) && !stopping_) {
+        on_built(Errc::kTooManyRequests);
+    }
 }
 
 void SnapshotThread::stop() {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -25,6 +26,8 @@ namespace cairn::server::net {
 
 class SnapshotThread {
   public:
+    static constexpr std::uint64_t kClientBuildsMax = 64;
+
     struct Hooks {
         std::function<void(SnapshotResult)> on_result;
         // The answer to InstallIncoming.
@@ -45,8 +48,9 @@ class SnapshotThread {
     using Wanted = std::shared_ptr<const std::atomic<bool>>;
     using OnBuilt = std::function<void(Result<std::shared_ptr<const storage::BuiltSnapshot>>)>;
     // A snapshot with the entry at `at_least`, for a client: the next one, shared by all who wait
-    // for it. `on_built` is not called when it is not wanted any more. What is queued is bounded by
-    // the clients' calls.
+    // for it. `on_built` is not called when it is not wanted any more. With kClientBuildsMax in the
+    // queue, which stay there until the thread comes to them even if nobody wants them any more, it
+    // is called at once, with kTooManyRequests.
     void build_for_client(Index at_least, Wanted wanted, OnBuilt on_built);
     // Waits for the work under way, not for what is queued. Idempotent.
     void stop();
@@ -71,7 +75,7 @@ class SnapshotThread {
     std::unique_ptr<storage::SnapshotStore> store_;
     SnapshotDisk disk_;
     Hooks hooks_;
-    BoundedQueue<Work> queue_;
+    BoundedQueue<Work> queue_;          // its bytes: clients' builds
     std::vector<ClientBuild> clients_;  // that wait; the thread's
     std::optional<Index> begun_for_;    // what has begun for them, and takes another step; likewise
     std::atomic<bool> stopping_{false};

@@ -15,7 +15,7 @@ class StallWatch {
     using Clock = std::chrono::steady_clock;
     // Whoever takes less than this in that time takes nothing: a few bytes now and then, for
     // answers to PINGs say, do not keep a connection. Of much that waits, so great a part: all of
-    // it is taken in ten minutes.
+    // it is taken in so many times that time, ten minutes when it is the one here.
     static constexpr std::chrono::seconds kStalledAfter{10};
     static constexpr std::uint64_t kTakenBytesMin = 64U * 1024U;
     static constexpr std::uint64_t kTakenPartMin = 60;

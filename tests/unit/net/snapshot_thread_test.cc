@@ -1,9 +1,13 @@
 // Snapshots for clients on the snapshot thread: who waits for one shares it.
 #include "server/net/snapshot_thread.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -146,6 +150,38 @@ TEST_CASE("snapshot thread: what nobody wants any more is not begun", "[net][sna
     fixture.wait_until_given(2);
     CHECK(fixture.index_given(3) == 3);
     CHECK_FALSE(fixture.given.contains(2));
+    CHECK(fixture.kind.begun == 2);
+}
+
+TEST_CASE("snapshot thread: who comes and leaves again does not fill its queue",
+          "[net][snapshots]") {
+    constexpr std::uint64_t kMore = 5;
+    Fixture fixture;
+    std::uint64_t refused = 0;
+    const auto come = [&](std::uint64_t times) {
+        const auto unwanted = std::make_shared<std::atomic<bool>>(false);
+        for (std::uint64_t calls = 0; calls < times; ++calls) {
+            fixture.thread->build_for_client(Index{1}, unwanted, [&refused](const Built& built) {
+                REQUIRE(built.has_error());
+                CHECK(built.error() == Error(Errc::kTooManyRequests));
+                ++refused;
+            });
+        }
+    };
+    fixture.kind.on_begun = [&](int times) {
+        if (times == 1) {
+            come(SnapshotThread::kClientBuildsMax + kMore);
+            fixture.thread->submit(OpenIncoming{});  // other work is never refused
+        }
+    };
+    fixture.ask();
+    fixture.wait_until_given(1);
+    fixture.answers_seen = 1;  // of the work just submitted
+    fixture.wait_until_reached();
+    CHECK(refused == kMore);
+    fixture.apply();
+    fixture.ask();  // there is room again
+    fixture.wait_until_given(2);
     CHECK(fixture.kind.begun == 2);
 }
 

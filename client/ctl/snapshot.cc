@@ -147,6 +147,11 @@ class PartFile {
         bytes_ += bytes.size();
         return ok();
     }
+    // Whether a member can be made of it.
+    cairn::Result<void> check_restorable() {
+        CAIRN_TRY(server::read_restorable(files_, part_));
+        return ok();
+    }
     cairn::Result<void> finish() {
         CAIRN_TRY(file_->sync());
         CAIRN_TRY(files_.rename(part_, path_));
@@ -202,6 +207,14 @@ class SnapshotSaver {
     std::string error_;
 };
 
+// Another system's snapshot is for its own tools to judge.
+cairn::Result<void> check_and_finish(PartFile& file, const std::string& version) {
+    if (version.starts_with("cairn ")) {
+        CAIRN_TRY(file.check_restorable());
+    }
+    return file.finish();
+}
+
 // Empty when all went well.
 std::string receive(const Context& context, const ClientOptions& options, PartFile& file) {
     Progress progress(context.streams, "snapshot save");
@@ -215,7 +228,7 @@ std::string receive(const Context& context, const ClientOptions& options, PartFi
     if (!error.empty()) {
         return error;
     }
-    const cairn::Result<void> finished = file.finish();
+    const cairn::Result<void> finished = check_and_finish(file, answer ? answer->version : "");
     return finished.has_error() ? to_string(finished.error()) : "";
 }
 

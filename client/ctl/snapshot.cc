@@ -221,7 +221,7 @@ std::string receive(const Context& context, const ClientOptions& options, PartFi
     SnapshotSaver saver(file, progress);
     const Result<SnapshotInfo> answer =
         save_snapshot(options, [&saver](const SnapshotPiece& piece) { return saver.take(piece); });
-    const std::string error = saver.error_at_end();
+    std::string error = saver.error_at_end();
     if (!answer && answer.error().code != GrpcCode::kCancelled) {
         return answer.error().message;
     }

@@ -38,7 +38,7 @@ const char* reads_flag(bool by_lease) {
 void print_ms(const std::string& what, std::chrono::nanoseconds time) {
     fmt::print("{}: {} ms\n", what,
                std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
-    std::fflush(stdout);
+    static_cast<void>(std::fflush(stdout));
 }
 
 }  // namespace

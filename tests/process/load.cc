@@ -225,7 +225,7 @@ void Load::Worker::call(HistoryOp& op) {
     load_.record(op, text_of(answer.error()));
 }
 
-Load::Load(std::vector<std::string> endpoints, const LoadOptions& options) {
+Load::Load(const std::vector<std::string>& endpoints, const LoadOptions& options) {
     std::uint64_t id = options.client_id_first;
     for (const auto& endpoint : endpoints) {
         threads_.emplace_back([this, endpoint, options, id] {

@@ -37,7 +37,7 @@ struct LoadOptions {
 class Load {
   public:
     // Starts at once. A member for each endpoint, running or not.
-    Load(std::vector<std::string> endpoints, const LoadOptions& options);
+    Load(const std::vector<std::string>& endpoints, const LoadOptions& options);
     ~Load();
     Load(const Load&) = delete;
     Load& operator=(const Load&) = delete;

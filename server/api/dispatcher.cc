@@ -17,6 +17,13 @@ namespace cairn::server::api {
 
 namespace {
 
+template <class... Visitors>
+struct Overload : Visitors... {
+    using Visitors::operator()...;
+};
+template <class... Visitors>
+Overload(Visitors...) -> Overload<Visitors...>;
+
 using wire::MethodId;
 using Handler = Result<Intent> (*)(const Call&, const CallContext&);
 
@@ -116,14 +123,14 @@ Reply Dispatcher::format(const ProposalOutcome& outcome, Term term) const {
 
 // A transfer is answered without a header, as in etcd.
 Reply Dispatcher::format(const Completion& completion) const {
-    if (const auto* outcome = std::get_if<ProposalOutcome>(&completion.result)) {
-        return format(*outcome, completion.term);
-    }
-    if (const auto* failed = std::get_if<ReadFailed>(&completion.result)) {
-        return format_error(failed->reason);
-    }
-    const auto& moved = std::get<TransferDone>(completion.result);
-    return moved.error ? format_error(*moved.error) : Reply{};
+    return std::visit(
+        Overload{[&](const ProposalOutcome& outcome) { return format(outcome, completion.term); },
+                 [](const ReadGranted&) -> Reply { CAIRN_UNREACHABLE(); },
+                 [](const ReadFailed& failed) { return format_error(failed.reason); },
+                 [](const TransferDone& moved) {
+                     return moved.error ? format_error(*moved.error) : Reply{};
+                 }},
+        completion.result);
 }
 
 Reply Dispatcher::format(const ReplyNow& reply, std::int64_t revision, Term term) const {

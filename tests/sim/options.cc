@@ -283,6 +283,11 @@ Options Options::draw(std::uint64_t seed) {
     options.disk = draw_disk(root.split("disk"), quiet);
     options.load = draw_load(root.split("load"));
     options.snapshots = draw_snapshots(root.split("snapshots"));
+    if (options.nodes == 1 && options.disk.flush_mean_ticks == 0) {
+        // Without messages it takes hundreds of starts until there are events enough. From the
+        // whole log each, that is no run of seconds.
+        options.disk.flush_mean_ticks = 150;
+    }
     if (quiet || options.disk.flush_mean_ticks == 0) {
         // Who waits for a flush refuses calls meanwhile: for ever when there is none.
         options.raft.unflushed_bytes_max = raft::Config{}.unflushed_bytes_max;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -12,49 +13,77 @@ using server::api::Reply;
 using wire::GrpcCode;
 using wire::MethodId;
 
+// A bit for each method.
+using Methods = std::uint64_t;
+static_assert(wire::kMethodCount <= 64);
+
+template <class... Ids>
+constexpr Methods methods(Ids... ids) {
+    return (Methods{0} | ... | (Methods{1} << static_cast<unsigned>(ids)));
+}
+
+constexpr Methods kCompactions = methods(MethodId::kKvCompact);
+constexpr Methods kOfOldRevisions = methods(MethodId::kKvRange, MethodId::kKvTxn) | kCompactions;
+constexpr Methods kKeyValues =
+    methods(MethodId::kKvPut, MethodId::kKvDeleteRange) | kOfOldRevisions;
+constexpr Methods kAdditions = methods(MethodId::kClusterMemberAdd);
+constexpr Methods kUpdates = methods(MethodId::kClusterMemberUpdate);
+constexpr Methods kPromotions = methods(MethodId::kClusterMemberPromote);
+constexpr Methods kChanges =
+    methods(MethodId::kClusterMemberRemove) | kAdditions | kUpdates | kPromotions;
+constexpr Methods kTransfers = methods(MethodId::kMaintenanceMoveLeader);
+// What a quorum answers.
+constexpr Methods kWrites = (kKeyValues & ~methods(MethodId::kKvRange)) | kChanges;
+constexpr Methods kReads =
+    methods(MethodId::kKvRange, MethodId::kKvTxn, MethodId::kClusterMemberList);
+
 struct Failure {
     GrpcCode code = GrpcCode::kOk;
     std::string_view text;
     Errc errc{};
+    Methods methods{};  // that may end so
     bool certain = false;
 };
 
 constexpr std::array<Failure, 19> kFailures = {{
-    {GrpcCode::kUnavailable, "etcdserver: request timed out", Errc::kTimeout},
+    {GrpcCode::kUnavailable, "etcdserver: request timed out", Errc::kTimeout, kWrites | kReads},
     {GrpcCode::kUnavailable,
      "etcdserver: request timed out, possibly due to previous leader failure",
-     Errc::kTimeoutLeaderFailure},
+     Errc::kTimeoutLeaderFailure, kWrites},
     {GrpcCode::kUnavailable, "etcdserver: request timed out, possibly due to connection lost",
-     Errc::kTimeoutConnectionLost},
+     Errc::kTimeoutConnectionLost, kWrites},
     {GrpcCode::kUnavailable,
      "etcdserver: request timed out, waiting for the applied index took too long",
-     Errc::kTimeoutWaitAppliedIndex},
+     Errc::kTimeoutWaitAppliedIndex, kReads},
     {GrpcCode::kUnknown, "etcdserver: request timed out, leader transfer took too long",
-     Errc::kTimeoutLeaderTransfer},
-    {GrpcCode::kUnavailable, "etcdserver: leader changed", Errc::kLeaderChanged},
-    {GrpcCode::kUnavailable, "etcdserver: unhealthy cluster", Errc::kUnhealthy, true},
-    {GrpcCode::kUnknown, "etcdserver: too many requests", Errc::kTooManyRequests, true},
-    {GrpcCode::kFailedPrecondition, "etcdserver: not leader", Errc::kNotLeader, true},
+     Errc::kTimeoutLeaderTransfer, kTransfers},
+    {GrpcCode::kUnavailable, "etcdserver: leader changed", Errc::kLeaderChanged, kWrites},
+    {GrpcCode::kUnavailable, "etcdserver: unhealthy cluster", Errc::kUnhealthy, kChanges, true},
+    {GrpcCode::kUnknown, "etcdserver: too many requests", Errc::kTooManyRequests,
+     kWrites | kReads | kTransfers, true},
+    {GrpcCode::kFailedPrecondition, "etcdserver: not leader", Errc::kNotLeader, kTransfers, true},
     {GrpcCode::kFailedPrecondition, "etcdserver: bad leader transferee", Errc::kBadLeaderTransferee,
-     true},
+     kTransfers, true},
     {GrpcCode::kOutOfRange, "etcdserver: mvcc: required revision has been compacted",
-     Errc::kCompacted, true},
+     Errc::kCompacted, kOfOldRevisions, true},
     {GrpcCode::kOutOfRange, "etcdserver: mvcc: required revision is a future revision",
-     Errc::kFutureRev, true},
-    {GrpcCode::kNotFound, "etcdserver: member not found", Errc::kMemberNotFound, true},
+     Errc::kFutureRev, kOfOldRevisions, true},
+    {GrpcCode::kNotFound, "etcdserver: member not found", Errc::kMemberNotFound,
+     kChanges & ~kAdditions, true},
     {GrpcCode::kFailedPrecondition, "etcdserver: member ID already exist", Errc::kMemberExists,
-     true},
+     kAdditions, true},
     {GrpcCode::kFailedPrecondition, "etcdserver: Peer URLs already exists", Errc::kPeerUrlExists,
-     true},
+     kAdditions | kUpdates, true},
     {GrpcCode::kFailedPrecondition, "etcdserver: can only promote a learner member",
-     Errc::kMemberNotLearner, true},
+     Errc::kMemberNotLearner, kPromotions, true},
     {GrpcCode::kFailedPrecondition,
      "etcdserver: can only promote a learner member which is in sync with leader",
-     Errc::kLearnerNotReady, true},
+     Errc::kLearnerNotReady, kPromotions, true},
+    // Of the clients' and the administrator's calls it is the only answer (Request::refused_by).
     {GrpcCode::kUnavailable, "etcdserver: rpc not supported for learner",
-     Errc::kLearnerNotSupported, true},
+     Errc::kLearnerNotSupported, kTransfers, true},
     {GrpcCode::kFailedPrecondition, "etcdserver: too many learner members in cluster",
-     Errc::kTooManyLearners, true},
+     Errc::kTooManyLearners, kAdditions, true},
 }};
 
 template <class Response>
@@ -72,7 +101,7 @@ std::optional<Answer> read_ok(Response* response) {
         return std::nullopt;
     }
     Answer answer;
-    answer.header.Swap(response->mutable_header());
+    answer.header.emplace().Swap(response->mutable_header());
     response->clear_header();
     answer.body = response->SerializeAsString();
     return answer;
@@ -106,21 +135,28 @@ std::optional<Answer> read_status(const Reply& reply) {
     return answer;
 }
 
-std::optional<Answer> read_failure(const wire::GrpcStatus& status) {
-    const auto* const failure = std::find_if(
-        kFailures.begin(), kFailures.end(),
-        [&](const Failure& it) { return it.code == status.code && it.text == status.message; });
+std::optional<Answer> read_failure(MethodId method, const wire::GrpcStatus& status) {
+    const auto* const failure =
+        std::find_if(kFailures.begin(), kFailures.end(), [&](const Failure& it) {
+            return it.code == status.code && it.text == status.message &&
+                   (it.methods & methods(method)) != 0;
+        });
     if (failure == kFailures.end()) {
         return std::nullopt;
     }
     return Answer{.error = failure->errc, .certain = failure->certain};
 }
 
+// These have no header in etcd, either, and say nothing else.
+std::optional<Answer> read_done(const Reply& reply) {
+    return reply.body.size() == 0 ? std::optional(Answer()) : std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Answer> read_reply(MethodId method, const Reply& reply) {
     if (!reply.status.is_ok()) {
-        return reply.body.size() == 0 ? read_failure(reply.status) : std::nullopt;
+        return reply.body.size() == 0 ? read_failure(method, reply.status) : std::nullopt;
     }
     switch (static_cast<int>(method)) {
         case static_cast<int>(MethodId::kKvRange):
@@ -144,8 +180,8 @@ std::optional<Answer> read_reply(MethodId method, const Reply& reply) {
         case static_cast<int>(MethodId::kClusterMemberPromote):
             return read_members<etcdserverpb::MemberPromoteResponse>(reply);
         case static_cast<int>(MethodId::kMaintenanceStatus): return read_status(reply);
-        case static_cast<int>(MethodId::kMaintenanceMoveLeader):  // etcd's has no header, either
-            return reply.body.size() == 0 ? std::optional(Answer()) : std::nullopt;
+        case static_cast<int>(MethodId::kMaintenanceDefragment):
+        case static_cast<int>(MethodId::kMaintenanceMoveLeader): return read_done(reply);
         default: return std::nullopt;
     }
 }

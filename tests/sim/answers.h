@@ -19,7 +19,7 @@ namespace cairn::sim {
 struct Answer {
     std::optional<Errc> error{};
     bool certain = false;  // the error says that the call had no effect
-    etcdserverpb::ResponseHeader header{};
+    std::optional<etcdserverpb::ResponseHeader> header{};  // of a success, where etcd gives one
     std::string body{};  // the response without its header, in protobuf's own order
     etcdserverpb::MemberListResponse members{};  // of an answer about members, also of a change
     std::uint64_t added{};                       // the id of a new member

@@ -72,7 +72,9 @@ TEST_CASE("All other requests are sound, and carry their tag to the log", "[sim]
         const server::Intent intent = ask(request);
         const bool writes = request.op.kind == OpKind::kWrite;
         REQUIRE(std::holds_alternative<server::Propose>(intent) == writes);
-        REQUIRE(std::holds_alternative<server::Read>(intent) == !writes);
+        const bool at_once = request.method == MethodId::kMaintenanceDefragment;
+        REQUIRE(std::holds_alternative<server::ReplyNow>(intent) == at_once);
+        REQUIRE(std::holds_alternative<server::Read>(intent) == (!writes && !at_once));
         if (writes) {
             CHECK(read_tag(std::get<server::Propose>(intent).request.view()) == tag);
         }
@@ -101,7 +103,7 @@ TEST_CASE("A client takes etcd's replies and no others", "[sim][api]") {
     put.mutable_prev_kv()->set_key("a");
     const auto answer = read_reply(MethodId::kKvPut, {{}, Bytes::copy_of(put.SerializeAsString())});
     REQUIRE(answer.has_value());
-    CHECK(answer->header.revision() == 7);
+    CHECK(answer->header->revision() == 7);
     put.clear_header();
     CHECK(answer->body == put.SerializeAsString());
     // Without a header, cut off, or from another method.
@@ -121,6 +123,30 @@ TEST_CASE("A client takes etcd's replies and no others", "[sim][api]") {
     CHECK(!read_reply(MethodId::kKvPut,
                       failure(GrpcCode::kUnavailable, "etcdserver: too many requests")));
     CHECK(!read_reply(MethodId::kKvPut, failure(GrpcCode::kUnknown, "too many requests")));
+    // A failure of another kind of call.
+    const auto is_told = [](MethodId method, GrpcCode code, const char* text) {
+        return read_reply(method, failure(code, text)).has_value();
+    };
+    const char* const learner = "etcdserver: rpc not supported for learner";
+    CHECK(is_told(MethodId::kMaintenanceMoveLeader, GrpcCode::kUnavailable, learner));
+    CHECK(!is_told(MethodId::kKvRange, GrpcCode::kUnavailable, learner));
+    CHECK(!is_told(MethodId::kClusterMemberAdd, GrpcCode::kUnavailable, learner));
+    const char* const known = "etcdserver: Peer URLs already exists";
+    CHECK(is_told(MethodId::kClusterMemberUpdate, GrpcCode::kFailedPrecondition, known));
+    CHECK(!is_told(MethodId::kClusterMemberRemove, GrpcCode::kFailedPrecondition, known));
+    CHECK(!is_told(MethodId::kKvPut, GrpcCode::kFailedPrecondition, known));
+    const char* const missing = "etcdserver: member not found";
+    CHECK(is_told(MethodId::kClusterMemberRemove, GrpcCode::kNotFound, missing));
+    CHECK(!is_told(MethodId::kKvRange, GrpcCode::kNotFound, missing));
+    CHECK(!is_told(MethodId::kKvPut, GrpcCode::kFailedPrecondition, "etcdserver: not leader"));
+    const char* const future = "etcdserver: mvcc: required revision is a future revision";
+    CHECK(is_told(MethodId::kKvTxn, GrpcCode::kOutOfRange, future));
+    CHECK(!is_told(MethodId::kKvPut, GrpcCode::kOutOfRange, future));
+
+    // No header and nothing else.
+    CHECK(read_reply(MethodId::kMaintenanceDefragment, {}).has_value());
+    CHECK(!read_reply(MethodId::kMaintenanceDefragment,
+                      {{}, Bytes::copy_of(put.SerializeAsString())}));
     Reply both = failure(GrpcCode::kUnknown, "etcdserver: too many requests");
     both.body = Bytes::copy_of("x");
     CHECK(!read_reply(MethodId::kKvPut, both));
@@ -144,22 +170,27 @@ TEST_CASE("A list of members is one that was, when it may be told", "[sim][api]"
     two.mutable_members(0)->set_islearner(true);
     *two.add_members() = one.members(0);
 
-    CHECK(history.was(one, Index{}, Index{1}));
-    CHECK(history.was(one, Index{3}, Index{3}));
-    CHECK(history.was(one, Index{1}, Index{9}));
-    CHECK(!history.was(one, Index{4}, Index{9}));
-    CHECK(!history.was(two, Index{}, Index{3}));
-    CHECK(history.was(two, Index{}, Index{4}));
+    CHECK(history.since(one, Index{}, Index{1}) == Index{1});
+    CHECK(history.since(one, Index{3}, Index{3}) == Index{1});
+    CHECK(history.since(one, Index{1}, Index{9}) == Index{1});
+    CHECK(!history.since(one, Index{4}, Index{9}));
+    CHECK(!history.since(two, Index{}, Index{3}));
+    CHECK(history.since(two, Index{}, Index{4}) == Index{4});
     std::swap(*two.mutable_members(0), *two.mutable_members(1));  // not by id
-    CHECK(!history.was(two, Index{}, Index{9}));
+    CHECK(!history.since(two, Index{}, Index{9}));
 
     history.apply(Index{5}, command::MEMBER_PROMOTE, info);
     two.mutable_members()->SwapElements(0, 1);
-    CHECK(!history.was(two, Index{5}, Index{5}));
+    CHECK(!history.since(two, Index{5}, Index{5}));
     two.mutable_members(0)->set_islearner(false);
-    CHECK(history.was(two, Index{5}, Index{5}));
+    CHECK(history.since(two, Index{5}, Index{5}) == Index{5});
     history.apply(Index{6}, command::MEMBER_REMOVE, info);
-    CHECK(history.was(one, Index{6}, Index{6}));
+    CHECK(history.since(one, Index{6}, Index{6}) == Index{6});
+    CHECK(history.since(one, Index{2}, Index{9}) == Index{1});  // and again from 6 on
+    // The time before there were any is over with the first that was heard.
+    const etcdserverpb::MemberListResponse none;
+    CHECK(history.since(none, Index{}, Index{9}) == Index{});
+    CHECK(!history.since(none, Index{1}, Index{9}));
 }
 
 }  // namespace

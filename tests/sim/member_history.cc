@@ -26,16 +26,16 @@ void MemberHistory::apply(Index index, command::CommandKind kind, const command:
     states_.push_back({.since = index, .members = all.SerializeAsString()});
 }
 
-bool MemberHistory::was(const etcdserverpb::MemberListResponse& members, Index first,
-                        Index last) const {
+std::optional<Index> MemberHistory::since(const etcdserverpb::MemberListResponse& members,
+                                          Index first, Index last) const {
     const std::string wanted = members.SerializeAsString();
     for (std::size_t at = 0; at < states_.size() && states_[at].since <= last; ++at) {
         const bool over = at + 1 < states_.size() && states_[at + 1].since <= first;
         if (!over && states_[at].members == wanted) {
-            return true;
+            return states_[at].since;
         }
     }
-    return false;
+    return std::nullopt;
 }
 
 }  // namespace cairn::sim

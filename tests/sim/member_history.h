@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,9 +19,10 @@ class MemberHistory {
   public:
     // The entry at `index` did this; each once, in order. One that bootstraps adds a voter.
     void apply(Index index, command::CommandKind kind, const command::MemberInfo& info);
-    // Whether these were the members, by id, at some moment from `first` applied up to `last`.
-    [[nodiscard]] bool was(const etcdserverpb::MemberListResponse& members, Index first,
-                           Index last) const;
+    // Since when these were the members, by id, at some moment from `first` applied up to `last`:
+    // the earliest, if there are several; none: at none.
+    [[nodiscard]] std::optional<Index> since(const etcdserverpb::MemberListResponse& members,
+                                             Index first, Index last) const;
 
   private:
     struct State {

@@ -320,7 +320,6 @@ void Nemesis::clock_stop(NodeIndex node) {
 
 void Nemesis::overload(NodeIndex /*node*/) {
     note("overload", 0);
-    world_.counters.saw(FaultClass::kOverload);
     workload_.overload(true);
     undo_later([this] { workload_.overload(false); });
 }

@@ -71,7 +71,7 @@ std::optional<GrpcStatus> Request::refused_by(bool learner, bool leaderless) con
         return GrpcStatus{GrpcCode::kUnavailable, "etcdserver: rpc not supported for learner"};
     }
     if (has_leader && leaderless) {
-        return GrpcStatus{GrpcCode::kUnavailable, "etcdserver: no leader"};
+        return GrpcStatus{GrpcCode::kUnavailable, std::string(kNoLeader)};
     }
     return refusal;
 }
@@ -204,8 +204,12 @@ Request Requests::compact(std::uint64_t tag, std::int64_t newest) {
 Request Requests::look(std::uint64_t tag) {
     Request out;
     if (prng_.chance(1, 2)) {
-        out = make(tag, MethodId::kMaintenanceStatus, etcdserverpb::StatusRequest());
-        out.of_learners = true;
+        if (tag % 4 == 0) {  // which does nothing here, and is answered at once as well
+            out = make(tag, MethodId::kMaintenanceDefragment, etcdserverpb::DefragmentRequest());
+        } else {
+            out = make(tag, MethodId::kMaintenanceStatus, etcdserverpb::StatusRequest());
+            out.of_learners = true;
+        }
     } else {
         etcdserverpb::MemberListRequest request;
         request.set_linearizable(prng_.chance(2, 3));

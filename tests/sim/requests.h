@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/prng.h"
@@ -20,6 +21,9 @@ namespace cairn::sim {
 // Small, so that a request above them costs little.
 inline constexpr server::api::RequestLimits kRequestLimits{.txn_ops_max = 16,
                                                            .request_bytes_max = 16'384};
+
+// How a member that knows no leader refuses who demands one.
+inline constexpr std::string_view kNoLeader = "etcdserver: no leader";
 
 // One call, as it goes over the wire.
 struct Request {

@@ -83,16 +83,15 @@ void SimLanes::connect(const LaneEvent& event) {
 }
 
 // A bit that flips on the way, where the transport's own checksum does not see it.
-void SimLanes::maybe_damage(NodeIndex to, server::SnapshotMessage& message) {
+bool SimLanes::maybe_damage(server::SnapshotMessage& message) {
     auto* chunk = std::get_if<server::SnapshotChunk>(&message);
     if (chunk == nullptr || healed_ || parts_.options.faults.rot == 0 || !prng_.chance(1, kRots)) {
-        return;
+        return false;
     }
     std::string data(chunk->data.view());
     data[prng_.below(data.size())] ^= 1;
     chunk->data = Bytes::copy_of(data);
-    ++damaged_to_[to];
-    parts_.counters.saw(FaultClass::kRot);
+    return true;
 }
 
 void SimLanes::send(NodeIndex from, NodeIndex to, server::SnapshotMessage message) {
@@ -103,11 +102,11 @@ void SimLanes::send(NodeIndex from, NodeIndex to, server::SnapshotMessage messag
     if (!it.up) {
         return;
     }
-    maybe_damage(to, message);
+    const bool damaged = maybe_damage(message);
     Direction& direction = forth ? it.forth : it.back;
     const Time delay = draw_time(prng_, 50, parts_.options.net.ship_mean_us / 8);
     direction.last_arrival = std::max(parts_.queue.now() + delay, direction.last_arrival + 1);
-    direction.messages.push_back(std::move(message));
+    direction.messages.push_back({std::move(message), damaged});
     parts_.queue.at(direction.last_arrival,
                     LaneEvent{.dialer = dialer,
                               .acceptor = acceptor,
@@ -126,10 +125,14 @@ void SimLanes::deliver(const LaneEvent& event, bool forth) {
         return lose(event.dialer, event.acceptor);
     }
     Direction& direction = forth ? it.forth : it.back;
-    server::SnapshotMessage message = std::move(direction.messages.front());
+    Sent sent = std::move(direction.messages.front());
     direction.messages.pop_front();
-    parts_.trace.mix(to * 64 + 48 + message.index());
-    (*nodes_)[to]->on_snapshot_message(from, std::move(message));
+    if (sent.damaged) {
+        ++damaged_to_[to];
+        parts_.counters.saw(FaultClass::kRot);
+    }
+    parts_.trace.mix(to * 64 + 48 + sent.message.index());
+    (*nodes_)[to]->on_snapshot_message(from, std::move(sent.message));
 }
 
 void SimLanes::handle(const LaneEvent& event) {

@@ -40,7 +40,7 @@ class SimLanes {
     [[nodiscard]] bool is_wanted(NodeIndex from, NodeIndex to) const {
         return lanes_[from * count_ + to].wanted;
     }
-    // Pieces on their way to `to` that were damaged there.
+    // Pieces that have reached `to` and were damaged on their way.
     [[nodiscard]] std::uint64_t damaged_to(NodeIndex to) const { return damaged_to_[to]; }
     // On the connection that this kind of message belongs to; dropped while there is none.
     void send(NodeIndex from, NodeIndex to, server::SnapshotMessage message);
@@ -50,8 +50,12 @@ class SimLanes {
     void heal() { healed_ = true; }
 
   private:
+    struct Sent {
+        server::SnapshotMessage message{};
+        bool damaged = false;
+    };
     struct Direction {
-        std::deque<server::SnapshotMessage> messages{};
+        std::deque<Sent> messages{};
         Time last_arrival{};
     };
     struct Lane {
@@ -69,7 +73,8 @@ class SimLanes {
     void deliver(const LaneEvent& event, bool forth);
     void take_down(NodeIndex dialer, NodeIndex acceptor);
     void lose(NodeIndex dialer, NodeIndex acceptor);
-    void maybe_damage(NodeIndex to, server::SnapshotMessage& message);
+    // Whether it did.
+    bool maybe_damage(server::SnapshotMessage& message);
 
     Parts parts_;
     Prng prng_;

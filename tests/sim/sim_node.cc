@@ -308,6 +308,9 @@ void SimNode::send() {
         if (sabotaged(Sabotage::kInflateMatch) && reply != nullptr && reply->success) {
             ++reply->match;
         }
+        if (std::holds_alternative<raft::TimeoutNow>(message.body)) {
+            saw(FaultClass::kTransfer);
+        }
         world_.safety.on_send(index_, message);
         world_.trace.mix(message.term.value * 16 + message.body.index());
         const NodeIndex to = world_.safety.index_of(message.to);

@@ -202,11 +202,11 @@ class SimNode {
             world_.counters.saw(kind);
         }
     }
-    // The nemesis has done it: a call was made to fail since the event under way began, or the disk
-    // is full.
+    // The nemesis made a call fail since the event under way began, or the disk is full.
     [[nodiscard]] bool is_excused(const Error& error) const;
     [[nodiscard]] bool is_fair(const server::SnapshotResult& result, const Error& error);
     void note_received(const server::SnapshotResult& result);
+    void note_work(const server::SnapshotWork& work);
     void note_failures();
     void sabotage_entries(std::vector<raft::Entry>& entries) const;
     [[nodiscard]] bool sabotaged(Sabotage kind) const { return world_.options.sabotage == kind; }
@@ -247,8 +247,7 @@ class SimNode {
 
     std::uint32_t life_ = 0;
     std::uint64_t boot_ = 0;
-    // Over any crash: as which snapshot the engine began, and up to where it holds what was
-    // applied; as which one it may have begun when it was cut off.
+    // Over any crash: as which snapshot the engine began, or may have, and what it holds.
     std::optional<raft::SnapshotMeta> engine_began_;
     std::optional<raft::SnapshotMeta> install_ordered_;
     Index state_durable_{};
@@ -289,10 +288,11 @@ class SimNode {
     bool disk_is_full_ = false;
     bool stop_due_ = false;           // an error of the disk that no life survives
     std::uint64_t failures_met_ = 0;  // calls made to fail before the event under way
-    // What is kept of a snapshot may be another one's than what was received: a power cut, or a
-    // call that failed, since it was begun.
+    // What is kept of a snapshot may be another's: power was cut, or a call failed, since then.
     bool received_in_doubt_ = false;
-    std::uint64_t bad_pieces_ = 0;  // of which it complained
+    std::uint64_t bad_pieces_ = 0;  // of which it complained, or could have in an earlier life
+    std::vector<NodeId> snapshot_readers_;  // for whom one is read
+    bool received_waits_ = false;           // a verified one, for its install
     std::uint64_t turns_ = 0;
     server::NodeView shown_;
 };

@@ -133,9 +133,6 @@ void SimNode::transfer(NodeId to) {
     if (!up()) {
         return;
     }
-    if (view().is_leader && to != id_) {
-        saw(FaultClass::kTransfer);
-    }
     if (!to) {
         return step(server::TransferLeader{.call = CallId{new_call(0)}, .to = to});
     }

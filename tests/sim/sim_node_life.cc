@@ -303,6 +303,9 @@ void SimNode::clear_life() {
     open_calls_ = 0;
     crash_countdown_ = 0;
     stop_due_ = false;
+    bad_pieces_ = world_.lanes.damaged_to(index_);
+    snapshot_readers_.clear();
+    received_waits_ = false;
     heard_.assign(world_.options.slots(), {});
     turn_scheduled_ = apply_scheduled_ = collect_scheduled_ = seal_wanted_ = false;
 }

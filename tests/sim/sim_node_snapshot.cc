@@ -102,6 +102,7 @@ void SimNode::on_snapshot_work() {
     server::SnapshotWork work = std::move(snapshot_work_.front());
     snapshot_work_.pop_front();
     ++world_.counters.disk;
+    note_work(work);
     const auto* to_install = std::get_if<server::InstallIncoming>(&work);
     std::optional<server::SnapshotResult> result =
         to_install != nullptr ? install(*to_install) : snapshot_disk_->run(std::move(work));
@@ -116,13 +117,27 @@ void SimNode::on_snapshot_work() {
     }
 }
 
-// What may end a piece of work: the disk now, others who use what it wants, bytes that were damaged
-// on their way, and what is kept of an attempt that a fault has ended. Each excuse counts once.
+// What ends a reading, or the wait of what was received, as it begins.
+void SimNode::note_work(const server::SnapshotWork& work) {
+    if (const auto* build = std::get_if<server::BuildSnapshot>(&work)) {
+        std::erase(snapshot_readers_, build->to);
+    } else if (const auto* drop = std::get_if<server::DropSnapshot>(&work)) {
+        std::erase(snapshot_readers_, drop->to);
+    } else if (std::holds_alternative<server::DropIncoming>(work) ||
+               std::holds_alternative<server::InstallIncoming>(work)) {
+        received_waits_ = false;
+    }
+}
+
+// What may end a piece of work: the disk now, as many others who read as there may be, one that was
+// received and waits, bytes that were damaged on their way, and what is kept of an attempt that a
+// fault has ended. Each of these counts once, but for the first three.
 bool SimNode::is_fair(const server::SnapshotResult& result, const Error& error) {
     const bool is_written = std::holds_alternative<server::PieceWritten>(result);
     if (error.code == Errc::kTooManyRequests) {
-        return std::holds_alternative<server::SnapshotBuilt>(result) ||
-               std::holds_alternative<server::SnapshotOpened>(result);
+        return std::holds_alternative<server::SnapshotBuilt>(result)
+                   ? snapshot_readers_.size() >= storage::SnapshotStore::kBuiltMax
+                   : std::holds_alternative<server::SnapshotOpened>(result) && received_waits_;
     }
     if (error.code == Errc::kCorrupt && is_written &&
         bad_pieces_ < world_.lanes.damaged_to(index_)) {
@@ -153,10 +168,14 @@ void SimNode::check_snapshot_result(const server::SnapshotResult& result) {
         return world_.verdict.fail("S1", fmt::format("node {}: {}", index_, to_string(*error)));
     }
     note_received(result);
+    if (const auto* verified = std::get_if<server::IncomingVerified>(&result)) {
+        received_waits_ = verified->whole && verified->whole.value();
+    }
     if (const auto* built = std::get_if<server::SnapshotBuilt>(&result);
         built != nullptr && built->manifest) {
         check_digest();  // who installs what is of this very moment must come to the same
         if (const auto& whole = built->manifest.value()) {
+            snapshot_readers_.push_back(built->to);
             world_.safety.on_built(index_, whole->meta);
         }
     }

@@ -33,8 +33,11 @@ void Workload::start() {
 }
 
 void Workload::think_later(std::uint32_t client, Time min) {
-    const Time mean = overloads_ > 0 ? world_.options.load.think_mean_us / 20 + 1
-                                     : world_.options.load.think_mean_us;
+    Time mean = world_.options.load.think_mean_us;
+    if (overloads_ > 0 && !stopped_) {
+        mean = mean / 20 + 1;
+        world_.counters.saw(FaultClass::kOverload);
+    }
     world_.queue.after(draw_time(prng_, min, mean),
                        ClientEvent{.client = client, .kind = ClientEventKind::kThink});
 }
@@ -213,6 +216,7 @@ void Workload::on_reply(std::uint64_t op, const server::api::Reply& reply, std::
         }
         it.refused = true;
         it.answer.outcome = OpOutcome::kNotApplied;
+        failed_ += leader_expected_ && it.refusal->message == kNoLeader ? 1U : 0U;
         return answer_later(op);
     }
     std::optional<Answer> answer = read_reply(it.request.method, reply);
@@ -220,11 +224,9 @@ void Workload::on_reply(std::uint64_t op, const server::api::Reply& reply, std::
         return misheard(op, "hears " + heard());
     }
     it.answer.error = answer->error;
-    it.answer.revision = answer->error ? seen : answer->header.revision();
+    it.answer.revision = answer->header ? answer->header->revision() : seen;
     it.answer.body = std::move(answer->body);
-    if (!answer->error) {
-        it.header = answer->header;
-    }
+    it.header = answer->header;
     if (entry(op).kind == OpKind::kWrite) {
         on_write_answer(op, *answer);
     } else {
@@ -271,8 +273,8 @@ void Workload::on_read_answer(std::uint64_t op, const Answer& answer) {
 void Workload::check_status(std::uint64_t op, const Answer& answer) {
     const etcdserverpb::StatusResponse& status = answer.status;
     const bool leaderless = status.leader() == 0;
-    const bool says_so = status.errors_size() == 1 && status.errors(0) == "etcdserver: no leader";
-    if (status.raftterm() != answer.header.raft_term() ||
+    const bool says_so = status.errors_size() == 1 && status.errors(0) == kNoLeader;
+    if (status.raftterm() != answer.header->raft_term() ||
         status.raftappliedindex() > status.raftindex() || leaderless != says_so ||
         (!leaderless && !world_.safety.knows(NodeId{status.leader()}))) {
         misheard(op, "a status that cannot be: " + status.ShortDebugString());
@@ -280,18 +282,24 @@ void Workload::check_status(std::uint64_t op, const Answer& answer) {
 }
 
 // A change answers with the members right after it; a list shows those of some moment during the
-// call, or, when it need not be linearizable, before it.
+// call, or, when it need not be linearizable, before it: but none older than a list of this member
+// that a client had heard when it asked.
 void Workload::check_members(std::uint64_t op, const Answer& answer) {
-    const Flight& it = flight(op);
-    Index first = it.request.is_linearizable ? it.applied_before : Index{};
+    Flight& it = flight(op);
+    Index first = it.before.life == it.life ? it.before.members : Index{};
     Index last{world_.safety.applied_log().size()};
+    if (it.request.is_linearizable) {
+        first = it.applied_before;
+    }
     if (it.applied) {
         first = last = it.applied;
     }
-    if (!members_.was(answer.members, first, last)) {
+    const std::optional<Index> since = members_.since(answer.members, first, last);
+    if (!since) {
         misheard(op, fmt::format("members that never were from {} to {}: {}", first.value,
                                  last.value, answer.members.ShortDebugString()));
     }
+    it.members = since.value_or(Index{});
     const bool adds = it.request.method == wire::MethodId::kClusterMemberAdd;
     if (adds && world_.safety.index_of(NodeId{answer.added}) != changes_.back().change.node) {
         misheard(op, fmt::format("the new member is said to be {:x}", answer.added));
@@ -374,6 +382,7 @@ void Workload::check_header(std::uint64_t op) {
     if (heard.life == it.life) {
         heard.term = std::max(heard.term, header.raft_term());
         heard.revision = std::max(heard.revision, header.revision());
+        heard.members = std::max(heard.members, it.members);
     }
 }
 

@@ -53,6 +53,8 @@ class Workload final : public NodeClients {
 
     void start();
     void handle(const ClientEvent& event);
+    // Nothing goes wrong any more, and there is a leader: whoever is told otherwise has failed.
+    void expect_leader() { leader_expected_ = true; }
     // No new operations from now on.
     void stop() { stopped_ = true; }
     [[nodiscard]] bool quiet() const { return in_flight_ == 0; }
@@ -91,6 +93,7 @@ class Workload final : public NodeClients {
         std::uint32_t life{};
         std::uint64_t term{};
         std::int64_t revision{};
+        Index members{};  // since when they were as in the newest list
     };
     // What an operation still is on its way, beside its place in the history.
     struct Flight {
@@ -108,6 +111,7 @@ class Workload final : public NodeClients {
         bool refused = false;  // certainly
         HistoryOp answer{};    // what the reply will say
         std::optional<etcdserverpb::ResponseHeader> header{};
+        Index members{};  // since when they were as it says
     };
     struct Client {
         std::uint64_t op{};  // in flight; 0: none
@@ -170,6 +174,7 @@ class Workload final : public NodeClients {
     std::uint64_t in_flight_ = 0;
     std::uint64_t done_ = 0;
     std::uint64_t failed_ = 0;
+    bool leader_expected_ = false;
     bool stopped_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "sim/world.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -22,6 +23,21 @@
 
 namespace cairn::sim {
 namespace {
+
+// How many entries each of those has who lack some of the leader's.
+struct Laggards {
+    std::optional<NodeIndex> leader{};
+    std::map<NodeIndex, std::uint64_t> have{};  // and has applied
+
+    // One of them, who still lacks some, has more than before of the same leader's.
+    [[nodiscard]] bool gain_on(const Laggards& before) const {
+        return leader == before.leader &&
+               std::any_of(have.begin(), have.end(), [&](const auto& it) {
+                   const auto had = before.have.find(it.first);
+                   return had != before.have.end() && it.second > had->second;
+               });
+    }
+};
 
 class World {
   public:
@@ -51,7 +67,7 @@ class World {
     [[nodiscard]] bool enough() const;
     [[nodiscard]] bool converged() const;
     [[nodiscard]] bool needs_snapshot() const;
-    [[nodiscard]] std::uint64_t caught_up() const;
+    [[nodiscard]] Laggards laggards() const;
     bool converges_within(Time budget);
     [[nodiscard]] Term newest_term() const;
     [[nodiscard]] std::string describe_nodes() const;
@@ -260,17 +276,15 @@ bool World::needs_snapshot() const {
            });
 }
 
-// How many entries those who lack some of the leader's have, and have applied.
-std::uint64_t World::caught_up() const {
-    const std::optional<NodeIndex> leader = safety_.leader();
-    std::uint64_t sum = 0;
+Laggards World::laggards() const {
+    Laggards out{.leader = safety_.leader()};
     for (const auto& node : nodes_) {
-        if (leader && node->up() && node->is_member() &&
-            node->view().applied < nodes_[*leader]->view().last) {
-            sum += node->view().last.value + node->view().applied.value;
+        if (out.leader && node->up() && node->is_member() &&
+            node->view().applied < nodes_[*out.leader]->view().last) {
+            out.have[node->index()] = node->view().last.value + node->view().applied.value;
         }
     }
-    return sum;
+    return out;
 }
 
 // The budget counts from when nobody needs a snapshot any more, or gets what he lacks: a member may
@@ -280,14 +294,14 @@ bool World::converges_within(Time budget) {
     constexpr Time kCatchUpUs = 30'000'000;
     const Time end_of_catch_up = queue_.now() + kCatchUpUs;
     Time begin = queue_.now();
-    std::uint64_t had = caught_up();
+    Laggards before = laggards();
     bool late = false;
     run_until(end_of_catch_up + 2 * budget, [&] {
-        const std::uint64_t has = caught_up();
-        if (queue_.now() <= end_of_catch_up && (has > had || needs_snapshot())) {
+        Laggards now = laggards();
+        if (queue_.now() <= end_of_catch_up && (now.gain_on(before) || needs_snapshot())) {
             begin = queue_.now();
         }
-        had = has;
+        before = std::move(now);
         late = queue_.now() > begin + budget;
         return late || converged();
     });
@@ -302,16 +316,21 @@ std::string World::describe_nodes() const {
     return out;
 }
 
-// Faults and load, until enough has happened.
+// Faults and load, until enough has happened, or there is no end to it: then the seed is named.
 void World::run_faults() {
     constexpr std::uint64_t kFaultTicksTimes = 1'000;
+    constexpr std::uint64_t kEventsTimes = 20;
     constexpr Time kElectionsMax = 10;  // a first vote may be split a few times
     if (options_.calm()) {
         run_until(kElectionsMax * election_time());
         calm_term_ = newest_term();
+        workload_.expect_leader();
     }
-    was_enough_ = run_until(kFaultTicksTimes * options_.fault_ticks * options_.tick_us,
-                            [this] { return enough() || !atlas_.has_quorum(); });
+    run_until(kFaultTicksTimes * options_.fault_ticks * options_.tick_us, [this] {
+        was_enough_ = enough();
+        return was_enough_ || !atlas_.has_quorum() ||
+               counters_.events() >= kEventsTimes * options_.events_min;
+    });
 }
 
 // V4: where nothing goes wrong there is one election and no failed call.

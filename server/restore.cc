@@ -13,7 +13,7 @@
 #include "server/bootstrap.h"
 #include "storage/new_cluster.h"
 #include "storage/snapshot.h"
-#include "storage/state_machine.h"
+#include "storage/snapshot_store.h"
 
 namespace cairn::server {
 namespace {
@@ -125,17 +125,6 @@ struct Place {
     const storage::LogOptions& log_options;
 };
 
-// Its files are what the manifest says; so must be what they hold, before a member rests on it.
-Result<void> check_engine(const storage::KvEngine& engine,
-                          const storage::SnapshotManifest& manifest, const std::string& path) {
-    CAIRN_TRY(const storage::AppliedState state, storage::read_applied_state(engine));
-    if (state.applied != manifest.meta.last || state.conf != manifest.meta.conf ||
-        state.revision != manifest.revision) {
-        return Error{Errc::kCorrupt, path + ": the snapshot does not hold what its manifest says"};
-    }
-    return ok();
-}
-
 Result<std::int64_t> make_engine(const Place& place, const RestoreOptions& options,
                                  const storage::NewCluster& cluster) {
     const std::string path = place.dir.engine_path();
@@ -143,7 +132,7 @@ Result<std::int64_t> make_engine(const Place& place, const RestoreOptions& optio
                                        place.files, options.snapshot_path, path, options.check));
     CAIRN_TRY(place.dir.check_space(kOpenBytes));
     CAIRN_TRY(const auto engine, place.kind.open(path));
-    CAIRN_TRY(check_engine(*engine, manifest, options.snapshot_path));
+    CAIRN_TRY(storage::check_engine(*engine, manifest, options.snapshot_path));
     CAIRN_TRY(const std::int64_t revision, storage::begin_new_cluster(*engine, cluster));
     // It is of the snapshot, which this is no more.
     CAIRN_TRY(place.files.remove(path + "/" + std::string(storage::kManifestName)));
@@ -177,10 +166,10 @@ Result<RestoredMember> make_member(const Place& place, const RestoreOptions& opt
 Result<storage::SnapshotManifest> read_restorable(storage::FileSystem& files,
                                                   const std::string& path) {
     CAIRN_TRY(auto manifest, storage::read_saved_manifest(files, path));
-    if (manifest.files.size() > kRestoredFilesMax) {
+    if (manifest.files.size() > storage::kSnapshotFilesMax) {
         return Error{Errc::kUnsupportedVersion,
                      fmt::format("{}: a snapshot of {} files, at most {} can be used", path,
-                                 manifest.files.size(), kRestoredFilesMax)};
+                                 manifest.files.size(), storage::kSnapshotFilesMax)};
     }
     return manifest;
 }

@@ -17,11 +17,8 @@
 
 namespace cairn::server {
 
-// Files of one snapshot; an engine of so many holds more than a member is made for.
-inline constexpr std::size_t kRestoredFilesMax = 100'000;
-
 // What the saved snapshot at `path` says it is. Errors of read_saved_manifest; kUnsupportedVersion:
-// more files than kRestoredFilesMax.
+// more files than storage::kSnapshotFilesMax.
 Result<storage::SnapshotManifest> read_restorable(storage::FileSystem& files,
                                                   const std::string& path);
 

@@ -34,6 +34,8 @@ struct SnapshotManifest {
     bool operator==(const SnapshotManifest&) const = default;
 };
 
+// Files of one snapshot; an engine of more holds more than a member is made for.
+inline constexpr std::size_t kSnapshotFilesMax = 100'000;
 inline constexpr ByteView kManifestName = "MANIFEST.cairn";
 inline constexpr std::size_t kManifestBytesMax = 16U * 1024U * 1024U;
 

@@ -101,7 +101,6 @@ class SnapshotStore::Impl {
     Result<void> remove_unused(std::size_t keep);
     Result<void> verify(std::uint64_t bytes_max);
     Result<void> check_space(std::uint64_t bytes) const;
-    Result<void> check_engine(const KvEngine& engine, const SnapshotManifest& manifest) const;
     Result<void> write_installed(const SnapshotManifest& manifest);
     [[nodiscard]] std::string path_of(const std::string& name) const { return dir_ + "/" + name; }
     [[nodiscard]] std::string snapshots_dir() const { return path_of(kSnapshotsName); }
@@ -404,25 +403,13 @@ Result<std::shared_ptr<KvEngine>> SnapshotStore::Impl::install(const raft::Snaps
     CAIRN_TRY(files_.sync_dir(dir_));
     // Before it is all this member has, it must have opened.
     CAIRN_TRY(auto engine, kind_.open(path_of(name)));
-    CAIRN_TRY(check_engine(*engine, manifest));
+    CAIRN_TRY(check_engine(*engine, manifest, path_of(name)));
     CAIRN_TRY(write_installed(manifest));
     former_.push_back({path_of(engine_name_), engine_});
     engine_ = std::move(engine);
     engine_name_ = name;
     installed_ = snapshot;
     return engine_;
-}
-
-Result<void> SnapshotStore::Impl::check_engine(const KvEngine& engine,
-                                               const SnapshotManifest& manifest) const {
-    CAIRN_TRY(const AppliedState state, read_applied_state(engine));
-    if (state.applied != manifest.meta.last || state.conf != manifest.meta.conf ||
-        state.revision != manifest.revision) {
-        return Error(Errc::kCorrupt,
-                     fmt::format("{}: the snapshot is not of what its manifest says",
-                                 path_of(engine_name(manifest.meta))));
-    }
-    return ok();
 }
 
 // From the rename on, the new engine is the member's.
@@ -535,6 +522,16 @@ Result<std::optional<raft::PersistBatch>> follow_install(
     recovered.floor = *installed;
     recovered.entries.clear();
     return std::optional(std::move(batch));
+}
+
+Result<void> check_engine(const KvEngine& engine, const SnapshotManifest& manifest,
+                          const std::string& path) {
+    CAIRN_TRY(const AppliedState state, read_applied_state(engine));
+    if (state.applied != manifest.meta.last || state.conf != manifest.meta.conf ||
+        state.revision != manifest.revision) {
+        return Error(Errc::kCorrupt, path + ": the snapshot does not hold what its manifest says");
+    }
+    return ok();
 }
 
 }  // namespace cairn::storage

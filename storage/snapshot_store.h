@@ -125,4 +125,9 @@ Result<std::optional<raft::PersistBatch>> follow_install(
     const std::optional<raft::SnapshotMeta>& installed, raft::EntryId applied,
     raft::Recovered& recovered);
 
+// What an engine made of a snapshot's files holds, before anything rests on it. kCorrupt, naming
+// `path`: not what the manifest says.
+Result<void> check_engine(const KvEngine& engine, const SnapshotManifest& manifest,
+                          const std::string& path);
+
 }  // namespace cairn::storage

@@ -20,7 +20,7 @@ bool is_sound(const storage::SnapshotManifest& manifest) {
     return manifest.meta.last.index.value <= kNumberMax &&
            manifest.meta.last.term.value <= kNumberMax && manifest.meta.last.index &&
            !manifest.meta.conf.voters.empty() && !manifest.files.empty() &&
-           manifest.files.size() < (std::size_t{1} << 18U) &&
+           manifest.files.size() <= storage::kSnapshotFilesMax &&
            std::all_of(manifest.files.begin(), manifest.files.end(),
                        [](const auto& file) { return file.bytes <= kFileBytesMax; });
 }

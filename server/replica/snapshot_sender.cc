@@ -284,10 +284,14 @@ void SnapshotSender::fail(NodeId to, Send& send, Errc reason) {
     note(SnapshotNoteKind::kSendFailed, to, send, reason);
     ++stats_.sends_failed;
     send.stage = Stage::kPausing;
-    send.pause_ticks = next_pause(to);
+    send.pause_ticks = next_pause(to, reason);
 }
 
-std::uint32_t SnapshotSender::next_pause(NodeId to) {
+// Who was silent has been waited for already, and may be back.
+std::uint32_t SnapshotSender::next_pause(NodeId to, Errc reason) {
+    if (reason == Errc::kTimeout) {
+        return limits_.retry_ticks;
+    }
     std::uint32_t& failures = failures_[to];
     std::uint64_t pause = limits_.retry_ticks;
     for (std::uint32_t i = 0; i < failures && pause < limits_.retry_ticks_max; ++i) {

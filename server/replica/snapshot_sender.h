@@ -76,7 +76,7 @@ class SnapshotSender {
     void offer(NodeId to, Send& send);
     void progress(Send& send, std::uint64_t position);
     void fail(NodeId to, Send& send, Errc reason);
-    std::uint32_t next_pause(NodeId to);
+    std::uint32_t next_pause(NodeId to, Errc reason);
     void drop_all();
     void forget_built();
     void tick_built();

@@ -77,7 +77,7 @@ struct Save {
 }  // namespace
 
 TEST_CASE("snapshot save: keeps what can be restored", "[client][snapshot]") {
-    const std::string bytes = snapshot_of_empty_files(server::kRestoredFilesMax);
+    const std::string bytes = snapshot_of_empty_files(storage::kSnapshotFilesMax);
     const Save save(bytes, "cairn 1");
     CHECK(save.error.empty());
     CHECK(save.code == kExitOk);
@@ -88,7 +88,7 @@ TEST_CASE("snapshot save: keeps what can be restored", "[client][snapshot]") {
 
 TEST_CASE("snapshot save: keeps nothing that cannot be restored", "[client][snapshot]") {
     SECTION("of too many files") {
-        const Save save(snapshot_of_empty_files(server::kRestoredFilesMax + 1), "cairn 1");
+        const Save save(snapshot_of_empty_files(storage::kSnapshotFilesMax + 1), "cairn 1");
         CHECK(save.code == kExitInterrupted);
         CHECK(save.error.find("a snapshot of 100001 files, at most 100000 can be used") !=
               std::string::npos);

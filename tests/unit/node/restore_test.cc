@@ -329,7 +329,7 @@ TEST_CASE("a manifest must say what its files hold", "[node][restore]") {
 
 TEST_CASE("a snapshot of too many files is refused before anything is made", "[node][restore]") {
     World world([](storage::SnapshotManifest& manifest) {
-        while (manifest.files.size() <= kRestoredFilesMax) {
+        while (manifest.files.size() <= storage::kSnapshotFilesMax) {
             manifest.files.push_back(
                 {std::to_string(manifest.files.size()), 0, Xxh3Stream().value()});
         }

@@ -57,6 +57,17 @@ TEST_CASE("each failure in a row is waited for longer", "[replica][snapshot][ret
     CHECK(fail_once() == 3);
 }
 
+TEST_CASE("who was silent is not waited for longer each time", "[replica][snapshot][retry]") {
+    const Files files = make_files({10}, Prng(1));
+    const SnapshotLimits limits{.stall_ticks = 5, .retry_ticks = 3, .retry_ticks_max = 100};
+    SnapshotFlow flow(kLeader, limits);
+    for (int time = 0; time < 4; ++time) {
+        offer_one(flow, files);
+        CHECK(ticks_until_told(flow) == limits.stall_ticks + limits.retry_ticks);
+    }
+    CHECK(flow.stats().sends_failed == 4);
+}
+
 TEST_CASE("what was built is kept for a while", "[replica][snapshot][retry]") {
     const Files files = make_files({10}, Prng(2));
     SnapshotFlow flow(kLeader, {.retry_ticks = 3, .keep_built_ticks = 16});

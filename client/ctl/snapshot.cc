@@ -147,8 +147,13 @@ class PartFile {
         bytes_ += bytes.size();
         return ok();
     }
-    // Whether a member can be made of it.
+    // Whether a member can be made of it, as far as this build can tell: a newer format is for a
+    // newer restore to judge.
     cairn::Result<void> check_restorable() {
+        if (const auto manifest = storage::read_saved_manifest(files_, part_);
+            manifest.has_error() && manifest.error().code == cairn::Errc::kUnsupportedVersion) {
+            return ok();
+        }
         CAIRN_TRY(server::read_restorable(files_, part_));
         return ok();
     }

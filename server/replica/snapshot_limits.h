@@ -20,7 +20,8 @@ struct SnapshotLimits {
     // core asks again. A minute.
     std::uint32_t stall_ticks = 600;
     // Between a failure and telling the core, which may ask again at once: doubled with each in a
-    // row. Also until a follower that is busy is asked again. Two seconds; a minute.
+    // row, but for those of stall_ticks. Also until a follower that is busy is asked again. Two
+    // seconds; a minute.
     std::uint32_t retry_ticks = 20;
     std::uint32_t retry_ticks_max = 600;
     // A snapshot that nobody is sent is kept so long for the next that wants one. Five minutes.

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -20,8 +19,7 @@ struct OutageBars {
 // of its own can promise that.
 inline constexpr OutageBars kFineBars{.median = 2, .longest = 6};
 // On a machine with other work: beyond it is no chance, but elections that do not end.
-inline constexpr OutageBars kCoarseBars{.median = 10,
-                                        .longest = std::numeric_limits<double>::infinity()};
+inline constexpr OutageBars kCoarseBars{.median = 10, .longest = 30};
 
 class Outages {
   public:

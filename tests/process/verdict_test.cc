@@ -72,7 +72,8 @@ TEST_CASE("bars hold for the median and for the longest time", "[process][verdic
     CHECK(outages_of({6000ms, 100ms, 2000ms}).within(bars));
     CHECK(!outages_of({100ms, 2001ms, 2002ms}).within(bars));
     CHECK(!outages_of({100ms, 100ms, 6001ms}).within(bars));
-    CHECK(outages_of({100ms, 100ms, 600s}).within(kCoarseBars));
+    CHECK(outages_of({100ms, 100ms, 30s}).within(kCoarseBars));
+    CHECK(!outages_of({100ms, 100ms, 31s}).within(kCoarseBars));
     CHECK(!outages_of({11s, 12s}).within(kCoarseBars));
 }
 

@@ -102,6 +102,17 @@ TEST_CASE("snapshot save: keeps nothing that cannot be restored", "[client][snap
     }
 }
 
+TEST_CASE("snapshot save: a newer format is kept", "[client][snapshot]") {
+    std::string bytes = snapshot_of_empty_files(1);
+    const std::size_t version = bytes.find("cairn snapshot 1");
+    REQUIRE(version != std::string::npos);
+    bytes[version + std::string_view("cairn snapshot ").size()] = '2';
+    const Save save(bytes, "cairn 9");
+    CHECK(save.error.empty());
+    CHECK(save.code == kExitOk);
+    CHECK(save.saved.starts_with(bytes));
+}
+
 TEST_CASE("snapshot save: another system's snapshot is kept as it is", "[client][snapshot]") {
     const std::string bytes(8192, 'b');
     const Save save(bytes, "3.5.30");

@@ -291,7 +291,7 @@ Laggards World::laggards() const {
 // have to wait for one or two snapshots that fail first, and limits may be so small that each entry
 // takes a round trip. But not for ever.
 bool World::converges_within(Time budget) {
-    constexpr Time kCatchUpUs = 30'000'000;
+    constexpr Time kCatchUpUs = 120'000'000;
     const Time end_of_catch_up = queue_.now() + kCatchUpUs;
     Time begin = queue_.now();
     Laggards before = laggards();

@@ -9,6 +9,7 @@
 #include "proto/etcd/rpc_cluster.pb.h"
 #include "raft/conf_change.h"
 #include "sim/shadow_conf.h"
+#include "sim/weighted_draw.h"
 
 namespace cairn::sim {
 namespace {
@@ -147,27 +148,20 @@ std::optional<MemberChange> Admin::update() {
 
 std::optional<MemberChange> Admin::draw_change() {
     const AdminOptions& weights = world_.options.admin;
-    std::uint64_t draw = prng_.below(weights.sum());
-    const auto picked = [&](std::uint32_t weight) {
-        if (draw < weight) {
-            return true;
-        }
-        draw -= weight;
-        return false;
-    };
-    if (picked(weights.add_learner)) {
+    WeightedDraw draw(prng_, weights.sum());
+    if (draw.picks(weights.add_learner)) {
         return addition(true);
     }
-    if (picked(weights.add_voter)) {
+    if (draw.picks(weights.add_voter)) {
         return addition(false);
     }
-    if (picked(weights.promote)) {
+    if (draw.picks(weights.promote)) {
         return promotion();
     }
-    if (picked(weights.remove)) {
+    if (draw.picks(weights.remove)) {
         return removal(false);
     }
-    if (picked(weights.remove_leader)) {
+    if (draw.picks(weights.remove_leader)) {
         return removal(true);
     }
     return update();

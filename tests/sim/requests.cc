@@ -9,6 +9,7 @@
 #include "proto/etcd/rpc_cluster.pb.h"
 #include "proto/etcd/rpc_kv.pb.h"
 #include "proto/etcd/rpc_maintenance.pb.h"
+#include "sim/weighted_draw.h"
 
 namespace cairn::sim {
 namespace {
@@ -317,36 +318,29 @@ Request Requests::unsound(std::uint64_t tag) {
 // ---- all of them
 
 Request Requests::draw(std::uint64_t tag, std::int64_t newest) {
-    std::uint64_t draw = prng_.below(load_.sum());
-    const auto picked = [&](std::uint32_t weight) {
-        if (draw < weight) {
-            return true;
-        }
-        draw -= weight;
-        return false;
-    };
-    if (picked(load_.put)) {
+    WeightedDraw draw(prng_, load_.sum());
+    if (draw.picks(load_.put)) {
         return put(tag);
     }
-    if (picked(load_.remove)) {
+    if (draw.picks(load_.remove)) {
         return remove(tag);
     }
-    if (picked(load_.compare_and_set)) {
+    if (draw.picks(load_.compare_and_set)) {
         return txn(tag, true, newest);
     }
-    if (picked(load_.txn)) {
+    if (draw.picks(load_.txn)) {
         return txn(tag, false, newest);
     }
-    if (picked(load_.linear_read)) {
+    if (draw.picks(load_.linear_read)) {
         return read(tag, OpKind::kLinearRead, newest);
     }
-    if (picked(load_.serial_read)) {
+    if (draw.picks(load_.serial_read)) {
         return read(tag, OpKind::kSerialRead, newest);
     }
-    if (picked(load_.look)) {
+    if (draw.picks(load_.look)) {
         return look(tag);
     }
-    if (picked(load_.unsound)) {
+    if (draw.picks(load_.unsound)) {
         return unsound(tag);
     }
     return compact(tag, newest);

@@ -2,6 +2,8 @@
 // Values; free of threads. Zero is "none" for every kind.
 #pragma once
 
+#include <cstdint>
+
 #include "base/tagged.h"
 
 namespace cairn {
@@ -12,6 +14,10 @@ using NodeId = Tagged<struct NodeIdTag>;          // member id, as etcd's client
 using ClusterId = Tagged<struct ClusterIdTag>;    // cluster id, as etcd's clients see it
 using PersistSeq = Tagged<struct PersistSeqTag>;  // order of log writes within one run of a node
 using CallId = Tagged<struct CallIdTag>;  // one client call, unique within one run of a node
+
+// The largest term and the largest index that are believed of a peer or a file: a log never gets
+// there, and sums of two do not overflow.
+inline constexpr std::uint64_t kTermOrIndexMax = std::uint64_t{1} << 62U;
 
 // Names one proposal for ever: never reused, so an entry met in the log can be
 // matched with the waiter that asked for it, and with no other.

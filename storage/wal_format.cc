@@ -132,10 +132,20 @@ std::vector<NodeId> take_ids(Cursor& cursor) {
     return ids;
 }
 
+// A term or an index.
+template <class Number>
+Number take_number(Cursor& cursor) {
+    const Number number{cursor.take<std::uint64_t>()};
+    if (number.value > kTermOrIndexMax) {
+        cursor.fail();
+    }
+    return number;
+}
+
 raft::EntryId take_entry_id(Cursor& cursor) {
     raft::EntryId id;
-    id.term.value = cursor.take<std::uint64_t>();
-    id.index.value = cursor.take<std::uint64_t>();
+    id.term = take_number<Term>(cursor);
+    id.index = take_number<Index>(cursor);
     return id;
 }
 
@@ -156,15 +166,15 @@ raft::SnapshotMeta take_floor(Cursor& cursor) {
 
 raft::HardState take_hard_state(Cursor& cursor) {
     raft::HardState state;
-    state.term.value = cursor.take<std::uint64_t>();
+    state.term = take_number<Term>(cursor);
     state.vote.value = cursor.take<std::uint64_t>();
-    state.commit.value = cursor.take<std::uint64_t>();
+    state.commit = take_number<Index>(cursor);
     return state;
 }
 
 raft::Entry take_entry(Cursor& cursor) {
     raft::Entry entry;
-    entry.id.term.value = cursor.take<std::uint64_t>();
+    entry.id.term = take_number<Term>(cursor);
     const auto kind = cursor.take<std::uint8_t>();
     if (kind > static_cast<std::uint8_t>(raft::EntryKind::kConfig)) {
         cursor.fail();
@@ -180,7 +190,7 @@ std::vector<raft::Entry> take_entries(Cursor& cursor) {
     if (count == 0) {
         return entries;
     }
-    Index index{cursor.take<std::uint64_t>()};
+    auto index = take_number<Index>(cursor);
     entries.reserve(count);
     for (std::uint32_t i = 0; i < count && !cursor.failed(); ++i, ++index) {
         entries.push_back(take_entry(cursor));

@@ -15,8 +15,6 @@ namespace {
 
 namespace pb = ::cairn::peer;
 
-constexpr std::uint64_t kNumberMax = std::numeric_limits<std::uint64_t>::max() / 2;
-
 void put(raft::EntryId id, pb::EntryId& out) {
     out.set_term(id.term.value);
     out.set_index(id.index.value);
@@ -251,7 +249,7 @@ Result<raft::MessageBody> decode_body(const pb::Message& in) {
     return malformed("an unknown body");
 }
 
-// The largest term or index that a body names: beyond 2^63 arithmetic on them could overflow.
+// The largest term or index that a body names.
 struct LargestNumber {
     std::uint64_t operator()(raft::EntryId id) const {
         return std::max(id.term.value, id.index.value);
@@ -317,7 +315,7 @@ Result<raft::Message> decode_message(ByteView bytes) {
         return malformed("does not parse");
     }
     CAIRN_TRY(auto body, decode_body(encoded));
-    if (std::max(encoded.term(), std::visit(LargestNumber{}, body)) > kNumberMax) {
+    if (std::max(encoded.term(), std::visit(LargestNumber{}, body)) > kTermOrIndexMax) {
         return malformed("a term or an index out of range");
     }
     return raft::Message{NodeId{encoded.from()}, NodeId{encoded.to()}, Term{encoded.term()},

@@ -1,7 +1,6 @@
 #include "server/replica/snapshot_receiver.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "base/assert.h"
@@ -12,13 +11,12 @@ namespace cairn::server {
 namespace {
 
 constexpr std::uint32_t kFlawsMax = 3;
-// Sums of lengths, and indexes, stay far from where they would overflow.
+// Sums of lengths stay far from where they would overflow.
 constexpr std::uint64_t kFileBytesMax = std::uint64_t{1} << 44U;
-constexpr std::uint64_t kNumberMax = std::numeric_limits<std::uint64_t>::max() / 2;
 
 bool is_sound(const storage::SnapshotManifest& manifest) {
-    return manifest.meta.last.index.value <= kNumberMax &&
-           manifest.meta.last.term.value <= kNumberMax && manifest.meta.last.index &&
+    return manifest.meta.last.index.value <= kTermOrIndexMax &&
+           manifest.meta.last.term.value <= kTermOrIndexMax && manifest.meta.last.index &&
            !manifest.meta.conf.voters.empty() && !manifest.files.empty() &&
            manifest.files.size() <= storage::kSnapshotFilesMax &&
            std::all_of(manifest.files.begin(), manifest.files.end(),
@@ -47,7 +45,7 @@ void SnapshotReceiver::drop_useless() {
 
 Result<storage::SnapshotManifest> SnapshotReceiver::check_offer(const SnapshotOffer& offer) const {
     CAIRN_TRY(auto manifest, storage::decode_manifest(offer.manifest.view(), "offered"));
-    if (!is_sound(manifest) || offer.term.value > kNumberMax) {
+    if (!is_sound(manifest) || offer.term.value > kTermOrIndexMax) {
         return Error{Errc::kMalformed};
     }
     if (offer.term < view_.term) {

@@ -163,6 +163,35 @@ TEST_CASE("payloads that do not parse are refused", "[log][format]") {
     REQUIRE(decode_segment_state(good).has_error());
 }
 
+TEST_CASE("terms and indexes that no log gets to are refused", "[log][format]") {
+    constexpr std::uint64_t kBeyond = kTermOrIndexMax + 1;
+    const auto refused = [](auto change) {
+        raft::PersistBatch batch = sample();
+        change(batch);
+        return decode_groups(encoded(batch)).has_error();
+    };
+    using Batch = raft::PersistBatch;
+    CHECK_FALSE(refused([](Batch& batch) { batch.floor->last.index = Index{kTermOrIndexMax}; }));
+    CHECK(refused([](Batch& batch) { batch.floor->last.index = Index{kBeyond}; }));
+    CHECK(refused([](Batch& batch) { batch.floor->last.term = Term{kBeyond}; }));
+    CHECK(refused([](Batch& batch) { batch.hard_state->term = Term{kBeyond}; }));
+    CHECK(refused([](Batch& batch) { batch.hard_state->commit = Index{kBeyond}; }));
+    CHECK(refused([](Batch& batch) { batch.entries.front().id.index = Index{kBeyond}; }));
+    CHECK(refused([](Batch& batch) { batch.entries.back().id.term = Term{kBeyond}; }));
+
+    const auto decoded = [](raft::EntryId last) {
+        BatchBuffer buffer;
+        buffer.clear();
+        encode_segment_state({{}, {}, last}, buffer);
+        BatchHeader header;
+        buffer.finish(header, 0);
+        return decode_segment_state(buffer.view().substr(kHeaderBytes, header.payload_bytes));
+    };
+    CHECK(decoded({Term{1}, Index{kTermOrIndexMax}}).has_value());
+    CHECK(decoded({Term{1}, Index{kBeyond}}).has_error());
+    CHECK(decoded({Term{kBeyond}, Index{1}}).has_error());
+}
+
 TEST_CASE("file names sort by id and are recognised exactly", "[log][format]") {
     REQUIRE(segment_name(1) == "0000000000000001.seg");
     REQUIRE(spare_name(0xabcdef0123456789U) == "abcdef0123456789.spare");

@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/overload.h"
 #include "raft/core.h"
 
 namespace cairn::raft {
 
 namespace {
-
-template <class... Handlers>
-struct Overload : Handlers... {
-    using Handlers::operator()...;
-};
-template <class... Handlers>
-Overload(Handlers...) -> Overload<Handlers...>;
 
 Result<Log> restore_log(Recovered& recovered) {
     Log log(std::move(recovered.floor));

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "base/overload.h"
 #include "server/api/api_error.h"
 #include "server/api/cluster_api.h"
 #include "server/api/health_api.h"
@@ -16,13 +17,6 @@
 namespace cairn::server::api {
 
 namespace {
-
-template <class... Visitors>
-struct Overload : Visitors... {
-    using Visitors::operator()...;
-};
-template <class... Visitors>
-Overload(Visitors...) -> Overload<Visitors...>;
 
 using wire::MethodId;
 using Handler = Result<Intent> (*)(const Call&, const CallContext&);

@@ -3,17 +3,9 @@
 #include <utility>
 #include <variant>
 
+#include "base/overload.h"
+
 namespace cairn::server {
-namespace {
-
-template <class... Visitors>
-struct Overload : Visitors... {
-    using Visitors::operator()...;
-};
-template <class... Visitors>
-Overload(Visitors...) -> Overload<Visitors...>;
-
-}  // namespace
 
 SnapshotFlow::SnapshotFlow(NodeId self, const SnapshotLimits& limits)
     : limits_(limits), sender_(limits_, out_, stats_), receiver_(self, limits_, out_, stats_) {}

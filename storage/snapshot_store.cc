@@ -252,6 +252,11 @@ Result<void> SnapshotStore::Impl::begin_build_in(const std::string& dir, Snapsho
         snapshot.manifest.revision = state.revision;
     }
     CAIRN_TRY(std::vector<std::string> names, files_.list(dir));
+    if (names.size() > options_.files_max) {
+        return Error(Errc::kInternal, fmt::format("{}: the engine has {} files, a snapshot has {} "
+                                                  "at most",
+                                                  dir_, names.size(), options_.files_max));
+    }
     building_.emplace(Building{std::move(snapshot), SnapshotSums(files_, dir, std::move(names))});
     return ok();
 }

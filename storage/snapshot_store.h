@@ -26,6 +26,8 @@ class EngineKind;
 struct SnapshotStoreOptions {
     // What a build or a transfer must leave free on the disk for the log and the engine.
     std::uint64_t free_bytes_min = std::uint64_t{256} << 20U;
+    // A snapshot of more files is not built: every receiver would refuse it.
+    std::size_t files_max = kSnapshotFilesMax;
 };
 
 // For whom a snapshot is built: clients come once, while members may come again.

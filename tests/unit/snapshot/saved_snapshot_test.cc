@@ -235,6 +235,21 @@ TEST_CASE("no room for an unpacked snapshot leaves nothing of it", "[snapshot][s
     CHECK_FALSE(files.exists(kOut).value());
 }
 
+TEST_CASE("a snapshot that every receiver would refuse is not built", "[snapshot][build]") {
+    const auto build = [](Disk& disk, std::size_t files_max) {
+        Member member(disk.files, disk.kind, "data", {.free_bytes_min = 0, .files_max = files_max});
+        fill(member, "k", 1);
+        return member.store().build(Index{2});
+    };
+    Disk disk;
+    const std::size_t files = build(disk, 1000).value()->manifest.files.size();
+    Disk fits;
+    CHECK(build(fits, files).has_value());
+    Disk beyond;
+    CHECK(build(beyond, files - 1).error().code == Errc::kInternal);
+    CHECK(beyond.files.list("data/snap").value().empty());
+}
+
 TEST_CASE("clients that read slowly leave a snapshot for the members", "[snapshot][saved]") {
     Disk disk;
     Member member(disk.files, disk.kind, "data");

@@ -232,7 +232,7 @@ TEST_CASE("what has arrived is verified in steps, while there is room for the re
     Source source;
     Disk disk;
     constexpr std::uint64_t kFreeMin = 100'000;
-    Member member(disk.files, disk.kind, kDir, kFreeMin);
+    Member member(disk.files, disk.kind, kDir, {.free_bytes_min = kFreeMin});
     fill_behind(member);
     REQUIRE(member.transfer(source.disk.files, *source.built).has_value());
     constexpr std::uint64_t kStep = 100;
@@ -586,7 +586,7 @@ TEST_CASE("a disk that is full leaves nothing of a transfer, and the member as i
 TEST_CASE("a build or a transfer that would fill the disk is not begun", "[snapshot][disk]") {
     Source source;
     Disk disk;
-    Member member(disk.files, disk.kind, kDir, 1'000'000);
+    Member member(disk.files, disk.kind, kDir, {.free_bytes_min = 1'000'000});
     fill_behind(member);
     disk.files.set_capacity(disk.files.bytes_used() + 1'000'100);
     CHECK(member.store().build(Index{1}).error().code == Errc::kNoSpace);

@@ -34,8 +34,9 @@ struct Picture {
 
 class Member {
   public:
-    Member(FileSystem& files, EngineKind& kind, std::string dir, std::uint64_t free_bytes_min = 0)
-        : files_(files), kind_(kind), dir_(std::move(dir)), options_{free_bytes_min} {}
+    Member(FileSystem& files, EngineKind& kind, std::string dir,
+           SnapshotStoreOptions options = {.free_bytes_min = 0})
+        : files_(files), kind_(kind), dir_(std::move(dir)), options_(options) {}
 
     // As a start does: engine, log, state machine.
     Result<void> open() {

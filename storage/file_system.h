@@ -27,6 +27,9 @@ class File {
     // Makes the content and the size durable (fdatasync). A failure is final: the caller must not
     // try again on this file, since the kernel may have dropped the pages (fsyncgate, 2018).
     virtual Result<void> sync() = 0;
+    // A hint that the range will be synced later: the disk may begin with it now. A sync() of much
+    // at once would keep the disk from others meanwhile. Promises nothing, and cannot fail.
+    virtual void begin_writeback(std::uint64_t /*offset*/, std::uint64_t /*bytes*/) {}
     // Makes the file at least `bytes` long, the new part zero-filled and its blocks really written,
     // so that later syncs of the range need no journal commit for the size. Not durable by itself.
     virtual Result<void> preallocate(std::uint64_t bytes) = 0;

@@ -119,6 +119,12 @@ class PosixFile final : public File {
         return ok();
     }
 
+    void begin_writeback(std::uint64_t offset, std::uint64_t bytes) override {
+        // An error of the writing itself is kept by the kernel for sync().
+        static_cast<void>(::sync_file_range(descriptor_.number(), static_cast<off64_t>(offset),
+                                            static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE));
+    }
+
     Result<void> preallocate(std::uint64_t bytes) override {
         CAIRN_TRY(std::uint64_t offset, size());
         if (offset >= bytes) {

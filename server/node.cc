@@ -203,6 +203,7 @@ std::unique_ptr<net::SnapshotDriver> Node::Impl::make_snapshots(
     options.identity = hub_->identity();
     options.tick_seconds = static_cast<double>(tick_ms) / 1000;
     options.limits = SnapshotLimits::for_ticks_of(tick_ms);
+    options.rate_bytes = config_.snapshot_rate_bytes;
     if (config_.snapshot_rate_bytes > 0) {
         options.limits.bytes_per_tick =
             std::max<std::uint64_t>(1, config_.snapshot_rate_bytes / 1000 * tick_ms);

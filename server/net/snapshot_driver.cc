@@ -34,7 +34,7 @@ SnapshotDriver::SnapshotDriver(boost::asio::io_context& reactor, const Options& 
            hooks_.on_log},
           metrics) {
     thread_ = std::make_unique<SnapshotThread>(
-        parts.files, std::move(parts.store),
+        parts.files, std::move(parts.store), options.rate_bytes,
         SnapshotThread::Hooks{
             [this](SnapshotResult result) {
                 boost::asio::post(reactor_, [this, moved = std::move(result)]() mutable {

@@ -26,6 +26,7 @@ class SnapshotDriver {
         PeerIdentity identity;
         SnapshotLimits limits;
         double tick_seconds{};
+        std::uint64_t rate_bytes{};  // what limits.bytes_per_tick is in a second
     };
     // What it is made of; all but the store outlive it.
     struct Parts {

@@ -1,6 +1,7 @@
 #include "server/net/snapshot_thread.h"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -14,9 +15,11 @@ constexpr std::uint64_t kClientStepBytes = 32U * 1024U * 1024U;
 }  // namespace
 
 SnapshotThread::SnapshotThread(storage::FileSystem& files,
-                               std::unique_ptr<storage::SnapshotStore> store, Hooks hooks)
+                               std::unique_ptr<storage::SnapshotStore> store,
+                               std::uint64_t rate_bytes, Hooks hooks)
     : store_(std::move(store)),
       disk_(files, *store_),
+      pace_(rate_bytes),
       hooks_(std::move(hooks)),
       queue_(kClientBuildsMax),
       thread_([this] { run(); }) {}
@@ -94,6 +97,9 @@ void SnapshotThread::answer(const Result<std::shared_ptr<const storage::BuiltSna
 }
 
 void SnapshotThread::carry_out(SnapshotWork work) {
+    if (const auto* piece = std::get_if<ReadPiece>(&work)) {
+        std::this_thread::sleep_until(pace_.next(Pace::Clock::now(), piece->count));
+    }
     if (const auto* install = std::get_if<InstallIncoming>(&work)) {
         hooks_.on_engine(install->manifest.meta, disk_.install(*install));
     } else if (auto result = disk_.run(std::move(work)); result.has_value()) {

@@ -16,6 +16,7 @@
 #include "base/bounded_queue.h"
 #include "base/result.h"
 #include "raft/types.h"
+#include "server/net/pace.h"
 #include "server/replica/snapshot_disk.h"
 #include "server/replica/snapshot_work.h"
 #include "storage/engine.h"
@@ -34,9 +35,9 @@ class SnapshotThread {
         std::function<void(raft::SnapshotMeta, Result<std::shared_ptr<storage::KvEngine>>)>
             on_engine;
     };
-    // `files` outlives it.
+    // `files` outlives it. `rate_bytes`: what is sent to members a second; 0: as fast as it goes.
     SnapshotThread(storage::FileSystem& files, std::unique_ptr<storage::SnapshotStore> store,
-                   Hooks hooks);
+                   std::uint64_t rate_bytes, Hooks hooks);
     ~SnapshotThread();
     SnapshotThread(const SnapshotThread&) = delete;
     SnapshotThread& operator=(const SnapshotThread&) = delete;
@@ -74,6 +75,9 @@ class SnapshotThread {
 
     std::unique_ptr<storage::SnapshotStore> store_;
     SnapshotDisk disk_;
+    // The flow counts by ticks; all of a tick's pieces at once would keep disk and network from
+    // others. The thread's.
+    Pace pace_;
     Hooks hooks_;
     BoundedQueue<Work> queue_;          // its bytes: clients' builds
     std::vector<ClientBuild> clients_;  // that wait; the thread's

@@ -56,7 +56,7 @@ struct Fixture {
         apply(raft::EntryKind::kConfig,
               raft::encode_conf_change({raft::ConfChangeKind::kBootstrapVoter, NodeId{1}, {}}));
         thread = std::make_unique<SnapshotThread>(
-            files, std::move(opened.store),
+            files, std::move(opened.store), 0,
             SnapshotThread::Hooks{[this](const SnapshotResult&) {
                                       const std::lock_guard lock(mutex);
                                       ++answers;

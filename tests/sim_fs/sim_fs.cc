@@ -1,7 +1,6 @@
 #include "tests/sim_fs/sim_fs.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/assert.h"
 #include "tests/sim_fs/sim_node.h"
@@ -51,11 +50,11 @@ void apply_change(const SimChange& change, std::string& content) {
         content.resize(change.offset, '\0');
         return;
     }
-    const std::uint64_t end = change.offset + change.bytes.size();
-    if (end > content.size()) {
-        content.resize(end, '\0');
+    if (change.offset > content.size()) {
+        content.resize(change.offset, '\0');
     }
-    std::memcpy(content.data() + change.offset, change.bytes.data(), change.bytes.size());
+    // Mostly files are written from their beginning on: nothing is there to be overwritten.
+    content.replace(change.offset, change.bytes.size(), change.bytes);
 }
 
 class SimFile final : public File {

@@ -36,6 +36,8 @@ using net::kTask;
 // How long calls under way may take to end once the node was told to stop.
 constexpr auto kDrainTimeout = 5s;
 constexpr auto kDrainPoll = 10ms;
+// Beyond any network; a tick's share of it does not overflow.
+constexpr std::uint64_t kSnapshotRateMax = std::uint64_t{1} << 45U;
 
 std::uint64_t draw_boot() {
     std::random_device source;
@@ -205,8 +207,8 @@ std::unique_ptr<net::SnapshotDriver> Node::Impl::make_snapshots(
     options.limits = SnapshotLimits::for_ticks_of(tick_ms);
     options.rate_bytes = config_.snapshot_rate_bytes;
     if (config_.snapshot_rate_bytes > 0) {
-        options.limits.bytes_per_tick =
-            std::max<std::uint64_t>(1, config_.snapshot_rate_bytes / 1000 * tick_ms);
+        options.limits.bytes_per_tick = std::max<std::uint64_t>(
+            1, std::min(config_.snapshot_rate_bytes, kSnapshotRateMax) / 1000 * tick_ms);
     }
     return std::make_unique<net::SnapshotDriver>(
         reactor_, options, net::SnapshotDriver::Parts{files, std::move(store), *driver_, *hub_},

@@ -11,8 +11,9 @@ namespace cairn::server::net {
 class Pace {
   public:
     using Clock = std::chrono::steady_clock;
-    // However low the rate is, nothing waits for longer: whoever sleeps until then is to notice
-    // soon that it should stop. What exceeds the rate by that is up to others to refuse.
+    // However low the rate is, one waits no longer than that behind the other: whoever sleeps until
+    // it is due is to notice soon that it should stop. What exceeds the rate by that is up to
+    // others to refuse.
     static constexpr std::chrono::nanoseconds kPauseMax = std::chrono::milliseconds(50);
 
     // Bytes a second; 0: as fast as it goes.

@@ -250,33 +250,13 @@ void ProcessCluster::change_members(const std::string& what, const Change& chang
     }
 }
 
-void ProcessCluster::add_member(std::size_t node, bool is_learner) {
-    const client::MemberAddRequest request{.peer_urls = {peer_url(node)}, .is_learner = is_learner};
+void ProcessCluster::add_member(std::size_t node) {
+    const client::MemberAddRequest request{.peer_urls = {peer_url(node)}};
     change_members(fmt::format("node {} cannot be added", node), [&](client::Client& client) {
         const auto answer = client.member_add(request);
         return answer ? std::nullopt : std::optional(answer.error().message);
     });
     join(node);
-}
-
-bool ProcessCluster::try_promote(std::size_t node) {
-    for (const std::size_t other : members()) {
-        if (other == node || !is_running(other)) {
-            continue;
-        }
-        auto client = client_of(other);
-        const auto list = client.member_list();
-        if (!list) {
-            continue;
-        }
-        for (const client::Member& member : list->members) {
-            if (member.peer_urls == std::vector{peer_url(node)}) {
-                // An answer that was lost is seen here the next time.
-                return !member.is_learner || client.member_promote(member.id).has_value();
-            }
-        }
-    }
-    return false;
 }
 
 void ProcessCluster::remove_member(std::size_t node) {

@@ -67,9 +67,7 @@ class ProcessCluster {
     // Changes the running cluster, through any of its members, asked again and again until one has
     // done it; throws Failure when none does. The node is to be started after it was added;
     // it has ended when it was removed.
-    void add_member(std::size_t node, bool is_learner = false);
-    // Makes a running learner a voter; false while it has not caught up.
-    bool try_promote(std::size_t node);
+    void add_member(std::size_t node);
     void remove_member(std::size_t node);
     void start(std::size_t node);
     // All members.

@@ -48,7 +48,7 @@ class WatchedKind final : public storage::EngineKind {
 };
 
 struct Fixture {
-    Fixture() {
+    explicit Fixture(std::uint64_t rate_bytes = 0) {
         REQUIRE(files.make_dirs("/data").has_value());
         auto opened =
             storage::SnapshotStore::open(files, kind, "/data", {.free_bytes_min = 0}).value();
@@ -56,7 +56,7 @@ struct Fixture {
         apply(raft::EntryKind::kConfig,
               raft::encode_conf_change({raft::ConfChangeKind::kBootstrapVoter, NodeId{1}, {}}));
         thread = std::make_unique<SnapshotThread>(
-            files, std::move(opened.store), 0,
+            files, std::move(opened.store), rate_bytes,
             SnapshotThread::Hooks{[this](const SnapshotResult&) {
                                       const std::lock_guard lock(mutex);
                                       ++answers;
@@ -85,6 +85,21 @@ struct Fixture {
         const bool in_time =
             changed.wait_for(lock, std::chrono::minutes(1), [&] { return given.size() == count; });
         REQUIRE(in_time);
+    }
+    void wait_until_answered(int count) {
+        std::unique_lock lock(mutex);
+        const bool in_time =
+            changed.wait_for(lock, std::chrono::minutes(1), [&] { return answers >= count; });
+        REQUIRE(in_time);
+    }
+    // A snapshot for a member, and the answers until it is there.
+    int build(NodeId to) {
+        constexpr int kSteps = 3;  // begin, read all, give
+        for (int i = 0; i < kSteps; ++i) {
+            thread->submit(BuildSnapshot{to, Index{1}, std::uint64_t{1} << 20U});
+        }
+        wait_until_answered(kSteps);
+        return kSteps;
     }
     // Until the thread has come to what is put behind all that is in its queue now.
     void wait_until_reached() {
@@ -196,6 +211,34 @@ TEST_CASE("snapshot thread: nothing half stays when all have left", "[net][snaps
     CHECK(fixture.kind.begun == 1);
     CHECK(fixture.files.list("/data/snap").value().empty());
     CHECK(fixture.given.empty());
+}
+
+TEST_CASE("snapshot thread: pieces for members come one by one, as the rate allows",
+          "[net][snapshots]") {
+    constexpr NodeId kTo{2};
+    constexpr int kPieces = 6;
+    Fixture fixture(100'000);  // of 1,000 bytes: one in 10 ms
+    const int built = fixture.build(kTo);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < kPieces; ++i) {
+        fixture.thread->submit(ReadPiece{kTo, {}, 1000});
+    }
+    fixture.wait_until_answered(built + kPieces);
+    // The first is due at once.
+    CHECK(std::chrono::steady_clock::now() - begin >= std::chrono::milliseconds(50));
+}
+
+TEST_CASE("snapshot thread: it ends before the pieces that it has not come to",
+          "[net][snapshots]") {
+    constexpr NodeId kTo{2};
+    constexpr int kPieces = 1000;  // of 50 ms each
+    Fixture fixture(1);
+    const int built = fixture.build(kTo);
+    for (int i = 0; i < kPieces; ++i) {
+        fixture.thread->submit(ReadPiece{kTo, {}, 1000});
+    }
+    fixture.thread->stop();
+    CHECK(fixture.answers < built + kPieces);
 }
 
 }  // namespace cairn::server::net

@@ -212,7 +212,7 @@ std::unique_ptr<net::SnapshotDriver> Node::Impl::make_snapshots(
     }
     return std::make_unique<net::SnapshotDriver>(
         reactor_, options, net::SnapshotDriver::Parts{files, std::move(store), *driver_, *hub_},
-        net::SnapshotDriver::Hooks{log_peer, log_snapshot}, metrics_);
+        net::SnapshotDriver::Hooks{log_peer, log_snapshot, log_snapshot_error}, metrics_);
 }
 
 net::PeerIdentity Node::Impl::peer_identity() const {

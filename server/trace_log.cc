@@ -135,6 +135,11 @@ void log_snapshot(const SnapshotNote& note) {
     }
 }
 
+void log_snapshot_error(const Error& error) {
+    log_line(LogLevel::kWarn, "snapshot work failed on the disk",
+             {{"reason", std::string(errc_name(error.code))}, {"error", error.detail}});
+}
+
 void log_trace(const std::vector<TraceEvent>& events) {
     for (const auto& event : events) {
         log_one(event);

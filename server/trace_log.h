@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "base/error.h"
 #include "base/trace_event.h"
 #include "server/replica/snapshot_work.h"
 
@@ -11,5 +12,6 @@ namespace cairn::server {
 
 void log_trace(const std::vector<TraceEvent>& events);
 void log_snapshot(const SnapshotNote& note);
+void log_snapshot_error(const Error& error);
 
 }  // namespace cairn::server

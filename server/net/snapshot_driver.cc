@@ -5,10 +5,23 @@
 
 #include <boost/asio/post.hpp>
 
+#include "base/overload.h"
+
 namespace cairn::server::net {
 namespace {
 
 constexpr double kTidySeconds = 5;
+
+const Error* error_in(const SnapshotResult& result) {
+    const auto error = [](const auto& of) { return of.has_error() ? &of.error() : nullptr; };
+    return std::visit(Overload{[&](const SnapshotBuilt& done) { return error(done.manifest); },
+                               [&](const PieceRead& done) { return error(done.chunk); },
+                               [&](const SnapshotOpened& done) { return error(done.place); },
+                               [&](const PieceWritten& done) { return error(done.written); },
+                               [&](const IncomingVerified& done) { return error(done.whole); },
+                               [&](const InstallDone& done) { return error(done.revision); }},
+                      result);
+}
 
 }  // namespace
 
@@ -90,14 +103,21 @@ void SnapshotDriver::build_for_client(SnapshotThread::Wanted wanted,
         driver_.view().applied, std::move(wanted),
         [this, on_built = std::move(on_built)](
             Result<std::shared_ptr<const storage::BuiltSnapshot>> built) mutable {
-            boost::asio::post(reactor_,
-                              [on_built = std::move(on_built), built = std::move(built)]() mutable {
-                                  on_built(std::move(built));
-                              });
+            boost::asio::post(reactor_, [this, on_built = std::move(on_built),
+                                         built = std::move(built)]() mutable {
+                // That there are many is no fault of the disk's.
+                if (built.has_error() && built.error().code != Errc::kTooManyRequests) {
+                    hooks_.on_error(built.error());
+                }
+                on_built(std::move(built));
+            });
         });
 }
 
 void SnapshotDriver::on_result(SnapshotResult result) {
+    if (const Error* error = error_in(result)) {
+        hooks_.on_error(*error);
+    }
     flow_.on_result(std::move(result));
     carry_out();
 }

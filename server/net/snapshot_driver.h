@@ -38,6 +38,8 @@ class SnapshotDriver {
     struct Hooks {
         std::function<void(NodeId, const std::string&)> on_log;  // of a connection
         std::function<void(const SnapshotNote&)> on_note;
+        // Of work on the disk here, with file and cause: notes and clients get the code alone.
+        std::function<void(const Error&)> on_error;
     };
     SnapshotDriver(boost::asio::io_context& reactor, const Options& options, Parts parts,
                    Hooks hooks, Metrics& metrics);

@@ -126,6 +126,26 @@ class CatchUp(Base):
         self.check_equal(cluster)
         self.assertEqual(metric(away, "etcd_network_snapshot_receive_success"), 0)
 
+    def test_the_log_tells_what_the_disk_said(self) -> None:
+        with Cluster(1) as cluster:
+            node = cluster.nodes[0]
+            self.put(cluster.endpoints, "k", "v")
+            in_the_way = Path(node.data) / "snap"
+            in_the_way.write_text("")
+            saved = Path(node.data).with_suffix(".snapshot")
+            save = [CAIRN, "--endpoints", node.endpoint, "snapshot", "save", str(saved)]
+            failed = subprocess.run(save, text=True, capture_output=True, check=False,
+                                    env=clean_environment(), timeout=60)
+            self.assertNotEqual(failed.returncode, 0)
+            self.assertIn("cairn: storage error", failed.stderr)
+            self.assertFalse(saved.exists())
+            self.assertRegex(node.log(), r"snapshot work failed on the disk reason=Io "
+                                         rf"error=.*{re.escape(str(in_the_way))}")
+            in_the_way.unlink()
+            subprocess.run(save, check=True, capture_output=True, env=clean_environment(),
+                           timeout=60)
+            self.assertTrue(saved.exists())
+
     def test_a_new_member(self) -> None:
         """What it would have to read from the log is gone, even who the others are."""
         cluster = Cluster(1, [f"--experimental-log-bytes-max={LOG_BYTES_MAX}"])

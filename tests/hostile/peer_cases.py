@@ -21,6 +21,7 @@ LIBRARY.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 PROTOCOL = 1
 HEADER_BYTES = 8
 FRAME_BYTES_MAX = 64 * MIB
+NUMBER_MAX = 1 << 62  # the largest term or index that is believed
 CLOSE_SECONDS = 3.0  # greetings that do not come are waited for 2 s
 OPEN_SECONDS = 0.5  # what is not closed by then is left alone
 STRANGERS = 400  # more than the peer port keeps
@@ -152,13 +153,13 @@ class Peers:
                          frame(fixed64(1, third) + fixed64(2, first) + h2.field(16, b""))),
             self.greeted("member: for another",
                          frame(fixed64(1, second) + fixed64(2, third) + h2.field(16, b""))),
-            self.greeted("member: index over 2^63",
-                         frame(own + h2.field(14, h2.field(1, h2.field(2, (1 << 63) + 1))))),
+            self.greeted("member: an index that is not believed",
+                         frame(own + h2.field(14, h2.field(1, h2.field(2, NUMBER_MAX + 1))))),
             # A heartbeat that knows of a later commit than this log's end is left alone.
-            self.greeted("member: commit of 2^63 - 1",
-                         frame(own + h2.field(16, h2.field(1, (1 << 63) - 1))), "accepted; open"),
-            self.greeted("member: commit of 2^63",
-                         frame(own + h2.field(16, h2.field(1, 1 << 63)))),
+            self.greeted("member: the largest commit that is believed",
+                         frame(own + h2.field(16, h2.field(1, NUMBER_MAX))), "accepted; open"),
+            self.greeted("member: a commit that is not believed",
+                         frame(own + h2.field(16, h2.field(1, NUMBER_MAX + 1)))),
             self.greeted("member: 64 MiB announced, half sent",
                          frame(bytes(FRAME_BYTES_MAX // 2), FRAME_BYTES_MAX), "accepted; open", 96),
             self.greeted("member: a byte over 64 MiB", frame(b"", FRAME_BYTES_MAX + 1)),

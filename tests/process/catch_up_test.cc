@@ -185,6 +185,7 @@ class CatchUpTest {
     // Prints how long puts took.
     void judge(const Putters& putters, const std::vector<Round>& rounds) const;
     void check_puts(const std::vector<TimedPut>& puts);
+    void check_snapshots(std::size_t least) const;
     [[nodiscard]] std::map<std::string, std::string> read_from_new(const std::string& prefix);
     [[nodiscard]] std::int64_t count_on_new(const std::string& prefix);
 
@@ -220,6 +221,7 @@ void CatchUpTest::run() {
         round.added = now();
         add();
         round.ready = now();
+        check_snapshots(rounds.size());
     }
     putters.stop();
     if (const auto wrong = refusal(putters.errors())) {
@@ -317,7 +319,16 @@ void CatchUpTest::check(const Putters& putters) {
         throw Failure{fmt::format("{} of {} keys", count, keys_)};
     }
     check_puts(putters.puts());
-    if (cluster_.log_of(kNew).find("snapshot in use") == std::string::npos) {
+}
+
+// The node's log goes on through all its lives.
+void CatchUpTest::check_snapshots(std::size_t least) const {
+    const std::string log = cluster_.log_of(kNew);
+    std::size_t found = 0;
+    for (std::size_t at = 0; (at = log.find("snapshot in use", at)) != std::string::npos; ++at) {
+        ++found;
+    }
+    if (found < least) {
         throw Failure{"it caught up without a snapshot"};
     }
 }

@@ -4,29 +4,29 @@
 namespace cairn::sim {
 
 const std::vector<RareProbe>& rare_probes() {
-    // Of those that two hundred runs had reached in fewer than one in ten, so many are asked for
-    // that to miss one by chance is one in a hundred thousand, if that was its true share. Of a few
-    // hits in so few runs nobody knows that: from 5,000 on it is five times as many.
+    // So many runs are asked for that to miss one by chance is one in a hundred thousand. The
+    // shares are those of 8,400 runs; since a run may reach one several times, half the hits are
+    // taken for runs, and what was reached by more than one run in ten is not here.
     static const std::vector<RareProbe> kRare = {
         {"garbage.stub_gone_before", 0, "a guard: the collector sees each deletion once, in order"},
         {"raft.second_change_refused", 0, "a guard: server/replica holds a change back until then"},
         {"wal.floor_beyond_log", 0, "a guard: a floor beyond the log comes with its restart"},
-        {"flow.whole_but_refused", 0, "needs a new term in the very turn in which all is read"},
-        {"raft.snapshot_replaces_longer_log", 0,
+        {"flow.whole_but_refused", 3'000, "needs a new term in the very turn in which all is read"},
+        {"raft.snapshot_replaces_longer_log", 10'000,
          "needs a former leader's tail longer than what the others commit and compact meanwhile"},
-        {"snapshot.file_was_bad", 0,
+        {"snapshot.file_was_bad", 10'000,
          "needs a crash of a receiver, rot, and the same snapshot again"},
-        {"raft.transferee_left", 15'000, "needs a transfer to a leaver in its joint configuration"},
-        {"flow.other_sender_takes_over", 10'000, "needs a new leader while a snapshot comes"},
-        {"raft.snapshot_not_needed", 10'000, "needs appends that overtake a snapshot"},
-        {"sim.install_finished_at_start", 5'000, "needs a crash between two steps of an install"},
-        {"store.log_follows_install", 5'000, "the same crash"},
+        {"raft.transferee_left", 10'000, "needs a transfer to a leaver in its joint configuration"},
+        {"flow.other_sender_takes_over", 1'500, "needs a new leader while a snapshot comes"},
+        {"raft.snapshot_not_needed", 5'000, "needs appends that overtake a snapshot"},
+        {"sim.install_finished_at_start", 1'500, "needs a crash between two steps of an install"},
+        {"store.log_follows_install", 1'500, "the same crash"},
         {"raft.conflict_hint_goes_back", 5'000, "needs logs that disagree over several terms"},
-        {"snapshot.resumed", 5'000, "needs a crash in a file, and the same snapshot again"},
+        {"snapshot.resumed", 1'000, "needs a crash in a file, and the same snapshot again"},
         {"flow.piece_was_bad", 500, "needs rot on the way of a snapshot"},
-        {"wal.torn_tail_cut", 5'000, "needs a power cut that tears a write in two"},
+        {"wal.torn_tail_cut", 500, "needs a power cut that tears a write in two"},
         {"raft.pre_candidate_votes", 500, "needs a vote asked for between pre-vote and vote"},
-        {"flow.receiver_was_removed", 500, "needs a removal while a snapshot goes"},
+        {"flow.receiver_was_removed", 1'000, "needs a removal while a snapshot goes"},
         {"raft.left_out_and_not_committed", 500,
          "needs a leader whom a change not committed leaves out"},
         {"raft.append_while_installing", 500, "needs appends that meet an install"},

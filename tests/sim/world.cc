@@ -98,7 +98,6 @@ class World {
     Prng misc_;
     std::optional<Term> calm_term_;  // of a run in which nothing goes wrong, from its election on
     bool lost_quorum_ = false;
-    bool was_enough_ = false;
 };
 
 World::World(const Options& options, bool verbose)
@@ -234,8 +233,7 @@ Term World::newest_term() const {
 // and faults.
 bool World::enough() const {
     const bool is_short = options_.only_faults || options_.only_calls;
-    return queue_.now() >= options_.fault_ticks * options_.tick_us &&
-           counters_.events() >= options_.events_min &&
+    return counters_.events() >= options_.events_min &&
            (is_short || (workload_.done_count() >= options_.ops_min &&
                          (options_.faults.sum() == 0 ||
                           counters_.classes.count() >= options_.fault_classes_min)));
@@ -327,8 +325,8 @@ void World::run_faults() {
         workload_.expect_leader();
     }
     run_until(kFaultTicksTimes * options_.fault_ticks * options_.tick_us, [this] {
-        was_enough_ = enough();
-        return was_enough_ || !atlas_.has_quorum() ||
+        const bool time_is_over = queue_.now() >= options_.fault_ticks * options_.tick_us;
+        return (time_is_over && enough()) || !atlas_.has_quorum() ||
                counters_.events() >= kEventsTimes * options_.events_min;
     });
 }
@@ -463,7 +461,8 @@ RunResult World::run() {
                      .entries = safety_.applied_log().size(),
                      .virtual_time = queue_.now(),
                      .lost_quorum = lost_quorum_,
-                     .was_enough = was_enough_ || lost_quorum_,
+                     // What came to pass after healing is of the run, too.
+                     .was_enough = enough() || lost_quorum_,
                      .calls = workload_.drawn_count(),
                      .strikes = nemesis_.strikes(),
                      .last_events = {}};

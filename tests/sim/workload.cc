@@ -332,8 +332,8 @@ void Workload::reply(std::uint64_t op) {
     what.returned = world_.queue.now();
     newest_revision_ = std::max(newest_revision_, what.revision);
     done_ += what.outcome == OpOutcome::kDone ? 1 : 0;
-    // Several puts at once may be more than a small limit takes: then this one comes again.
-    const bool again = it.final && what.error == Errc::kTooManyRequests;
+    const bool again = it.final && may_come_again(what.error);
+    const bool is_put = what.kind == OpKind::kWrite;
     const NodeIndex node = it.node;
     if (it.final && what.outcome != OpOutcome::kDone && !again) {
         world_.verdict.fail(
@@ -345,7 +345,7 @@ void Workload::reply(std::uint64_t op) {
     }
     end(op);
     if (again) {
-        final_put(node);
+        is_put ? final_put(node) : final_read(node);
     }
 }
 
@@ -535,6 +535,15 @@ void Workload::start_final() {
             final_read(node->index());
         }
     }
+}
+
+// The last puts of all at once may be more than a small limit takes. Where they are more than the
+// log keeps, whoever falls behind needs a snapshot, and that may take longer than a call waits.
+bool Workload::may_come_again(std::optional<Errc> error) const {
+    const Options& options = world_.options;
+    const bool is_small_log =
+        options.raft.log_bytes_max < options.slots() * options.load.value_bytes_max;
+    return error == Errc::kTooManyRequests || (error == Errc::kTimeout && is_small_log);
 }
 
 void Workload::final_put(NodeIndex node) {

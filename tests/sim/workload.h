@@ -130,6 +130,7 @@ class Workload final : public NodeClients {
         std::optional<Term> last_term{};
     };
 
+    [[nodiscard]] bool may_come_again(std::optional<Errc> error) const;
     void final_put(NodeIndex node);
     void final_read(NodeIndex node);
     void think(std::uint32_t client);

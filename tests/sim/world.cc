@@ -371,7 +371,8 @@ void World::converge() {
         run_until(end_of_faults + budget);
         return;
     }
-    run_until(end_of_faults);
+    // Who has heard nobody meanwhile may still give up his leader, until he hears of him again.
+    run_until(end_of_faults + election_time());
     if (!converges_within(budget) && !verdict_.failed()) {
         verdict_.fail(
             "V1-V3", fmt::format("no agreement {} us after the end of all faults{}:\n{}{}", budget,

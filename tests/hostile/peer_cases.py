@@ -153,8 +153,11 @@ class Peers:
                          frame(fixed64(1, third) + fixed64(2, first) + h2.field(16, b""))),
             self.greeted("member: for another",
                          frame(fixed64(1, second) + fixed64(2, third) + h2.field(16, b""))),
-            self.greeted("member: an index that is not believed",
-                         frame(own + h2.field(14, h2.field(1, h2.field(2, NUMBER_MAX + 1))))),
+            *(self.greeted(f"member: index {index}, not believed",
+                           frame(own + h2.field(14, h2.field(1, h2.field(2, index)))))
+              for index in (NUMBER_MAX + 1, (1 << 63) + 1, (1 << 64) - 1)),
+            self.greeted("member: a term that is not believed",
+                         frame(own + h2.field(14, h2.field(1, h2.field(1, NUMBER_MAX + 1))))),
             # A heartbeat that knows of a later commit than this log's end is left alone.
             self.greeted("member: the largest commit that is believed",
                          frame(own + h2.field(16, h2.field(1, NUMBER_MAX))), "accepted; open"),

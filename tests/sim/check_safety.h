@@ -77,6 +77,8 @@ class SafetyChecker {
     // The client hears that the command at `index` took effect.
     void on_acknowledged(Index index);
 
+    // Up to where the newest snapshot that the node has installed goes; 0: none.
+    [[nodiscard]] Index installed(NodeIndex node) const { return nodes_[node].installed; }
     [[nodiscard]] Index committed() const { return Index{committed_.size() - 1}; }
     // Entries in the order of their index, from 1, as far as any node has applied.
     [[nodiscard]] const std::vector<raft::Entry>& applied_log() const { return applied_log_; }

@@ -17,6 +17,7 @@ constexpr bool kRareWays = true;
 constexpr bool kRareWays = false;  // CAIRN_BUGGIFY is the constant false
 #endif
 
+constexpr std::uint32_t kInflightReorderedMax = 32;
 constexpr std::array<const char*, kSabotageCount> kSabotageNames = {
     "none",          "skip-sync",          "ack-before-persist", "drop-hard-state",
     "forget-vote",   "read-without-index", "apply-twice",        "skip-apply",
@@ -283,6 +284,13 @@ Options Options::draw(std::uint64_t seed) {
     options.disk = draw_disk(root.split("disk"), quiet);
     options.load = draw_load(root.split("load"));
     options.snapshots = draw_snapshots(root.split("snapshots"));
+    if (!options.net.fifo) {
+        // A connection keeps the order. Where each message goes its own way, most of many that are
+        // sent ahead are refused, and each refusal has them sent again: of hundreds it takes that
+        // many thousands until a member has caught up.
+        options.raft.inflight_count_max =
+            std::min(options.raft.inflight_count_max, kInflightReorderedMax);
+    }
     if (options.nodes == 1 && options.disk.flush_mean_ticks == 0) {
         // Without messages it takes hundreds of starts until there are events enough. From the
         // whole log each, that is no run of seconds.

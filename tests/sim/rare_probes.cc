@@ -4,9 +4,8 @@
 namespace cairn::sim {
 
 const std::vector<RareProbe>& rare_probes() {
-    // So many runs are asked for that to miss one by chance is one in a hundred thousand. The
-    // shares are those of 8,400 runs; since a run may reach one several times, half the hits are
-    // taken for runs, and what was reached by more than one run in ten is not here.
+    // So many runs are asked for that to miss one by chance is about one in a hundred thousand.
+    // What 8,400 runs had counted were hits and not runs that hit: half of them was taken for runs.
     static const std::vector<RareProbe> kRare = {
         {"garbage.stub_gone_before", 0, "a guard: the collector sees each deletion once, in order"},
         {"raft.second_change_refused", 0, "a guard: server/replica holds a change back until then"},

@@ -116,7 +116,8 @@ void Workload::invoke(std::uint32_t client, NodeIndex node, Request request) {
     flights_.push_back(Flight{.client = client,
                               .node = node,
                               .life = (*nodes_)[node]->life(),
-                              .request = std::move(request)});
+                              .request = std::move(request),
+                              .installed_before = world_.safety.installed(node)});
     if (client < clients_.size()) {
         clients_[client].op = number;
     }
@@ -332,7 +333,7 @@ void Workload::reply(std::uint64_t op) {
     what.returned = world_.queue.now();
     newest_revision_ = std::max(newest_revision_, what.revision);
     done_ += what.outcome == OpOutcome::kDone ? 1 : 0;
-    const bool again = it.final && may_come_again(what.error);
+    const bool again = it.final && may_come_again(it, what);
     const bool is_put = what.kind == OpKind::kWrite;
     const NodeIndex node = it.node;
     if (it.final && what.outcome != OpOutcome::kDone && !again) {
@@ -537,13 +538,22 @@ void Workload::start_final() {
     }
 }
 
-// The last puts of all at once may be more than a small limit takes. Where they are more than the
-// log keeps, whoever falls behind needs a snapshot, and that may take longer than a call waits.
-bool Workload::may_come_again(std::optional<Errc> error) const {
-    const Options& options = world_.options;
-    const bool is_small_log =
-        options.raft.log_bytes_max < options.slots() * options.load.value_bytes_max;
-    return error == Errc::kTooManyRequests || (error == Errc::kTimeout && is_small_log);
+// Several puts at once may be more than a small limit takes. Whoever falls behind the log by them
+// needs a snapshot, and that may take longer than a call waits.
+bool Workload::may_come_again(const Flight& it, const HistoryOp& what) const {
+    if (what.error == Errc::kTooManyRequests) {
+        return true;
+    }
+    const Errc waited =
+        what.kind == OpKind::kWrite ? Errc::kTimeout : Errc::kTimeoutWaitAppliedIndex;
+    return what.error == waited && needed_snapshot(it);
+}
+
+bool Workload::needed_snapshot(const Flight& it) const {
+    const std::optional<NodeIndex> leader = world_.safety.leader();
+    return world_.safety.installed(it.node) > it.installed_before ||
+           (leader && (world_.safety.is_below_floor(it.node, *leader) ||
+                       world_.lanes.is_wanted(*leader, it.node)));
 }
 
 void Workload::final_put(NodeIndex node) {

@@ -101,6 +101,7 @@ class Workload final : public NodeClients {
         NodeIndex node{};
         std::uint32_t life{};
         Request request{};
+        Index installed_before{};                   // by its node, when it was invoked
         std::optional<wire::GrpcStatus> refusal{};  // the only answer there is
         Heard before{};                             // when it arrived
         Index applied_before{};                     // by any member, when it arrived
@@ -130,7 +131,8 @@ class Workload final : public NodeClients {
         std::optional<Term> last_term{};
     };
 
-    [[nodiscard]] bool may_come_again(std::optional<Errc> error) const;
+    [[nodiscard]] bool may_come_again(const Flight& it, const HistoryOp& what) const;
+    [[nodiscard]] bool needed_snapshot(const Flight& it) const;
     void final_put(NodeIndex node);
     void final_read(NodeIndex node);
     void think(std::uint32_t client);

@@ -15,9 +15,10 @@ using ClusterId = Tagged<struct ClusterIdTag>;    // cluster id, as etcd's clien
 using PersistSeq = Tagged<struct PersistSeqTag>;  // order of log writes within one run of a node
 using CallId = Tagged<struct CallIdTag>;  // one client call, unique within one run of a node
 
-// The largest term and the largest index that are believed of a peer or a file: a log never gets
-// there, and sums of two do not overflow.
-inline constexpr std::uint64_t kTermOrIndexMax = std::uint64_t{1} << 62U;
+// The largest term and the largest index that are believed of a peer or of a snapshot: a log never
+// gets there, and sums of two do not overflow. A log may go on from one that was believed, so its
+// reader believes twice that.
+inline constexpr std::uint64_t kTermOrIndexMax = std::uint64_t{1} << 61U;
 
 // Names one proposal for ever: never reused, so an entry met in the log can be
 // matched with the waiter that asked for it, and with no other.

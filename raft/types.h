@@ -3,8 +3,10 @@
 // Never says anything about messages, disks or clocks: storage/ sees this file too.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/bytes.h"
@@ -48,7 +50,8 @@ struct HardState {
     bool operator==(const HardState&) const = default;
 };
 
-// Who takes part. All lists are sorted and without duplicates.
+// Who takes part. All lists are sorted, without duplicates and without the id of nobody; what comes
+// from outside may lie (is_well_formed).
 // Joint consensus (dissertation §4.3): while `voters_outgoing` is not empty, both majorities
 // decide.
 struct ConfState {
@@ -60,6 +63,15 @@ struct ConfState {
 
     bool operator==(const ConfState&) const = default;
 };
+
+inline bool is_well_formed(const ConfState& conf) {
+    const auto is_set = [](const std::vector<NodeId>& ids) {
+        return (ids.empty() || ids.front()) &&
+               std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end();
+    };
+    return is_set(conf.voters) && is_set(conf.voters_outgoing) && is_set(conf.learners) &&
+           is_set(conf.learners_next);
+}
 
 // The log's floor: everything up to `last` is in the state machine (or in a snapshot of it),
 // and `conf` is the configuration in effect after `last`.

@@ -48,7 +48,11 @@ Result<raft::ConfState> decode_conf(ByteView bytes) {
     if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
         return Error(Errc::kCorrupt, "engine: bad configuration");
     }
-    return from_proto(message);
+    raft::ConfState conf = from_proto(message);
+    if (!raft::is_well_formed(conf)) {
+        return Error(Errc::kCorrupt, "engine: the members of a configuration are not in order");
+    }
+    return conf;
 }
 
 }  // namespace cairn::storage

@@ -51,9 +51,14 @@ Result<LogFiles> list_files(FileSystem& files, const std::string& dir) {
     LogFiles found;
     CAIRN_TRY(const std::vector<std::string> names, files.list(dir));
     for (const std::string& name : names) {
-        if (const auto segment = wal::parse_segment_name(name)) {
+        const auto segment = wal::parse_segment_name(name);
+        const auto spare = wal::parse_spare_name(name);
+        if (std::max(segment.value_or(0), spare.value_or(0)) > wal::kNumberMax) {
+            return Error{Errc::kCorrupt, dir + "/" + name + ": a number that no log gets to"};
+        }
+        if (segment) {
             found.segments.push_back(*segment);
-        } else if (const auto spare = wal::parse_spare_name(name)) {
+        } else if (spare) {
             found.spares.push_back(*spare);
         }
     }

@@ -116,13 +116,20 @@ class PosixFile final : public File {
         if (::fdatasync(descriptor_.number()) != 0) {
             return system_error(path_, "fdatasync", errno);
         }
+        if (writeback_errno_ != 0) {
+            return system_error(path_, "sync_file_range", writeback_errno_);
+        }
         return ok();
     }
 
     void begin_writeback(std::uint64_t offset, std::uint64_t bytes) override {
-        // An error of the writing itself is kept by the kernel for sync().
-        static_cast<void>(::sync_file_range(descriptor_.number(), static_cast<off64_t>(offset),
-                                            static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE));
+        const int result = ::sync_file_range(descriptor_.number(), static_cast<off64_t>(offset),
+                                             static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE);
+        // The kernel keeps for fdatasync what fails later, but not surely what fails at once. Other
+        // errors say nothing of the data: fdatasync tries again.
+        if (result != 0 && (errno == EIO || errno == EDQUOT)) {
+            writeback_errno_ = errno;
+        }
     }
 
     Result<void> preallocate(std::uint64_t bytes) override {
@@ -165,6 +172,7 @@ class PosixFile final : public File {
   private:
     Descriptor descriptor_;
     std::string path_;
+    int writeback_errno_ = 0;  // of begin_writeback, for sync
 };
 
 class PosixLock final : public FileLock {

@@ -1,5 +1,6 @@
 #include "storage/schema.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -114,7 +115,7 @@ std::string encode_applied(raft::EntryId applied) {
 Result<raft::EntryId> decode_applied(ByteView value) {
     raft::EntryId applied;
     if (!take_u64_be(value, applied.index.value) || !take_u64_be(value, applied.term.value) ||
-        !value.empty()) {
+        !value.empty() || std::max(applied.index.value, applied.term.value) > 2 * kTermOrIndexMax) {
         return corrupt("applied index");
     }
     return applied;

@@ -132,6 +132,13 @@ Result<SnapshotManifest> decode_manifest(ByteView bytes, const std::string& path
     if (!has_sound_names(decoded)) {
         return corrupt(path, "a file name that is none");
     }
+    const raft::EntryId last = decoded.meta.last;
+    if (std::max(last.index.value, last.term.value) > kTermOrIndexMax) {
+        return corrupt(path, "a term or an index that no log gets to");
+    }
+    if (!raft::is_well_formed(decoded.meta.conf)) {
+        return corrupt(path, "the members of its configuration are not in order");
+    }
     return decoded;
 }
 

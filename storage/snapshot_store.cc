@@ -241,6 +241,12 @@ Result<void> SnapshotStore::Impl::begin_build(SnapshotUse use) {
 // The engine goes on meanwhile, so what it was at is read from the checkpoint itself.
 Result<void> SnapshotStore::Impl::begin_build_in(const std::string& dir, SnapshotUse use) {
     CAIRN_TRY(engine_->checkpoint(dir));
+    CAIRN_TRY(std::vector<std::string> names, files_.list(dir));
+    if (names.size() > options_.files_max) {
+        return Error(Errc::kTooLarge,
+                     fmt::format("{}: the engine has {} files, a snapshot has {} at most", dir_,
+                                 names.size(), options_.files_max));
+    }
     BuiltSnapshot snapshot{.dir = dir, .manifest = {}, .use = use};
     {
         CAIRN_TRY(const auto reader, kind_.open_to_read(dir));
@@ -250,12 +256,6 @@ Result<void> SnapshotStore::Impl::begin_build_in(const std::string& dir, Snapsho
         }
         snapshot.manifest.meta = {state.applied, *std::move(state.conf)};
         snapshot.manifest.revision = state.revision;
-    }
-    CAIRN_TRY(std::vector<std::string> names, files_.list(dir));
-    if (names.size() > options_.files_max) {
-        return Error(Errc::kInternal, fmt::format("{}: the engine has {} files, a snapshot has {} "
-                                                  "at most",
-                                                  dir_, names.size(), options_.files_max));
     }
     building_.emplace(Building{std::move(snapshot), SnapshotSums(files_, dir, std::move(names))});
     return ok();

@@ -136,7 +136,7 @@ std::vector<NodeId> take_ids(Cursor& cursor) {
 template <class Number>
 Number take_number(Cursor& cursor) {
     const Number number{cursor.take<std::uint64_t>()};
-    if (number.value > kTermOrIndexMax) {
+    if (number.value > kNumberMax) {
         cursor.fail();
     }
     return number;
@@ -161,6 +161,9 @@ raft::SnapshotMeta take_floor(Cursor& cursor) {
         cursor.fail();
     }
     floor.conf.auto_leave = auto_leave == 1;
+    if (!raft::is_well_formed(floor.conf)) {
+        cursor.fail();
+    }
     return floor;
 }
 
@@ -191,6 +194,9 @@ std::vector<raft::Entry> take_entries(Cursor& cursor) {
         return entries;
     }
     auto index = take_number<Index>(cursor);
+    if (index.value > kNumberMax - (count - 1)) {
+        cursor.fail();
+    }
     entries.reserve(count);
     for (std::uint32_t i = 0; i < count && !cursor.failed(); ++i, ++index) {
         entries.push_back(take_entry(cursor));
@@ -214,6 +220,9 @@ raft::PersistBatch take_group(Cursor& cursor) {
         batch.hard_state = take_hard_state(cursor);
     }
     batch.entries = take_entries(cursor);
+    if (flags == 0 && batch.entries.empty()) {
+        cursor.fail();  // nobody writes a group that says nothing, and many fit into a batch
+    }
     return batch;
 }
 

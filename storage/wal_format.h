@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/ids.h"
 #include "base/result.h"
 #include "raft/persist.h"
 
@@ -21,6 +22,8 @@ inline constexpr std::uint32_t kMagic = 0x4c574e43U;  // "CNWL"
 inline constexpr std::uint16_t kVersion = 1;
 inline constexpr std::uint64_t kBlockBytes = 4096;
 inline constexpr std::size_t kHeaderBytes = 56;
+// Of terms, indexes, batches and files: larger ones are in no log.
+inline constexpr std::uint64_t kNumberMax = 2 * kTermOrIndexMax;
 
 enum class BatchKind : std::uint16_t {
     kSegment = 1,  // the first batch of each segment: the state at its start

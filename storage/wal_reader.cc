@@ -178,6 +178,9 @@ Result<bool> LogReader::take_batch() {
                      fmt::format("{} at {}: format version {}, this build reads {}", path_, offset_,
                                  header->version, kVersion)};
     }
+    if (header->number == 0 || header->number > kNumberMax) {
+        return corrupt(offset_, "a batch of a number that no log gets to");
+    }
     const std::uint64_t bytes = padded_bytes(header->payload_bytes);
     CAIRN_TRY(const ByteView batch, view(offset_, bytes));
     if (batch.size() < bytes || (!CAIRN_MUTANT(log_without_checksums) &&

@@ -1,7 +1,6 @@
 #include "server/peer/peer_codec.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -51,11 +50,6 @@ void put(const raft::ConfState& conf, pb::ConfState& out) {
     put(conf.learners, *out.mutable_learners());
     put(conf.learners_next, *out.mutable_learners_next());
     out.set_auto_leave(conf.auto_leave);
-}
-
-bool is_sorted_set(const std::vector<NodeId>& ids) {
-    return std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end() &&
-           (ids.empty() || ids.front());
 }
 
 // One overload of `put` for each body, into the message's own field.
@@ -183,11 +177,8 @@ Result<raft::MessageBody> decode_install(const pb::InstallSnapshot& in) {
                                .learners = get(in.conf().learners()),
                                .learners_next = get(in.conf().learners_next()),
                                .auto_leave = in.conf().auto_leave()};
-    for (const auto* ids :
-         {&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next}) {
-        if (!is_sorted_set(*ids)) {
-            return malformed("the members of a configuration are not in order");
-        }
+    if (!raft::is_well_formed(conf)) {
+        return malformed("the members of a configuration are not in order");
     }
     return raft::MessageBody{raft::InstallSnapshot{{get(in.last()), conf}}};
 }

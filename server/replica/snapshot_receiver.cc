@@ -15,10 +15,8 @@ constexpr std::uint32_t kFlawsMax = 3;
 constexpr std::uint64_t kFileBytesMax = std::uint64_t{1} << 44U;
 
 bool is_sound(const storage::SnapshotManifest& manifest) {
-    return manifest.meta.last.index.value <= kTermOrIndexMax &&
-           manifest.meta.last.term.value <= kTermOrIndexMax && manifest.meta.last.index &&
-           !manifest.meta.conf.voters.empty() && !manifest.files.empty() &&
-           manifest.files.size() <= storage::kSnapshotFilesMax &&
+    return manifest.meta.last.index && !manifest.meta.conf.voters.empty() &&
+           !manifest.files.empty() && manifest.files.size() <= storage::kSnapshotFilesMax &&
            std::all_of(manifest.files.begin(), manifest.files.end(),
                        [](const auto& file) { return file.bytes <= kFileBytesMax; });
 }

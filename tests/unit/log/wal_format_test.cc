@@ -3,6 +3,7 @@
 #include "storage/wal_format.h"
 
 #include <string>
+#include <utility>
 
 #include "catch.h"
 
@@ -25,7 +26,7 @@ raft::PersistBatch sample() {
     raft::PersistBatch batch;
     raft::SnapshotMeta floor;
     floor.last = {Term{2}, Index{5}};
-    floor.conf.voters = {NodeId{0x1122334455667788U}, NodeId{2}};
+    floor.conf.voters = {NodeId{2}, NodeId{0x1122334455667788U}};
     floor.conf.voters_outgoing = {NodeId{3}};
     floor.conf.learners_next = {NodeId{4}};
     floor.conf.auto_leave = true;
@@ -62,8 +63,8 @@ TEST_CASE("a group has its golden bytes", "[log][format]") {
             "0200000000000000"  // floor: term
             "0500000000000000"  // index
             "02000000"
-            "8877665544332211"
-            "0200000000000000"  // voters
+            "0200000000000000"
+            "8877665544332211"  // voters
             "01000000"
             "0300000000000000"  // voters_outgoing
             "00000000"          // learners
@@ -164,19 +165,22 @@ TEST_CASE("payloads that do not parse are refused", "[log][format]") {
 }
 
 TEST_CASE("terms and indexes that no log gets to are refused", "[log][format]") {
-    constexpr std::uint64_t kBeyond = kTermOrIndexMax + 1;
+    using Batch = raft::PersistBatch;
+    constexpr std::uint64_t kBeyond = kNumberMax + 1;
     const auto refused = [](auto change) {
-        raft::PersistBatch batch = sample();
+        Batch batch = sample();
         change(batch);
         return decode_groups(encoded(batch)).has_error();
     };
-    using Batch = raft::PersistBatch;
-    CHECK_FALSE(refused([](Batch& batch) { batch.floor->last.index = Index{kTermOrIndexMax}; }));
+    CHECK_FALSE(refused([](Batch& batch) { batch.floor->last.index = Index{kNumberMax}; }));
     CHECK(refused([](Batch& batch) { batch.floor->last.index = Index{kBeyond}; }));
     CHECK(refused([](Batch& batch) { batch.floor->last.term = Term{kBeyond}; }));
     CHECK(refused([](Batch& batch) { batch.hard_state->term = Term{kBeyond}; }));
     CHECK(refused([](Batch& batch) { batch.hard_state->commit = Index{kBeyond}; }));
-    CHECK(refused([](Batch& batch) { batch.entries.front().id.index = Index{kBeyond}; }));
+    CHECK_FALSE(
+        refused([](Batch& batch) { batch.entries.front().id.index = Index{kNumberMax - 1}; }));
+    // The second of two would be beyond.
+    CHECK(refused([](Batch& batch) { batch.entries.front().id.index = Index{kNumberMax}; }));
     CHECK(refused([](Batch& batch) { batch.entries.back().id.term = Term{kBeyond}; }));
 
     const auto decoded = [](raft::EntryId last) {
@@ -187,9 +191,21 @@ TEST_CASE("terms and indexes that no log gets to are refused", "[log][format]") 
         buffer.finish(header, 0);
         return decode_segment_state(buffer.view().substr(kHeaderBytes, header.payload_bytes));
     };
-    CHECK(decoded({Term{1}, Index{kTermOrIndexMax}}).has_value());
+    CHECK(decoded({Term{1}, Index{kNumberMax}}).has_value());
     CHECK(decoded({Term{1}, Index{kBeyond}}).has_error());
     CHECK(decoded({Term{kBeyond}, Index{1}}).has_error());
+    // What is believed of others can be gone on from.
+    static_assert(kTermOrIndexMax < kNumberMax);
+}
+
+TEST_CASE("what nobody writes is refused", "[log][format]") {
+    CHECK(decode_groups(encoded(entries_batch(0, 0, 0))).has_error());
+    raft::PersistBatch batch = sample();
+    std::swap(batch.floor->conf.voters[0], batch.floor->conf.voters[1]);
+    CHECK(decode_groups(encoded(batch)).has_error());
+    batch = sample();
+    batch.floor->conf.learners = {NodeId{}};
+    CHECK(decode_groups(encoded(batch)).has_error());
 }
 
 TEST_CASE("file names sort by id and are recognised exactly", "[log][format]") {

@@ -314,7 +314,9 @@ TEST_CASE("a manifest must say what its files hold", "[node][restore]") {
         [](storage::SnapshotManifest& manifest) { ++manifest.revision; },
         [](storage::SnapshotManifest& manifest) { --manifest.meta.last.index.value; },
         [](storage::SnapshotManifest& manifest) { ++manifest.meta.last.term.value; },
-        [](storage::SnapshotManifest& manifest) { manifest.meta.conf.voters.push_back(NodeId{7}); },
+        [](storage::SnapshotManifest& manifest) {
+            manifest.meta.conf.voters.push_back(NodeId{0xabd});
+        },
     };
     for (const World::Change& lie : lies) {
         World world(lie);

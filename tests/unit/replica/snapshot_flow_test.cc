@@ -188,7 +188,7 @@ TEST_CASE("an offer is taken, answered or refused", "[replica][snapshot]") {
     CHECK(answer(kLeader, offer_of(files, kTerm - 1)) == refused(Errc::kLeaderChanged));
     Files odd = files;
     odd.manifest.meta.last.index = Index{~std::uint64_t{0}};
-    CHECK(answer(kLeader, offer_of(odd)) == refused(Errc::kMalformed));
+    CHECK(answer(kLeader, offer_of(odd)) == refused(Errc::kCorrupt));
     odd = files;
     odd.manifest.files[0].bytes = ~std::uint64_t{0};
     CHECK(answer(kLeader, offer_of(odd)) == refused(Errc::kMalformed));

@@ -246,7 +246,7 @@ TEST_CASE("a snapshot that every receiver would refuse is not built", "[snapshot
     Disk fits;
     CHECK(build(fits, files).has_value());
     Disk beyond;
-    CHECK(build(beyond, files - 1).error().code == Errc::kInternal);
+    CHECK(build(beyond, files - 1).error().code == Errc::kTooLarge);
     CHECK(beyond.files.list("data/snap").value().empty());
 }
 

@@ -89,6 +89,23 @@ TEST_CASE("a manifest is read as it was written", "[snapshot][format]") {
     REQUIRE(decode_manifest(newer, "dir/m").error().detail.find("dir/m") == 0);
 }
 
+TEST_CASE("a manifest of what no log gets to is refused", "[snapshot][hostile]") {
+    const auto code_of = [](auto change) {
+        SnapshotManifest manifest = manifest_of({{"a", "x"}});
+        change(manifest.meta);
+        const auto decoded = decode_manifest(encode_manifest(manifest), "m");
+        return decoded.has_error() ? decoded.error().code : Errc{};
+    };
+    using Meta = raft::SnapshotMeta;
+    CHECK(code_of([](Meta&) {}) == Errc{});
+    CHECK(code_of([](Meta& meta) { meta.last.index = Index{kTermOrIndexMax + 1}; }) ==
+          Errc::kCorrupt);
+    CHECK(code_of([](Meta& meta) { meta.last.term = Term{kTermOrIndexMax + 1}; }) ==
+          Errc::kCorrupt);
+    CHECK(code_of([](Meta& meta) { meta.conf.voters = {NodeId{2}, NodeId{1}}; }) == Errc::kCorrupt);
+    CHECK(code_of([](Meta& meta) { meta.conf.learners = {NodeId{}}; }) == Errc::kCorrupt);
+}
+
 TEST_CASE("a file name in a manifest leads nowhere", "[snapshot][hostile]") {
     for (const std::string& name :
          {std::string(".."), std::string("."), std::string(), std::string("a/b"),

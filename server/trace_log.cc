@@ -136,7 +136,7 @@ void log_snapshot(const SnapshotNote& note) {
 }
 
 void log_snapshot_error(const Error& error) {
-    log_line(LogLevel::kWarn, "snapshot work failed on the disk",
+    log_line(LogLevel::kWarn, "snapshot work failed",
              {{"reason", std::string(errc_name(error.code))}, {"error", error.detail}});
 }
 

@@ -12,25 +12,15 @@ namespace {
 
 constexpr double kTidySeconds = 5;
 
-// That there are many snapshots is no fault of the disk's.
-bool is_of_disk(const Error& error) { return error.code != Errc::kTooManyRequests; }
-
-// What the disk said, with file and cause. Pieces that are bad were bad when they came.
-const Error* disk_error_in(const SnapshotResult& result) {
-    const auto error = [](const auto& of) -> const Error* {
-        return of.has_error() && is_of_disk(of.error()) ? &of.error() : nullptr;
-    };
-    return std::visit(
-        Overload{[&](const SnapshotBuilt& done) { return error(done.manifest); },
-                 [&](const PieceRead& done) { return error(done.chunk); },
-                 [&](const SnapshotOpened& done) { return error(done.place); },
-                 [&](const PieceWritten& done) {
-                     const Error* found = error(done.written);
-                     return found != nullptr && found->code == Errc::kCorrupt ? nullptr : found;
-                 },
-                 [&](const IncomingVerified& done) { return error(done.whole); },
-                 [&](const InstallDone& done) { return error(done.revision); }},
-        result);
+const Error* error_in(const SnapshotResult& result) {
+    const auto error = [](const auto& of) { return of.has_error() ? &of.error() : nullptr; };
+    return std::visit(Overload{[&](const SnapshotBuilt& done) { return error(done.manifest); },
+                               [&](const PieceRead& done) { return error(done.chunk); },
+                               [&](const SnapshotOpened& done) { return error(done.place); },
+                               [&](const PieceWritten& done) { return error(done.written); },
+                               [&](const IncomingVerified& done) { return error(done.whole); },
+                               [&](const InstallDone& done) { return error(done.revision); }},
+                      result);
 }
 
 }  // namespace
@@ -115,8 +105,8 @@ void SnapshotDriver::build_for_client(SnapshotThread::Wanted wanted,
             Result<std::shared_ptr<const storage::BuiltSnapshot>> built) mutable {
             boost::asio::post(reactor_, [this, on_built = std::move(on_built),
                                          built = std::move(built)]() mutable {
-                if (built.has_error() && is_of_disk(built.error())) {
-                    hooks_.on_error(built.error());
+                if (built.has_error()) {
+                    tell(built.error());
                 }
                 on_built(std::move(built));
             });
@@ -124,8 +114,8 @@ void SnapshotDriver::build_for_client(SnapshotThread::Wanted wanted,
 }
 
 void SnapshotDriver::on_result(SnapshotResult result) {
-    if (const Error* error = disk_error_in(result)) {
-        hooks_.on_error(*error);
+    if (const Error* error = error_in(result)) {
+        tell(*error);
     }
     flow_.on_result(std::move(result));
     carry_out();
@@ -165,6 +155,14 @@ void SnapshotDriver::carry_out() {
     }
     for (auto& event : effects.events) {
         driver_.post(std::move(event));
+    }
+}
+
+// That there are many already is told to who asked. The same again, by the next attempt or for the
+// next client, is no news.
+void SnapshotDriver::tell(const Error& error) {
+    if (error.code != Errc::kTooManyRequests && said_.admit(error.detail)) {
+        hooks_.on_error(error);
     }
 }
 

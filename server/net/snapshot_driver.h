@@ -3,12 +3,14 @@
 // thread. Never decides anything that the flow could decide.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 
 #include <boost/asio/io_context.hpp>
 
 #include "base/ids.h"
+#include "server/net/log_limit.h"
 #include "server/net/metrics.h"
 #include "server/net/peer_hub.h"
 #include "server/net/replica_driver.h"
@@ -38,7 +40,7 @@ class SnapshotDriver {
     struct Hooks {
         std::function<void(NodeId, const std::string&)> on_log;  // of a connection
         std::function<void(const SnapshotNote&)> on_note;
-        // Of work on the disk here, with file and cause: notes and clients get the code alone.
+        // Of work on snapshots here, with file and cause: notes and clients get the code alone.
         std::function<void(const Error&)> on_error;
     };
     SnapshotDriver(boost::asio::io_context& reactor, const Options& options, Parts parts,
@@ -66,6 +68,7 @@ class SnapshotDriver {
     void carry_out();
     void on_engine(raft::SnapshotMeta snapshot, Result<std::shared_ptr<storage::KvEngine>> engine);
     void on_result(SnapshotResult result);
+    void tell(const Error& error);
     void observe(const SnapshotNote& note);
 
     boost::asio::io_context& reactor_;
@@ -75,6 +78,7 @@ class SnapshotDriver {
     double tick_seconds_;
     SnapshotFlow flow_;
     SnapshotLanes lanes_;
+    LogLimit said_{std::chrono::seconds(10)};  // errors
     double untidied_seconds_ = 0;
     bool stopped_ = false;
     // Last, so that it ends first: its callbacks post to the reactor.

@@ -139,12 +139,26 @@ class CatchUp(Base):
             self.assertNotEqual(failed.returncode, 0)
             self.assertIn("cairn: storage error", failed.stderr)
             self.assertFalse(saved.exists())
-            self.assertRegex(node.log(), r"snapshot work failed on the disk reason=Io "
+            self.assertRegex(node.log(), r"snapshot work failed reason=Io "
                                          rf"error=.*{re.escape(str(in_the_way))}")
             in_the_way.unlink()
             subprocess.run(save, check=True, capture_output=True, env=clean_environment(),
                            timeout=60)
             self.assertTrue(saved.exists())
+
+    def test_the_receivers_log_tells_what_its_disk_said(self) -> None:
+        cluster, away = self.begin(rate=SLOW_RATE)
+        in_the_way = Path(away.data) / "snap"
+        away.start()
+        # Building takes the others seconds, so nothing is there yet.
+        wait_until(lambda: quiet_metric(away, "cairn_raft_last_index") >= 0, 30, "it has started")
+        in_the_way.write_text("")
+        told = rf"snapshot work failed reason=Io error=.*{re.escape(str(in_the_way))}"
+        wait_until(lambda: re.search(told, away.log()), 30, "the receiver tells the cause")
+        wait_until(lambda: "snapshot not received" in away.log(), 30, "it gives up")
+        in_the_way.unlink()
+        self.wait_for_catch_up(away)
+        self.check_equal(cluster)
 
     def test_a_new_member(self) -> None:
         """What it would have to read from the log is gone, even who the others are."""

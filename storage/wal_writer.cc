@@ -123,8 +123,9 @@ Result<void> Writer::begin_segment(const SegmentState& state, std::uint64_t firs
         bytes = needed;
         CAIRN_TRY(spare, make_spare(bytes));
     } else {
-        if (spares_.empty()) {
-            CAIRN_TRY(grow_spare(bytes));
+        // By steps here too: what is synced at once holds up everybody who shares the disk.
+        while (spares_.empty()) {
+            CAIRN_TRY(grow_spare(std::min(growing_bytes_ + kSpareStepMax, bytes)));
         }
         spare = spares_.front();
         spares_.erase(spares_.begin());

@@ -1,9 +1,11 @@
 #include "server/net/snapshot_driver.h"
 
+#include <optional>
 #include <utility>
 #include <variant>
 
 #include <boost/asio/post.hpp>
+#include <fmt/format.h>
 
 #include "base/overload.h"
 
@@ -12,15 +14,23 @@ namespace {
 
 constexpr double kTidySeconds = 5;
 
-const Error* error_in(const SnapshotResult& result) {
-    const auto error = [](const auto& of) { return of.has_error() ? &of.error() : nullptr; };
-    return std::visit(Overload{[&](const SnapshotBuilt& done) { return error(done.manifest); },
-                               [&](const PieceRead& done) { return error(done.chunk); },
-                               [&](const SnapshotOpened& done) { return error(done.place); },
-                               [&](const PieceWritten& done) { return error(done.written); },
-                               [&](const IncomingVerified& done) { return error(done.whole); },
-                               [&](const InstallDone& done) { return error(done.revision); }},
-                      result);
+struct Failure {
+    const char* work;
+    const Error& error;
+};
+
+std::optional<Failure> failure_in(const SnapshotResult& result) {
+    const auto of = [](const char* work, const auto& done) {
+        return done.has_error() ? std::optional<Failure>({work, done.error()}) : std::nullopt;
+    };
+    return std::visit(
+        Overload{[&](const SnapshotBuilt& done) { return of("build", done.manifest); },
+                 [&](const PieceRead& done) { return of("read", done.chunk); },
+                 [&](const SnapshotOpened& done) { return of("open", done.place); },
+                 [&](const PieceWritten& done) { return of("write", done.written); },
+                 [&](const IncomingVerified& done) { return of("verify", done.whole); },
+                 [&](const InstallDone& done) { return of("install", done.revision); }},
+        result);
 }
 
 }  // namespace
@@ -106,7 +116,7 @@ void SnapshotDriver::build_for_client(SnapshotThread::Wanted wanted,
             boost::asio::post(reactor_, [this, on_built = std::move(on_built),
                                          built = std::move(built)]() mutable {
                 if (built.has_error()) {
-                    tell(built.error());
+                    tell("build", built.error());
                 }
                 on_built(std::move(built));
             });
@@ -114,8 +124,8 @@ void SnapshotDriver::build_for_client(SnapshotThread::Wanted wanted,
 }
 
 void SnapshotDriver::on_result(SnapshotResult result) {
-    if (const Error* error = error_in(result)) {
-        tell(*error);
+    if (const auto failure = failure_in(result)) {
+        tell(failure->work, failure->error);
     }
     flow_.on_result(std::move(result));
     carry_out();
@@ -158,10 +168,11 @@ void SnapshotDriver::carry_out() {
     }
 }
 
-// That there are many already is told to who asked. The same again, by the next attempt or for the
-// next client, is no news.
-void SnapshotDriver::tell(const Error& error) {
-    if (error.code != Errc::kTooManyRequests && said_.admit(error.detail)) {
+// That there are many already is told to who asked. The next attempt, or the next client, is no
+// news, though directories and numbers in its detail are others.
+void SnapshotDriver::tell(const std::string& work, const Error& error) {
+    if (error.code != Errc::kTooManyRequests &&
+        said_.admit(fmt::format("{} {}", work, errc_name(error.code)))) {
         hooks_.on_error(error);
     }
 }

@@ -68,7 +68,7 @@ class SnapshotDriver {
     void carry_out();
     void on_engine(raft::SnapshotMeta snapshot, Result<std::shared_ptr<storage::KvEngine>> engine);
     void on_result(SnapshotResult result);
-    void tell(const Error& error);
+    void tell(const std::string& work, const Error& error);
     void observe(const SnapshotNote& note);
 
     boost::asio::io_context& reactor_;

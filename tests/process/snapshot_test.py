@@ -147,7 +147,7 @@ class CatchUp(Base):
             self.assertTrue(saved.exists())
 
     def test_the_receivers_log_tells_what_its_disk_said(self) -> None:
-        cluster, away = self.begin(rate=SLOW_RATE)
+        cluster, away = self.begin(rate=SLOW_RATE // 2)
         in_the_way = Path(away.data) / "snap"
         away.start()
         # Building takes the others seconds, so nothing is there yet.

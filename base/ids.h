@@ -16,8 +16,8 @@ using PersistSeq = Tagged<struct PersistSeqTag>;  // order of log writes within 
 using CallId = Tagged<struct CallIdTag>;  // one client call, unique within one run of a node
 
 // The largest term and the largest index that are believed of a peer or of a snapshot: a log never
-// gets there, and sums of two do not overflow. A log may go on from one that was believed, so its
-// reader believes twice that.
+// gets there, and sums of two do not overflow. A member may go on from one that was believed, so
+// it reads from its own log and engine up to twice that.
 inline constexpr std::uint64_t kTermOrIndexMax = std::uint64_t{1} << 61U;
 
 // Names one proposal for ever: never reused, so an entry met in the log can be

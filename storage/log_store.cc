@@ -53,12 +53,12 @@ Result<LogFiles> list_files(FileSystem& files, const std::string& dir) {
     for (const std::string& name : names) {
         const auto segment = wal::parse_segment_name(name);
         const auto spare = wal::parse_spare_name(name);
-        if (std::max(segment.value_or(0), spare.value_or(0)) > wal::kNumberMax) {
+        if (segment && *segment > wal::kNumberMax) {
             return Error{Errc::kCorrupt, dir + "/" + name + ": a number that no log gets to"};
         }
         if (segment) {
             found.segments.push_back(*segment);
-        } else if (spare) {
+        } else if (spare && *spare <= wal::kNumberMax) {
             found.spares.push_back(*spare);
         }
     }

@@ -127,7 +127,7 @@ class PosixFile final : public File {
                                              static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE);
         // The kernel keeps for fdatasync what fails later, but not surely what fails at once. Other
         // errors say nothing of the data: fdatasync tries again.
-        if (result != 0 && (errno == EIO || errno == EDQUOT)) {
+        if (result != 0 && (errno == EIO || errno == ENOSPC || errno == EDQUOT)) {
             writeback_errno_ = errno;
         }
     }

@@ -228,4 +228,31 @@ TEST_CASE("the next segment is made ready in parts while this one fills", "[log]
     CHECK(files.list(temp.path()).value().size() == 2);
 }
 
+TEST_CASE("what is not ready is written in parts too", "[log]") {
+    constexpr std::uint64_t kMiB = 1024U * 1024U;
+    constexpr LogOptions kOptions{.segment_bytes = 20 * kMiB, .recycle_max = 2};
+    const bool is_begun = GENERATE(false, true);
+    TempDir temp;
+    PosixFs files;
+    LogModel model;
+    auto opened = open_ok(files, temp.path(), kOptions);
+    // 8, 8 and 4 MiB of the first segment, and its first batch.
+    CHECK(opened.log->stats().syncs == 3 + 1);
+    std::uint64_t index = 1;
+    append_ok(*opened.log, model, {entries_batch(1, index++, 1, 5 * kMiB)});
+    if (is_begun) {
+        REQUIRE(opened.log->prepare().has_value());
+    }
+    for (int i = 0; i < 2; ++i) {
+        append_ok(*opened.log, model, {entries_batch(1, index++, 1, 5 * kMiB)});
+    }
+    const auto syncs = opened.log->stats().syncs;
+    append_ok(*opened.log, model, {entries_batch(1, index++, 1, 6 * kMiB)});
+    REQUIRE(opened.log->stats().segments == 2);
+    // Of what was missing, 20 or 12 MiB, and two batches.
+    CHECK(opened.log->stats().syncs - syncs == (is_begun ? 2 : 3) + 2);
+    opened.log.reset();
+    CHECK(open_ok(files, temp.path(), kOptions).recovered == model.recovered());
+}
+
 }  // namespace cairn::storage

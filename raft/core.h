@@ -35,6 +35,7 @@ class Core {
     [[nodiscard]] NodeId vote() const { return at_.vote; }
     [[nodiscard]] Role role() const { return at_.role; }
     [[nodiscard]] NodeId leader() const { return at_.leader; }
+    [[nodiscard]] const Config& config() const { return config_; }
     [[nodiscard]] const Log& log() const { return log_; }
     [[nodiscard]] const Tracker& tracker() const { return tracker_; }
     [[nodiscard]] const Writes& writes() const { return writes_; }

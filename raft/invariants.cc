@@ -60,6 +60,37 @@ Result<void> check_entries(const Core& core) {
     return require(conf == log.conf(), "the configuration is that of the log");
 }
 
+// B1. One entry fits whatever the limit is, or nothing would. Bytes in flight are asserted where
+// they are counted.
+Result<void> check_bounds(const Core& core) {
+    const Config& config = core.config();
+    const Log& log = core.log();
+    const Log::Marks& marks = log.marks();
+    CAIRN_TRY(require(
+        log.applying_bytes() <= config.apply_bytes_max || marks.handed_out - marks.applied == 1,
+        "B1: what is handed out to be applied"));
+    if (core.role() != Role::kLeader) {
+        return ok();
+    }
+    // What it found is not of its taking, nor does it ask itself for its changes.
+    std::uint64_t proposed_bytes = 0;
+    std::uint64_t proposed = 0;
+    for (Index index = marks.commit + 1; index <= log.last(); ++index) {
+        const Entry& entry = log.at(index);
+        if (entry.id.term == core.term() && entry.kind == EntryKind::kCommand) {
+            proposed_bytes += entry.cost_bytes();
+            ++proposed;
+        }
+    }
+    CAIRN_TRY(require(proposed_bytes <= config.uncommitted_bytes_max || proposed == 1,
+                      "B1: proposals that are not committed"));
+    for (const Progress& progress : core.tracker().all()) {
+        CAIRN_TRY(require(progress.inflights().count() <= config.inflight_count_max,
+                          "B1: Appends in flight to one member"));
+    }
+    return ok();
+}
+
 Result<void> check_leader(const Core& core) {
     CAIRN_TRY(require(core.leader() == core.id(), "a leader knows itself"));
     CAIRN_TRY(require(core.vote() == core.id(), "a leader voted for itself"));
@@ -119,6 +150,7 @@ Result<void> check_state(const Raft& raft) {
                       "nobody campaigns or leads while a snapshot is installed"));
     CAIRN_TRY(check_marks(core.log()));
     CAIRN_TRY(check_role(core));
+    CAIRN_TRY(check_bounds(core));
     return check_entries(core);
 }
 

@@ -24,8 +24,8 @@ struct StateMarks {
 };
 StateMarks state_marks(const Raft& raft);
 
-// E3, E4, C4, G3 and the bookkeeping of the log: kInternal naming the broken rule. Costs time in
-// proportion to the log above the floor.
+// E3, E4, C4, G3, B1 and the bookkeeping of the log: kInternal naming the broken rule. Costs time
+// in proportion to the log above the floor.
 Result<void> check_state(const Raft& raft);
 
 // E2, E4, G2, C1, C4 between `before` and now, within one run of one node.

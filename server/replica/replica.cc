@@ -27,7 +27,7 @@ class Replica::Impl {
     void step(Event event);
     void take_effects(Effects& out);
     [[nodiscard]] const NodeView& view() const { return view_; }
-    [[nodiscard]] raft::Status raft_status() const { return raft_.status(); }
+    [[nodiscard]] const raft::Raft& raft() const { return raft_; }
     [[nodiscard]] std::vector<TraceEvent> recent_events() const { return recorder_.events(); }
 
   private:
@@ -402,7 +402,7 @@ Replica::~Replica() = default;
 void Replica::step(Event event) { impl_->step(std::move(event)); }
 void Replica::take_effects(Effects& out) { impl_->take_effects(out); }
 const NodeView& Replica::view() const { return impl_->view(); }
-raft::Status Replica::raft_status() const { return impl_->raft_status(); }
+const raft::Raft& Replica::raft() const { return impl_->raft(); }
 std::vector<TraceEvent> Replica::recent_events() const { return impl_->recent_events(); }
 
 }  // namespace cairn::server

@@ -55,8 +55,8 @@ class Replica {
     void take_effects(Effects& out);
     [[nodiscard]] const NodeView& view() const;
 
-    // The core's picture of itself, for tests, invariants and metrics. Not cheap.
-    [[nodiscard]] raft::Status raft_status() const;
+    // For raft/invariants.h and tests.
+    [[nodiscard]] const raft::Raft& raft() const;
     // The flight recorder: the newest events stepped, oldest first, without their payloads. `kind`
     // is the event's position in Event; `arg` counts ticks.
     [[nodiscard]] std::vector<TraceEvent> recent_events() const;

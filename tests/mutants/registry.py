@@ -140,7 +140,7 @@ MUTANTS = (
            "cairn_sim", "", 50),
     Mutant("read_without_quorum", "126",
            "a leader grants reads without asking anybody",
-           "raft_tests", _RANDOM, 60),
+           "cairn_sim", "", 100),
     Mutant("point_read_is_local", "126",
            "a read of one key is answered without asking the leader",
            "cairn_sim", "", 10),

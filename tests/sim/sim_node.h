@@ -22,6 +22,7 @@
 #include "server/replica/snapshot_message.h"
 #include "server/replica/snapshot_work.h"
 #include "sim/basics.h"
+#include "sim/core_look.h"
 #include "sim/event_queue.h"
 #include "sim/options.h"
 #include "sim/parts.h"
@@ -270,7 +271,6 @@ class SimNode {
     std::vector<Call> calls_;                     // by CallId - 1, of this life
     std::map<std::uint64_t, WaitingRead> reads_;  // by CallId
     std::uint64_t open_calls_ = 0;
-
     std::uint64_t crash_countdown_ = 0;
     Time crash_down_ = 0;
     std::uint64_t disk_factor_ = 1;
@@ -293,7 +293,7 @@ class SimNode {
     std::uint64_t bad_pieces_ = 0;  // of which it complained, or could have in an earlier life
     std::vector<NodeId> snapshot_readers_;  // for whom one is read
     bool received_waits_ = false;           // a verified one, for its install
-    std::uint64_t turns_ = 0;
+    CoreLook core_look_;
     server::NodeView shown_;
 };
 

@@ -209,6 +209,7 @@ void SimNode::start_replica(raft::Recovered recovered) {
             "D2", fmt::format("node {}: restore: {}", index_, to_string(replica.error())));
     }
     replica_ = std::move(replica).value();
+    core_look_.begin(replica_->raft());
     dispatcher_.emplace(server::api::Identity{.cluster = kClusterId, .member = id_},
                         kRequestLimits);
     snapshot_disk_.emplace(files(), *store_);

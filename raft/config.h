@@ -34,14 +34,17 @@ struct Config {
     std::uint64_t apply_gap_max = 5000;
 
     // What is kept of the log, in memory and on disk, for members that lack it, beyond what this
-    // member's own state machine needs; one that lacks more gets a snapshot.
+    // member's own state machine needs; one that lacks more gets a snapshot. Entries have a bound
+    // of their own, because many small ones take more memory and time than their bytes say.
     std::uint64_t log_bytes_max = 128U * 1024U * 1024U;
+    std::uint64_t log_entries_max = 1'000'000;
     // No: a member that lacks more cannot be helped, so all are waited for, and a leader whose log
     // reaches log_bytes_max refuses proposals.
     bool snapshots = true;
     // The same for what was written since a snapshot for a member was asked for: without it a
     // snapshot that travels longer than the log lasts would be followed by another, without end.
     std::uint64_t catch_up_bytes_max = 512U * 1024U * 1024U;
+    std::uint64_t catch_up_entries_max = 4'000'000;
     // What the state machine needs over a crash, since it has not flushed it: beyond it a leader
     // refuses proposals and a follower takes no entries, until Input::Compact says that it has.
     std::uint64_t unflushed_bytes_max = 512U * 1024U * 1024U;

@@ -58,7 +58,8 @@ struct Applied {
 };
 
 // The log up to `index` is no longer needed by this member's own state machine: it has flushed it.
-// The core keeps what a member still lacks, as long as that is at most Config::log_bytes_max.
+// The core keeps what a member still lacks, as long as that is within Config::log_bytes_max
+// and log_entries_max.
 struct Compact {
     Index index;
 };

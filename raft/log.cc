@@ -149,10 +149,10 @@ void Log::compact(Index index) {
 
 void Log::restart(SnapshotMeta snapshot) { *this = Log(std::move(snapshot)); }
 
-Index Log::floor_within(std::uint64_t bytes_max) const {
+Index Log::floor_within(std::uint64_t bytes_max, std::uint64_t entries_max) const {
     std::uint64_t bytes = bytes_;
     Index floor = floor_.last.index;
-    while (bytes > bytes_max) {
+    while (bytes > bytes_max || last() - floor > entries_max) {
         ++floor;
         bytes -= at(floor).cost_bytes();
     }

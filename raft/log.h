@@ -45,8 +45,8 @@ class Log {
     // The same of those that the state machine has not flushed.
     [[nodiscard]] std::uint64_t unflushed_bytes() const { return unflushed_bytes_; }
     [[nodiscard]] Index flushed() const { return flushed_; }
-    // The lowest floor that leaves at most so much above it, in cost.
-    [[nodiscard]] Index floor_within(std::uint64_t bytes_max) const;
+    // The lowest floor that leaves at most so much above it, in cost and in entries.
+    [[nodiscard]] Index floor_within(std::uint64_t bytes_max, std::uint64_t entries_max) const;
 
     // `index` must be in the log, above the floor.
     [[nodiscard]] const Entry& at(Index index) const;

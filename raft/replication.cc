@@ -336,13 +336,14 @@ Index Core::kept_floor() {
     if (!config_.snapshots) {
         return compaction_.cluster_floor;
     }
-    const Index limit = log_.floor_within(config_.log_bytes_max);
+    const Index limit = log_.floor_within(config_.log_bytes_max, config_.log_entries_max);
     Index kept = std::max(compaction_.cluster_floor, limit);
     if (at_.role != Role::kLeader || kept == compaction_.cluster_floor) {
         return kept;
     }
     const Index last_resort =
-        log_.floor_within(std::max(config_.catch_up_bytes_max, config_.log_bytes_max));
+        log_.floor_within(std::max(config_.catch_up_bytes_max, config_.log_bytes_max),
+                          std::max(config_.catch_up_entries_max, config_.log_entries_max));
     for (Progress& progress : tracker_.all()) {
         const std::optional<Index> from = progress.catching_up_from();
         if (!from) {

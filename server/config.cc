@@ -253,6 +253,7 @@ Result<void> read_limits(const FlagValues& flags, ServerConfig& config) {
     config.max_txn_ops = flags.number("max-txn-ops");
     config.response_budget_bytes = flags.number("experimental-response-budget-bytes");
     config.log_bytes_max = flags.number("experimental-log-bytes-max");
+    config.log_entries_max = flags.number("experimental-log-entries-max");
     config.snapshot_rate_bytes = flags.number("experimental-snapshot-rate-bytes");
     config.max_concurrent_streams =
         static_cast<std::uint32_t>(flags.number("max-concurrent-streams"));
@@ -271,6 +272,11 @@ Result<void> read_limits(const FlagValues& flags, ServerConfig& config) {
     if (config.log_bytes_max < kLogBytesKeptMin || config.log_bytes_max > kLogBytesKeptMax) {
         return invalid(fmt::format("--experimental-log-bytes-max={}: must be from {} to {}",
                                    config.log_bytes_max, kLogBytesKeptMin, kLogBytesKeptMax));
+    }
+    if (config.log_entries_max < kLogEntriesKeptMin ||
+        config.log_entries_max > kLogEntriesKeptMax) {
+        return invalid(fmt::format("--experimental-log-entries-max={}: must be from {} to {}",
+                                   config.log_entries_max, kLogEntriesKeptMin, kLogEntriesKeptMax));
     }
     if (config.max_txn_ops == 0) {
         return invalid("--max-txn-ops=0: must be at least 1");

@@ -36,6 +36,8 @@ inline constexpr std::uint64_t kResponseBudgetBytesMax = 1ULL << 40U;
 // Less would be a snapshot for every hiccup; more would not fit a member's memory.
 inline constexpr std::uint64_t kLogBytesKeptMin = 1024U * 1024U;
 inline constexpr std::uint64_t kLogBytesKeptMax = 1ULL << 34U;
+inline constexpr std::uint64_t kLogEntriesKeptMin = 1'000;
+inline constexpr std::uint64_t kLogEntriesKeptMax = 1'000'000'000;
 // etcd's limit, so that an operator's mistake of units is found.
 inline constexpr std::chrono::milliseconds kElectionTimeoutMax{50'000};
 // More members than this are a mistake in --initial-cluster: every one votes.
@@ -72,6 +74,7 @@ struct ServerConfig {
     std::uint64_t max_txn_ops = 0;                        // at least 1
     std::uint64_t response_budget_bytes = 0;              // in [kResponse…Min, kResponse…Max]
     std::uint64_t log_bytes_max = 0;                      // in [kLogBytesKeptMin, kLogBytesKeptMax]
+    std::uint64_t log_entries_max = 0;                    // in [kLogEntriesKept…Min, …Max]
     std::uint64_t snapshot_rate_bytes = 0;                // a second; 0: no limit
     std::uint32_t max_concurrent_streams = 0;             // at least 1
     std::chrono::nanoseconds grpc_keepalive_min_time{0};  // 0: clients may ping as they like

@@ -47,6 +47,8 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {"experimental-log-bytes-max", kUint, kSupported, kMember, "134217728",
      "Most bytes of the log that are kept, in memory and on disk, for members that lack them; one "
      "that lacks more gets a snapshot. cairn's own."},
+    {"experimental-log-entries-max", kUint, kSupported, kMember, "1000000",
+     "Most entries of the log that are kept for them. cairn's own."},
     {"experimental-snapshot-rate-bytes", kUint, kSupported, kMember, "67108864",
      "Most bytes of snapshots that a leader sends in a second, to all members together; 0: no "
      "limit. cairn's own."},
@@ -61,7 +63,8 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {"quota-backend-bytes", kInt, kLater, kMember, "0",
      "Size of the store above which writes are refused."},
     {"snapshot-count", kUint, kNoEffect, kMember, "100000",
-     "cairn decides by bytes of log when to make room, not by entries."},
+     "cairn keeps no copy of its state for each so many entries: see "
+     "--experimental-log-entries-max."},
     {"max-snapshots", kUint, kNoEffect, kMember, "5",
      "cairn removes files as soon as nothing needs them."},
     {"max-wals", kUint, kNoEffect, kMember, "5",
@@ -255,7 +258,7 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
     {"experimental-max-learners", kInt, kSupported, kFeatures, "1",
      "Older name of --max-learners."},
     {"snapshot-catchup-entries", kUint, kNoEffect, kFeatures, "5000",
-     "cairn decides by bytes how much log to keep for members that lag."},
+     "Too little for a member that was away for a second: see --experimental-log-entries-max."},
     {"experimental-snapshot-catchup-entries", kUint, kNoEffect, kFeatures, "5000",
      "Older name of --snapshot-catchup-entries."},
     {"feature-gates", kString, kLater, kFeatures, "", "Switches of single features (etcd 3.6)."},

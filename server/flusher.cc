@@ -14,13 +14,12 @@ constexpr std::chrono::minutes kFlushInterval{5};
 }  // namespace
 
 Flusher::Flusher(boost::asio::io_context& reactor, net::ReplicaDriver& driver,
-                 const storage::StateMachine& machine, net::Metrics& metrics,
-                 std::uint64_t log_bytes_max)
+                 const storage::StateMachine& machine, net::Metrics& metrics, const LogKept& kept)
     : reactor_(reactor),
       driver_(driver),
       machine_(machine),
       metrics_(metrics),
-      log_bytes_since_max_(std::min(kLogBytesSinceMax, log_bytes_max / 2)) {}
+      log_since_max_{std::min(kLogBytesSinceMax, kept.bytes_max / 2), kept.entries_max / 2} {}
 
 void Flusher::start(Index flushed) {
     flushed_ = flushed;
@@ -33,7 +32,8 @@ bool Flusher::is_due() const {
     const bool nothing_new = driver_.view().applied == flushed_;
     return !running_ && !nothing_new &&
            (machine_.engine()->unflushed_bytes() >= kUnflushedBytesMax ||
-            driver_.log_stats().bytes_written - log_bytes_at_flush_ >= log_bytes_since_max_ ||
+            driver_.log_stats().bytes_written - log_bytes_at_flush_ >= log_since_max_.bytes_max ||
+            driver_.view().applied - flushed_ >= log_since_max_.entries_max ||
             std::chrono::steady_clock::now() - last_flush_ >= kFlushInterval);
 }
 

@@ -20,14 +20,18 @@ namespace cairn::server {
 
 class Flusher {
   public:
+    // What is kept of the log for other members.
+    struct LogKept {
+        std::uint64_t bytes_max{};
+        std::uint64_t entries_max{};
+    };
     Flusher(boost::asio::io_context& reactor, net::ReplicaDriver& driver,
-            const storage::StateMachine& machine, net::Metrics& metrics,
-            std::uint64_t log_bytes_max);
+            const storage::StateMachine& machine, net::Metrics& metrics, const LogKept& kept);
 
     // Tells the replica what was flushed before this start, so that the log's floor can follow.
     void start(Index flushed);
-    // Flushes at 64 MiB of unflushed data, 64 MiB or half of log_bytes_max of log written since the
-    // last flush, or five minutes with something to flush.
+    // Flushes at 64 MiB of unflushed data, 64 MiB or half of what is kept for others of log written
+    // since the last flush, or five minutes with something to flush.
     void on_second();
     // Waits for a flush under way.
     void stop();
@@ -41,7 +45,7 @@ class Flusher {
     net::ReplicaDriver& driver_;
     const storage::StateMachine& machine_;
     net::Metrics& metrics_;
-    const std::uint64_t log_bytes_since_max_;
+    const LogKept log_since_max_;
     boost::asio::thread_pool thread_{1};
     std::chrono::steady_clock::time_point last_flush_ = std::chrono::steady_clock::now();
     std::uint64_t log_bytes_at_flush_ = 0;

@@ -182,7 +182,8 @@ Node::Impl::Impl(storage::FileSystem& files, ServerConfig config, RecoveredNode 
                                        config_.advertise_client_urls.end());
     publisher_ = std::make_shared<AttributePublisher>(*driver_, std::move(self));
     flusher_ =
-        std::make_unique<Flusher>(reactor_, *driver_, *machine_, metrics_, config_.log_bytes_max);
+        std::make_unique<Flusher>(reactor_, *driver_, *machine_, metrics_,
+                                  Flusher::LogKept{config_.log_bytes_max, config_.log_entries_max});
 }
 
 Node::Impl::~Impl() { stop_parts(); }

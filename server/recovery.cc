@@ -202,6 +202,7 @@ ReplicaConfig replica_config(const ServerConfig& config, NodeId self, std::uint6
         config.lease_reads ? (config.election_ticks() - 1) * tick_ms * 1'000'000 : 0;
     replica.raft.seed = boot;
     replica.raft.log_bytes_max = config.log_bytes_max;
+    replica.raft.log_entries_max = config.log_entries_max;
     replica.boot = boot;
     replica.membership = {.strict = config.strict_reconfig_check,
                           .learners_max = config.max_learners};

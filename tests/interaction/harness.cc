@@ -147,6 +147,7 @@ std::string Harness::cluster(const Command& command) {
         config.inflight_count_max =
             static_cast<std::uint32_t>(command.number_of("inflight", config.inflight_count_max));
         config.log_bytes_max = command.number_of("log_bytes", config.log_bytes_max);
+        config.log_entries_max = command.number_of("log_entries", config.log_entries_max);
         config.catch_up_bytes_max = command.number_of("catch_up_bytes", config.catch_up_bytes_max);
         // A spare begins with what all logs begin with, which here is not in entries.
         nodes_.try_emplace(id, config, recovered(members));

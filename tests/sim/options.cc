@@ -247,6 +247,10 @@ raft::Config draw_raft(Prng prng, Time tick_us) {
         config.lease_promise_ns =
             prng.between(1, 2 * std::uint64_t{config.election_ticks}) * tick_us * 1'000;
     }
+    if (prng.chance(1, 4)) {
+        config.log_entries_max = prng.between(5, 600);
+        config.catch_up_entries_max = prng.between(5, 1'200);
+    }
     return config;
 }
 
@@ -304,6 +308,7 @@ Options Options::draw(std::uint64_t seed) {
         // Who falls behind so short a log as some have gets a snapshot, and cannot say what became
         // of its calls.
         options.raft.log_bytes_max = raft::Config{}.log_bytes_max;
+        options.raft.log_entries_max = raft::Config{}.log_entries_max;
         // The first election may be split a few times: calls that came before it wait that long.
         options.request_timeout_ticks += 10 * std::uint64_t{options.raft.election_ticks};
         // A client that leaves, or an answer that is lost, is a fault as well.
@@ -337,11 +342,13 @@ std::string Options::describe() const {
         sabotage_name(sabotage));
     out += fmt::format(
         "raft election {} heartbeat {} pre_vote {} check_quorum {} append_bytes {} inflight {}/{} "
-        "uncommitted {} apply_bytes {} apply_gap {} log {} catch_up {} unflushed {} lease_ns {}\n",
+        "uncommitted {} apply_bytes {} apply_gap {} log {}/{} catch_up {}/{} "
+        "unflushed {} lease_ns {}\n",
         raft.election_ticks, raft.heartbeat_ticks, raft.pre_vote, raft.check_quorum,
         raft.append_bytes_max, raft.inflight_count_max, raft.inflight_bytes_max,
         raft.uncommitted_bytes_max, raft.apply_bytes_max, raft.apply_gap_max, raft.log_bytes_max,
-        raft.catch_up_bytes_max, raft.unflushed_bytes_max, raft.lease_promise_ns);
+        raft.log_entries_max, raft.catch_up_bytes_max, raft.catch_up_entries_max,
+        raft.unflushed_bytes_max, raft.lease_promise_ns);
     out += fmt::format(
         "net delay {}+{} fifo {} drop {} dup {} tail {} report_loss {} ship {}\n"
         "disk write {}+{} apply {}+{} slow {} segment {} flush_ticks {} torn {} reads_new {} "

@@ -40,6 +40,14 @@ TEST_CASE("the log is bounded while a member is down", "[raft][limits]") {
         REQUIRE(write_without_third(node, 500) == 0);
         REQUIRE(node.raft->last_index() - node.raft->floor().last.index <= 64 + 2);
     }
+    SECTION("by a snapshot for it later, when its entries are small but many") {
+        config.log_bytes_max = 1024 * 1024;
+        config.log_entries_max = 40;
+        TestNode node = leader_of(3, config);
+        REQUIRE(write_without_third(node, 500) == 0);
+        REQUIRE(node.raft->last_index() - node.raft->floor().last.index >= 40);
+        REQUIRE(node.raft->last_index() - node.raft->floor().last.index <= 40 + 2);
+    }
     SECTION("without snapshots, by refusing to write") {
         config.snapshots = false;
         TestNode node = leader_of(3, config);
@@ -56,8 +64,15 @@ TEST_CASE("the log is bounded while a member is down", "[raft][limits]") {
 
 TEST_CASE("what lies behind a snapshot on its way is kept, up to a limit", "[raft][limits]") {
     Config config = test_config(1);
-    config.log_bytes_max = 16 * 1024;
-    config.catch_up_bytes_max = 64 * 1024;
+    // 60 entries of those that are written here.
+    SECTION("of bytes") {
+        config.log_bytes_max = 16 * 1024;
+        config.catch_up_bytes_max = 64 * 1024;
+    }
+    SECTION("of entries") {
+        config.log_entries_max = 15;
+        config.catch_up_entries_max = 62;
+    }
     config.check_quorum = false;
     TestNode node = leader_of(3, config);
     write_without_third(node, 40);

@@ -48,6 +48,9 @@ struct World {
         disk.complete_one();
         changes = prng.chance(2, 3) ? prng.between(1, 40) : 0;
         const std::uint64_t log_bytes_max = prng.chance(1, 4) ? 1'000'000 : prng.between(40, 200);
+        Prng entries = prng.split("entries");
+        const std::uint64_t log_entries_max =
+            entries.chance(3, 4) ? 1'000'000 : entries.between(1, 8);
         for (const NodeId id : node_ids(size + kSpares)) {
             Config config = test_config(id.value);
             config.seed = seed * 31 + id.value;
@@ -59,6 +62,8 @@ struct World {
             config.apply_gap_max = 50;
             config.log_bytes_max = log_bytes_max;
             config.catch_up_bytes_max = 2 * log_bytes_max;
+            config.log_entries_max = log_entries_max;
+            config.catch_up_entries_max = 2 * log_entries_max;
             config.pre_vote = prng.chance(4, 5);
             config.check_quorum = prng.chance(3, 5);
             nodes.emplace_back(config, id.value <= size ? disk.image : Recovered{});

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "raft/conf_change.h"
 #include "server/bootstrap.h"
 #include "server/lone_member.h"
@@ -122,8 +123,21 @@ Result<RunningCluster> ask_others(const ServerConfig& config) {
             peers.insert(peers.end(), address->alternatives.begin(), address->alternatives.end());
         }
     }
-    CAIRN_TRY(auto answer, net::ask_for_members(peers));
-    return RunningCluster{answer.cluster, std::move(answer.members)};
+    std::vector<net::Unanswered> unanswered;
+    auto answer = net::ask_for_members(peers, unanswered);
+    // At the beginning of a cluster nobody else need be there.
+    const bool expected = config.initial_cluster_state == ClusterState::kExisting;
+    for (const net::Unanswered& silent : unanswered) {
+        if (expected || !silent.in_time) {
+            log_line(LogLevel::kWarn, "failed to get cluster response",
+                     {{"address", fmt::format("{}:{}", silent.peer.host, silent.peer.port)},
+                      {"error", silent.cause}});
+        }
+    }
+    if (answer.has_error()) {
+        return answer.error();
+    }
+    return RunningCluster{answer.value().cluster, std::move(answer.value().members)};
 }
 
 Result<Beginning> join(const ServerConfig& config) {
@@ -165,6 +179,10 @@ Result<Beginning> bootstrap(storage::FileSystem& files, DataDir& dir, const Serv
 // --force-new-cluster.
 Result<void> leave_others(storage::LogStore::Opened& opened, NodeId self) {
     CAIRN_TRY(auto batch, make_lone_member(opened.recovered, self));
+    log_line(LogLevel::kWarn,
+             batch ? "--force-new-cluster: all other members are removed"
+                   : "--force-new-cluster: this member is alone already, start it without",
+             {{"member", fmt::format("{:x}", self.value)}});
     if (batch) {
         CAIRN_TRY(opened.log->append(std::span(&*batch, 1)));
         rewrite(opened.recovered, *std::move(batch));

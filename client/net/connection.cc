@@ -5,9 +5,10 @@
 #include <variant>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/ip/address.hpp>
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
+
+#include "client/net/find_host.h"
 
 namespace cairn::client {
 namespace {
@@ -44,7 +45,6 @@ Connection::Connection(boost::asio::io_context& io, Endpoint endpoint,
       authority_(endpoint_.authority()),
       hooks_(std::move(hooks)),
       socket_(io),
-      resolver_(io),
       dial_timer_(io),
       stream_timer_(io),
       writer_wake_(io) {}
@@ -62,29 +62,17 @@ Task<> Connection::watch_dial(std::shared_ptr<Connection> self) {
     }
 }
 
-Task<Connection::Endpoints> Connection::resolve(std::shared_ptr<Connection> self) {
-    boost::system::error_code parse_error;
-    const auto address = boost::asio::ip::make_address(self->endpoint_.host, parse_error);
-    if (!parse_error) {
-        co_return Endpoints{tcp::endpoint(address, self->endpoint_.port)};
-    }
-    const auto [error, results] = co_await self->resolver_.async_resolve(
-        self->endpoint_.host, std::to_string(self->endpoint_.port), kTask);
-    if (error) {
-        self->dial_error_ =
-            fmt::format("dial tcp: lookup {}: {}", self->endpoint_.host, error.message());
-        co_return Endpoints{};
-    }
-    Endpoints endpoints;
-    for (const auto& entry : results) {
-        endpoints.push_back(entry.endpoint());
-    }
-    co_return endpoints;
-}
-
 Task<bool> Connection::dial(std::shared_ptr<Connection> self) {
-    const Endpoints endpoints = co_await resolve(self);
-    for (const tcp::endpoint& endpoint : endpoints) {
+    const auto endpoints =
+        co_await find_host(self->endpoint_.host, self->endpoint_.port, self->options_.dial_timeout);
+    if (self->closed_) {
+        co_return false;
+    }
+    if (endpoints.has_error()) {
+        self->dial_error_ = "dial tcp: " + endpoints.error().detail;
+        co_return false;
+    }
+    for (const tcp::endpoint& endpoint : endpoints.value()) {
         boost::system::error_code ignored;
         self->socket_.close(ignored);
         const auto [error] = co_await self->socket_.async_connect(endpoint, kTask);
@@ -304,7 +292,6 @@ void Connection::close() {
     dial_timer_.cancel();
     stream_timer_.cancel();
     writer_wake_.cancel();
-    resolver_.cancel();
     boost::system::error_code ignored;
     socket_.close(ignored);
 }

@@ -58,15 +58,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void close();
 
   private:
-    using Endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
-
     static Task<> run(std::shared_ptr<Connection> self);
     static Task<> watch_dial(std::shared_ptr<Connection> self);
     static Task<> watch_silence(std::shared_ptr<Connection> self);
     // As long as there are calls whose answers are streams, for these have no end in time.
     static Task<> watch_streams(std::shared_ptr<Connection> self);
     static Task<> write_all(std::shared_ptr<Connection> self);
-    static Task<Endpoints> resolve(std::shared_ptr<Connection> self);
     static Task<bool> dial(std::shared_ptr<Connection> self);
     static Task<> read_all(std::shared_ptr<Connection> self);
 
@@ -91,7 +88,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
     ConnectionHooks hooks_;
 
     boost::asio::ip::tcp::socket socket_;
-    boost::asio::ip::tcp::resolver resolver_;
     boost::asio::steady_timer dial_timer_;    // until ready, then of ask_for_life
     boost::asio::steady_timer stream_timer_;  // of watch_streams
     boost::asio::steady_timer writer_wake_;   // the writer sleeps on it; cancelling wakes it

@@ -12,9 +12,9 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
+#include "server/net/find_host.h"
 #include "server/net/task.h"
 #include "server/net/version.h"
 #include "server/peer/peer_frame.h"
@@ -28,10 +28,10 @@ constexpr std::chrono::seconds kAnswerTimeout{3};
 
 // One question to one member.
 struct Question {
-    explicit Question(boost::asio::io_context& reactor) : resolver(reactor), socket(reactor) {}
+    explicit Question(boost::asio::io_context& reactor) : socket(reactor) {}
 
-    tcp::resolver resolver;
     tcp::socket socket;
+    std::optional<std::string> failure;  // before its time was over
     std::optional<peer::HelloReply> answer;
 };
 
@@ -49,14 +49,17 @@ bool take_answer(peer::FrameReader& reader, std::optional<peer::HelloReply>& ans
 }
 
 Task<> ask(Question* question, PeerEndpoint peer) {
-    auto [not_found, endpoints] =
-        co_await question->resolver.async_resolve(peer.host, std::to_string(peer.port), kTask);
-    if (not_found) {
+    const auto endpoints = co_await find_host(peer.host, peer.port, kAnswerTimeout);
+    if (endpoints.has_error()) {
+        if (endpoints.error().code != Errc::kTimeout) {
+            question->failure = endpoints.error().detail;
+        }
         co_return;
     }
     auto [refused, connected] =
-        co_await boost::asio::async_connect(question->socket, endpoints, kTask);
+        co_await boost::asio::async_connect(question->socket, endpoints.value(), kTask);
     if (refused) {
+        question->failure = refused.message();
         co_return;
     }
     std::string frame;
@@ -78,11 +81,15 @@ Task<> ask(Question* question, PeerEndpoint peer) {
         reader.feed(ByteView(buffer.data(), count));
         open = !ended && !take_answer(reader, question->answer);
     }
+    if (!question->answer) {
+        question->failure = "it closed the connection without an answer";
+    }
 }
 
 }  // namespace
 
-Result<peer::HelloReply> ask_for_members(std::span<const PeerEndpoint> peers) {
+Result<peer::HelloReply> ask_for_members(std::span<const PeerEndpoint> peers,
+                                         std::vector<Unanswered>& unanswered) {
     boost::asio::io_context reactor{1};
     std::vector<std::unique_ptr<Question>> questions;
     for (const PeerEndpoint& peer : peers) {
@@ -91,8 +98,13 @@ Result<peer::HelloReply> ask_for_members(std::span<const PeerEndpoint> peers) {
     }
     reactor.run_for(kAnswerTimeout);
     std::optional<peer::HelloReply> newest;
-    for (const auto& question : questions) {
-        auto& answer = question->answer;
+    for (std::size_t at = 0; at < peers.size(); ++at) {
+        auto& answer = questions[at]->answer;
+        if (!answer) {
+            const auto& failure = questions[at]->failure;
+            unanswered.push_back(
+                {peers[at], failure.value_or("no answer in time"), failure.has_value()});
+        }
         if (answer && !answer->members.empty() &&
             (!newest || newest->applied_index < answer->applied_index)) {
             newest = std::move(answer);

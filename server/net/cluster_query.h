@@ -4,6 +4,8 @@
 #pragma once
 
 #include <span>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "server/net/peer_link.h"
@@ -11,7 +13,15 @@
 
 namespace cairn::server::net {
 
-// All at once, for a few seconds at most. kConnection when none answers with members.
-Result<peer::HelloReply> ask_for_members(std::span<const PeerEndpoint> peers);
+struct Unanswered {
+    PeerEndpoint peer;
+    std::string cause;
+    bool in_time = false;  // it is known not to be there; else it may only be slow
+};
+
+// All at once, for a few seconds at most, whatever name servers do. kConnection when none answers
+// with members. `unanswered` gets those who did not.
+Result<peer::HelloReply> ask_for_members(std::span<const PeerEndpoint> peers,
+                                         std::vector<Unanswered>& unanswered);
 
 }  // namespace cairn::server::net

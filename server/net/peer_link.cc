@@ -7,12 +7,12 @@
 #include <utility>
 
 #include <boost/asio/connect.hpp>
-#include <boost/asio/ip/address.hpp>
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
 #include "base/url.h"
 #include "server/net/accepted_socket.h"
+#include "server/net/find_host.h"
 #include "server/net/version.h"
 #include "server/peer/peer_codec.h"
 #include "server/peer/peer_frame.h"
@@ -36,10 +36,8 @@ constexpr auto kBackoffLast = 1000ms;
 constexpr auto kLasting = 1s;
 constexpr auto kSaidEvery = 1min;
 
-// The member's bytes stay small: one greeting each way.
-constexpr std::size_t kGreetingFrameMax = peer::kHelloBytesMax;
-// And so do the answers on a lane that has some.
-constexpr std::size_t kAnswerFrameMax = 1024;
+// What the other side says stays small: one greeting, and answers on a lane that has some.
+constexpr std::size_t kHeardFrameMax = peer::kHelloBytesMax;
 
 }  // namespace
 
@@ -71,7 +69,6 @@ PeerLink::PeerLink(boost::asio::io_context& reactor, PeerAddress address, PeerId
       metrics_(metrics),
       jitter_(identity_.self.value ^ (address_.id.value << 1U)),
       socket_(reactor),
-      resolver_(reactor),
       deadline_(reactor),
       pause_(reactor),
       said_(kSaidEvery) {}
@@ -80,7 +77,6 @@ void PeerLink::start() { spawn(reactor_.get_executor(), run(shared_from_this()),
 
 void PeerLink::stop() {
     stopped_ = true;
-    resolver_.cancel();
     pause_.cancel();
     deadline_.cancel();
     drop_connection();
@@ -163,7 +159,6 @@ Task<> PeerLink::run(std::shared_ptr<PeerLink> self) {
 }
 
 Task<bool> PeerLink::connect(std::shared_ptr<PeerLink> self) {
-    self->arm_deadline(kDialTimeout);
     bool let_in = co_await dial(self);
     if (let_in) {
         boost::system::error_code ignored;
@@ -181,26 +176,18 @@ Task<bool> PeerLink::connect(std::shared_ptr<PeerLink> self) {
 
 Task<bool> PeerLink::dial(std::shared_ptr<PeerLink> self) {
     const PeerEndpoint target = self->target();
-    std::vector<tcp::endpoint> endpoints;
-    boost::system::error_code not_literal;
-    const auto literal = boost::asio::ip::make_address(target.host, not_literal);
-    if (!not_literal) {
-        endpoints.emplace_back(literal, target.port);
-    } else {
-        const std::string port = std::to_string(target.port);
-        auto [error, found] = co_await self->resolver_.async_resolve(target.host, port, kTask);
-        if (error) {
-            self->say(fmt::format("cannot resolve {}: {}", target.host, error.message()));
-            co_return false;
-        }
-        for (const auto& entry : found) {
-            endpoints.push_back(entry.endpoint());
-        }
-    }
+    const auto endpoints = co_await find_host(target.host, target.port, kDialTimeout);
     if (self->stopped_) {
         co_return false;
     }
-    auto [error, connected] = co_await boost::asio::async_connect(self->socket_, endpoints, kTask);
+    if (endpoints.has_error()) {
+        self->say(endpoints.error().detail);
+        co_return false;
+    }
+    // Of the connection and the greeting: a lookup has its own, and may take all of that.
+    self->arm_deadline(kDialTimeout);
+    auto [error, connected] =
+        co_await boost::asio::async_connect(self->socket_, endpoints.value(), kTask);
     if (error || self->stopped_) {
         self->say(
             fmt::format("cannot connect to {}:{}: {}", target.host, target.port, error.message()));
@@ -223,7 +210,7 @@ Task<bool> PeerLink::greet(std::shared_ptr<PeerLink> self) {
         self->say(fmt::format("greeting failed: {}", write_error.message()));
         co_return false;
     }
-    peer::FrameReader reader(kGreetingFrameMax);
+    self->heard_ = peer::FrameReader(kHeardFrameMax);
     std::array<char, 512> buffer{};
     while (true) {
         auto [read_error, count] =
@@ -232,8 +219,8 @@ Task<bool> PeerLink::greet(std::shared_ptr<PeerLink> self) {
             self->say(fmt::format("no answer to the greeting: {}", read_error.message()));
             co_return false;
         }
-        reader.feed(ByteView(buffer.data(), count));
-        const auto payload = reader.next();
+        self->heard_.feed(ByteView(buffer.data(), count));
+        const auto payload = self->heard_.next();
         if (payload.has_error()) {
             self->say(to_string(payload.error()));
             co_return false;
@@ -259,30 +246,29 @@ bool PeerLink::check_reply(ByteView payload) {
 }
 
 // On the lane of messages the other side never speaks after its greeting, so a read that ends is a
-// connection that ended.
+// connection that ended. On another its first answers may have come with the greeting.
 Task<std::string> PeerLink::listen(std::shared_ptr<PeerLink> self) {
-    peer::FrameReader reader(kAnswerFrameMax);
     std::array<char, 4096> buffer{};
     while (true) {
+        std::string flaw = self->take_answers();
+        if (!flaw.empty()) {
+            co_return flaw;
+        }
         auto [error, count] =
             co_await self->socket_.async_read_some(boost::asio::buffer(buffer), kTask);
         if (error) {
             co_return error.message();
         }
-        if (!self->hooks_.on_answer) {
-            co_return std::string("the peer spoke out of turn");
-        }
-        reader.feed(ByteView(buffer.data(), count));
-        std::string flaw = self->take_answers(reader);
-        if (!flaw.empty()) {
-            co_return flaw;
-        }
+        self->heard_.feed(ByteView(buffer.data(), count));
     }
 }
 
-std::string PeerLink::take_answers(peer::FrameReader& reader) {
+std::string PeerLink::take_answers() {
+    if (!hooks_.on_answer) {
+        return heard_.at_end() ? "" : "the peer spoke out of turn";
+    }
     while (true) {
-        const auto payload = reader.next();
+        const auto payload = heard_.next();
         if (payload.has_error()) {
             return to_string(payload.error());
         }
@@ -323,7 +309,6 @@ void PeerLink::arm_deadline(std::chrono::milliseconds after) {
         const auto self = weak.lock();
         if (!error && self != nullptr) {
             boost::system::error_code ignored;
-            self->resolver_.cancel();
             self->socket_.close(ignored);
         }
     });

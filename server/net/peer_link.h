@@ -107,7 +107,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     // Reads to the end of the connection, and says why it ended.
     static Task<std::string> listen(std::shared_ptr<PeerLink> self);
     // Passes on every whole frame; what is wrong with them, or nothing.
-    std::string take_answers(peer::FrameReader& reader);
+    std::string take_answers();
 
     [[nodiscard]] PeerEndpoint target() const;
     // A whole answer to the greeting ends the greeting: true when it lets us in.
@@ -129,11 +129,11 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     Prng jitter_;
 
     boost::asio::ip::tcp::socket socket_;
-    boost::asio::ip::tcp::resolver resolver_;
     boost::asio::steady_timer deadline_;  // closes the socket: there is no other cancellation
     boost::asio::steady_timer pause_;     // between two dials
     std::string queued_;                  // frames not yet being written
     std::string writing_;                 // the write under way, empty when there is none
+    peer::FrameReader heard_;             // of this connection, from the greeting on
     LogLimit said_;                       // since the last connection that lasted
     std::uint64_t connection_ = 0;        // counts connections, so that an old write ends
     std::size_t dials_failed_ = 0;        // chooses the address

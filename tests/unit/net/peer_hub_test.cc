@@ -341,13 +341,21 @@ TEST_CASE("of what several members say of the cluster the newest is believed", "
         asked.push_back({"127.0.0.1", peer->port()});
     }
     std::thread others([&] { reactor.run(); });
-    const auto reply = ask_for_members(asked);
-    const auto none = ask_for_members(std::span(asked).first(2));
+    std::vector<Unanswered> silent;
+    const auto reply = ask_for_members(asked, silent);
+    std::vector<Unanswered> silent_of_two;
+    const auto none = ask_for_members(std::span(asked).first(2), silent_of_two);
     reactor.stop();
     others.join();
     REQUIRE(reply.has_value());
     CHECK(reply.value().members.at(0).id() == 9);
     CHECK(none.has_error());
+    for (const auto& found : {silent, silent_of_two}) {
+        REQUIRE(found.size() == 1);
+        CHECK(found[0].peer == asked[0]);
+        CHECK(found[0].in_time);
+        CHECK(found[0].cause == "Connection refused");
+    }
 }
 
 }  // namespace cairn::server::net

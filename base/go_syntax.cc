@@ -266,6 +266,17 @@ Rune first_rune(std::string_view text) {
     return {code, length};
 }
 
+bool is_utf8(std::string_view text) {
+    while (!text.empty()) {
+        const std::size_t bytes = first_rune(text).bytes;
+        if (bytes == 0) {
+            return false;
+        }
+        text.remove_prefix(bytes);
+    }
+    return true;
+}
+
 std::string quote_go(std::string_view text) {
     std::string quoted = "\"";
     while (!text.empty()) {

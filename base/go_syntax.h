@@ -30,6 +30,8 @@ struct Rune {
 };
 // The first character of `text`, which must not be empty.
 Rune first_rune(std::string_view text);
+// Whether it is characters from end to end, as protobuf's strings must be.
+bool is_utf8(std::string_view text);
 
 // Levenshtein's distance: how many letters to change, add or drop. For "did you mean".
 std::size_t edit_distance(std::string_view a, std::string_view b);

@@ -28,8 +28,14 @@ bool AttributePublisher::known_already() const {
 }
 
 void AttributePublisher::on_tick() {
-    // Behind the leader's first entry everything older is applied, and what is known is known.
     if (done_ || in_flight_ || !driver_.view().leader) {
+        return;
+    }
+    // After a kill the state is an older one, till what is committed has been applied again.
+    if (!replayed_to_) {
+        replayed_to_ = driver_.view().commit;
+    }
+    if (driver_.view().applied < *replayed_to_) {
         return;
     }
     done_ = known_already();
@@ -48,6 +54,10 @@ void AttributePublisher::on_completion(std::uint64_t, const Completion& completi
     if (applied != nullptr && !applied->error.has_value()) {
         done_ = true;
         log_line(LogLevel::kInfo, "published this member's attributes", {{"name", self_.name()}});
+    } else if (applied != nullptr && applied->error == Errc::kMalformedRequest) {
+        done_ = true;  // it would be again
+        log_line(LogLevel::kError, "cannot publish this member's attributes",
+                 {{"name", self_.name()}});
     }
 }
 

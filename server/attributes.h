@@ -1,10 +1,12 @@
 // Tells the cluster this member's name and client URLs, once after each start (etcd: publish).
 // Owned by the Node; on the reactor's thread.
-// Never gives up: what was not applied is proposed again while nothing else is in flight.
+// Never gives up but on what is malformed: what was not applied is proposed again while nothing
+// else is in flight.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "proto/cairn/command.pb.h"
 #include "server/net/replica_driver.h"
@@ -27,6 +29,7 @@ class AttributePublisher : public net::CallOwner,
 
     net::ReplicaDriver& driver_;
     command::MemberInfo self_;
+    std::optional<Index> replayed_to_;  // what was committed when a leader was known first
     bool in_flight_ = false;
     bool done_ = false;
 };

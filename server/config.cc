@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/go_syntax.h"
+
 namespace cairn::server {
 namespace {
 
@@ -72,6 +74,9 @@ Result<std::map<std::string, std::vector<Url>>> parse_cluster(std::string_view t
             continue;
         }
         const std::size_t equals = std::min(part.find('='), part.size());
+        if (equals == 0) {
+            return invalid(fmt::format("--initial-cluster: a member without a name: {}", part));
+        }
         const std::string_view url_text = part.substr(std::min(equals + 1, part.size()));
         Result<Url> url = parse_url(url_text);
         if (!url) {
@@ -240,11 +245,11 @@ Result<void> read_membership(const FlagValues& flags, ServerConfig& config) {
     config.strict_reconfig_check = flags.boolean("strict-reconfig-check");
     const char* const name =
         flags.is_given("max-learners") ? "max-learners" : "experimental-max-learners";
-    const std::string& learners = flags.text(name);
-    if (learners.starts_with('-') || flags.number(name) == 0) {
+    const std::int64_t learners = flags.signed_number(name);
+    if (learners <= 0) {
         return invalid(fmt::format("--{} must be greater than 0", name));
     }
-    config.max_learners = flags.number(name);
+    config.max_learners = static_cast<std::uint64_t>(learners);
     return ok();
 }
 
@@ -311,6 +316,20 @@ void read_log(const FlagValues& flags, ServerConfig& config) {
         flags.text("log-outputs") == "stdout" ? LogOutput::kStdout : LogOutput::kStderr;
 }
 
+// What becomes part of a member's record. A member without a name is one that has not started yet.
+Result<void> check_texts(const FlagValues& flags) {
+    if (flags.text("name").empty()) {
+        return invalid("--name must not be empty");
+    }
+    for (const char* const name :
+         {"name", "advertise-client-urls", "initial-advertise-peer-urls", "initial-cluster"}) {
+        if (!is_utf8(flags.text(name))) {
+            return invalid(fmt::format("--{}={} is not UTF-8", name, quote_go(flags.text(name))));
+        }
+    }
+    return ok();
+}
+
 // A flag that does nothing should not look as if it did.
 void warn_of_no_effect(const FlagValues& flags, ServerConfig& config) {
     for (const FlagSpec& spec : all_flags()) {
@@ -349,6 +368,7 @@ std::uint32_t ServerConfig::election_ticks() const {
 Result<ServerConfig> build_config(const CommandLine& line) {
     ServerConfig config;
     config.warnings = line.warnings;
+    CAIRN_TRY(check_texts(line.flags));
     config.name = line.flags.text("name");
     config.data_dir = line.flags.text("data-dir");
     if (config.data_dir.empty()) {

@@ -268,6 +268,12 @@ std::uint64_t FlagValues::number(std::string_view name) const {
     return *value_read;
 }
 
+std::int64_t FlagValues::signed_number(std::string_view name) const {
+    const std::optional<std::uint64_t> value_read = parse_go_int(text(name), true);
+    CAIRN_ASSERT(value_read.has_value());
+    return static_cast<std::int64_t>(*value_read);
+}
+
 std::int64_t FlagValues::duration_ns(std::string_view name) const {
     const std::optional<std::int64_t> value_read = parse_go_duration(text(name));
     CAIRN_ASSERT(value_read.has_value());

@@ -81,6 +81,7 @@ class FlagValues {
     [[nodiscard]] const std::string& text(std::string_view name) const;
     [[nodiscard]] bool boolean(std::string_view name) const;
     [[nodiscard]] std::uint64_t number(std::string_view name) const;
+    [[nodiscard]] std::int64_t signed_number(std::string_view name) const;
     [[nodiscard]] std::int64_t duration_ns(std::string_view name) const;
     // False when the value is the table's default because nobody said anything.
     [[nodiscard]] bool is_given(std::string_view name) const;

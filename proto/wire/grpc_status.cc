@@ -2,6 +2,9 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+
+#include "base/go_syntax.h"
 
 namespace cairn::wire {
 
@@ -34,43 +37,6 @@ constexpr std::array<CodeText, 17> kCodes{{
 
 constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
-
-std::uint8_t byte_at(std::string_view text, std::size_t index) {
-    return static_cast<std::uint8_t>(text[index]);
-}
-
-// The legal second byte depends on the first: this shuts out overlong forms, surrogates and
-// everything above U+10FFFF (Unicode, table 3-7).
-bool is_second_byte(std::uint8_t first, std::uint8_t second) {
-    switch (first) {
-        case 0xE0: return second >= 0xA0 && second <= 0xBF;
-        case 0xED: return second >= 0x80 && second <= 0x9F;
-        case 0xF0: return second >= 0x90 && second <= 0xBF;
-        case 0xF4: return second >= 0x80 && second <= 0x8F;
-        default: return second >= 0x80 && second <= 0xBF;
-    }
-}
-
-// Length of the UTF-8 sequence at the front of `text`, 0 when there is none.
-std::size_t utf8_length(std::string_view text) {
-    const std::uint8_t first = byte_at(text, 0);
-    if (first < 0x80) {
-        return 1;
-    }
-    if (first < 0xC2 || first > 0xF4) {
-        return 0;
-    }
-    const std::size_t length = first < 0xE0 ? 2 : (first < 0xF0 ? 3 : 4);
-    if (text.size() < length || !is_second_byte(first, byte_at(text, 1))) {
-        return 0;
-    }
-    for (std::size_t i = 2; i < length; ++i) {
-        if ((byte_at(text, i) & 0xC0U) != 0x80U) {
-            return 0;
-        }
-    }
-    return length;
-}
 
 bool stands_for_itself(char c) { return c >= ' ' && c <= '~' && c != '%'; }
 
@@ -126,7 +92,7 @@ std::string encode_message(std::string_view message) {
     std::string out;
     out.reserve(message.size());
     while (!message.empty()) {
-        const std::size_t length = utf8_length(message);
+        const std::size_t length = first_rune(message).bytes;
         if (length == 0) {
             append_escaped(out, kReplacement);
             message.remove_prefix(1);

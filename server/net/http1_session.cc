@@ -205,6 +205,7 @@ Task<bool> Http1Session::serve_one(std::shared_ptr<Http1Session> self) {
     const Request& request = parser.get();
     const bool keep = request.keep_alive() && whole;
     HttpTarget target = parse_target({request.target().data(), request.target().size()});
+    const bool head = request.method() == http::verb::head;
     HttpReply reply;
     if (!is_page(target)) {
         reply = not_found_page();
@@ -213,6 +214,7 @@ Task<bool> Http1Session::serve_one(std::shared_ptr<Http1Session> self) {
     } else {
         reply = co_await answer(self, std::move(target));
     }
+    reply.head = head;
     co_return co_await send(self, std::move(reply), request.version(), keep && !self->draining_);
 }
 
@@ -226,6 +228,9 @@ Task<bool> Http1Session::send(std::shared_ptr<Http1Session> self, HttpReply repl
     response.keep_alive(keep);
     response.body() = std::move(reply.body);
     response.prepare_payload();
+    if (reply.head) {
+        response.body().clear();  // its length has been told
+    }
     auto [error, written] = co_await http::async_write(self->socket_, response, kTask);
     self->node_.metrics.client_bytes_sent += written;
     co_return !error && keep;

@@ -15,6 +15,7 @@ struct HttpReply {
     std::string body;
     std::string content_type = "text/plain; charset=utf-8";
     std::string allow;  // the Allow header of a 405
+    bool head = false;  // of a HEAD: what follows is not the body, though its length is told
 };
 
 // A request's target, cut and decoded: "/livez/x?exclude=a&verbose".

@@ -145,6 +145,10 @@ class LoneNode(Base):
                     .encode())
 
         last = b"GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        with self.subTest("the answer to HEAD has no body, though its length"):
+            got = answers(b"HEAD /health HTTP/1.1\r\nHost: h\r\n\r\n", last)
+            self.assertRegex(got, rb"(?s)^HTTP/1.1 405 .*Content-Length: 19\r\n"
+                                  rb"\r\nHTTP/1.1 200 OK.*\r\n\r\nok\n$")
         with self.subTest("a body is dropped, and the connection goes on"):
             got = answers(post(200_000) + 200_000 * b"x", last)
             self.assertTrue(got.startswith(b"HTTP/1.1 405 "), got[:80])

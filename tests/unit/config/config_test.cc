@@ -87,6 +87,16 @@ TEST_CASE("config: values arrive", "[config]") {
     CHECK(config.warnings[0].find("--snapshot-count=5 has no effect") == 0);
 }
 
+TEST_CASE("config: names and URLs that no record of a member can have", "[config]") {
+    CHECK(error_of({"--name="}) == "--name must not be empty");
+    CHECK(error_of({"--name=caf\xe9"}) == "--name=\"caf\\xe9\" is not UTF-8");
+    CHECK(build({"--name=caf\xc3\xa9"}));
+    CHECK(error_of({"--initial-cluster=a=http://h\xff:1"}) ==
+          "--initial-cluster=\"a=http://h\\xff:1\" is not UTF-8");
+    CHECK(first_start_error({"--initial-cluster==http://h:1,default=http://localhost:2380"}) ==
+          "--initial-cluster: a member without a name: =http://h:1");
+}
+
 TEST_CASE("config: times and limits in etcd's words", "[config]") {
     CHECK(error_of({"--heartbeat-interval=500"}) ==
           "--election-timeout[1000ms] should be at least as 5 times as "
@@ -104,6 +114,9 @@ TEST_CASE("config: times and limits in etcd's words", "[config]") {
     CHECK(error_of({"--experimental-log-entries-max=999"}) ==
           "--experimental-log-entries-max=999: must be from 1000 to 1000000000");
     CHECK(error_of({"--max-txn-ops=0"}) == "--max-txn-ops=0: must be at least 1");
+    CHECK(error_of({"--max-learners=0"}) == "--max-learners must be greater than 0");
+    CHECK(error_of({"--max-learners=-1"}) == "--max-learners must be greater than 0");
+    CHECK(build({"--max-learners=+2"}).value().max_learners == 2);
     CHECK(error_of({"--max-concurrent-streams=0"}) ==
           "--max-concurrent-streams=0: must be at least 1");
     CHECK(error_of({"--grpc-keepalive-min-time=-1s"}) ==

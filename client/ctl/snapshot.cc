@@ -1,11 +1,13 @@
 #include "client/ctl/snapshot.h"
 
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <ostream>
 #include <random>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -124,6 +126,47 @@ class InterruptibleFs final : public storage::FileSystem {
     std::mutex making_;  // held from the look at interrupt_ until it is made
     Interrupt interrupt_;
 };
+
+std::string_view kind_of(std::filesystem::file_type type) {
+    switch (type) {
+        case std::filesystem::file_type::directory: return "a directory";
+        case std::filesystem::file_type::character:
+        case std::filesystem::file_type::block: return "a device";
+        case std::filesystem::file_type::fifo: return "a pipe";
+        case std::filesystem::file_type::socket: return "a socket";
+        case std::filesystem::file_type::none:
+        case std::filesystem::file_type::not_found:
+        case std::filesystem::file_type::regular:
+        case std::filesystem::file_type::symlink:
+        case std::filesystem::file_type::unknown: break;
+    }
+    return "something else";
+}
+
+// The file that a save to `path` makes or replaces: links are followed, and stay. A rename would
+// put it in the place of a device or a pipe as well.
+cairn::Result<std::string> save_target(const std::string& path) {
+    constexpr int kLinksMax = 40;  // as many as Linux follows
+    std::error_code error;
+    const std::filesystem::file_type type = std::filesystem::status(path, error).type();
+    if (type == std::filesystem::file_type::none) {
+        return cairn::Error(Errc::kIo, fmt::format("{}: {}", path, error.message()));
+    }
+    if (type != std::filesystem::file_type::regular &&
+        type != std::filesystem::file_type::not_found) {
+        return cairn::Error(Errc::kIo, fmt::format("{} is {}, not a regular file: a snapshot "
+                                                   "cannot be saved there",
+                                                   path, kind_of(type)));
+    }
+    std::filesystem::path target = path;
+    for (int links = 0; links < kLinksMax; ++links) {
+        if (!std::filesystem::is_symlink(std::filesystem::symlink_status(target, error))) {
+            break;
+        }
+        target = target.parent_path() / std::filesystem::read_symlink(target, error);
+    }
+    return target.string();
+}
 
 // A file under another name, until it is whole.
 class PartFile {
@@ -302,7 +345,7 @@ const std::span<const OptionSpec> kSnapshotRestoreOptions = kRestore;
 const std::span<const OptionSpec> kSnapshotStatusOptions = kStatus;
 
 Outcome run_snapshot_save(const Context& context) {
-    if (context.line.arguments.size() != 1) {
+    if (context.line.arguments.size() != 1 || context.line.arguments.front().empty()) {
         return {kExitBadArgs, "snapshot save expects one argument"};
     }
     if (context.endpoints.size() != 1) {
@@ -319,10 +362,14 @@ Outcome run_snapshot_save(const Context& context) {
         return bad_endpoint(checked.error());
     }
     const std::string& path = context.line.arguments.front();
-    const std::string part = unique_name(path);
+    const auto target = save_target(path);
+    if (target.has_error()) {
+        return {kExitInterrupted, target.error().detail};
+    }
+    const std::string part = unique_name(target.value());
     storage::PosixFs disk;
     InterruptibleFs files(disk, part);
-    PartFile file(files, path, part);
+    PartFile file(files, target.value(), part);
     if (const auto created = file.create(); created.has_error()) {
         return {kExitInterrupted, to_string(created.error())};
     }

@@ -28,6 +28,7 @@ struct BalancedCall {
     std::size_t endpoint = 0;
     CallRef sent_as;       // on the channel of that endpoint
     bool reached = false;  // some server took a request of this call
+    bool hopeful = false;  // in this round one failed with what may pass
     bool cancelled = false;
 
     void finish(Result<Bytes> answer) {
@@ -147,10 +148,12 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
             return;
         }
         call->reached = call->reached || result.sent;
+        call->hopeful = call->hopeful || !is_learners_refusal(result);
         const bool all_tried = call->tried == std::vector<bool>(call->tried.size(), true);
         const bool tired =
             all_tried && !call->reached && now - call->started >= options_.dial_timeout;
-        if (closed_ || tired || !may_repeat(call->call.kind, result) ||
+        const bool hopeless = all_tried && !call->hopeful;
+        if (closed_ || tired || hopeless || !may_repeat(call->call.kind, result) ||
             now + kRoundPause >= call->call.deadline) {
             call->finish(error_of(call->call.kind, result));
             return;
@@ -159,6 +162,7 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
             call->finish(cancelled_unsent());
         } else if (all_tried) {
             call->tried.assign(call->tried.size(), false);
+            call->hopeful = false;
             pausing_.insert(call);
             spawn(io_.get_executor(), send_later(shared_from_this(), call), "client retry");
         } else {

@@ -32,7 +32,8 @@ struct BalancedCall;
 // not be reached, was Unavailable or let a deadline pass is passed over for a second, as long as
 // there are others; after that one call a second tries it, until it answers. A call that may be
 // repeated goes on to the endpoints it has not tried, and pauses 25 ms after each round. When no
-// endpoint can be reached at all it gives up at the end of a round, after `dial_timeout` of trying.
+// endpoint can be reached at all it gives up at the end of a round, after `dial_timeout` of trying;
+// when all are learners that refuse it, at the end of the first.
 class Balancer {
   public:
     // At least one endpoint. `io` must outlive the balancer.

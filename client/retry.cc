@@ -52,7 +52,11 @@ bool may_repeat(CallKind kind, const CallResult& result) {
         return false;
     }
     // A learner refuses before it does anything, so this holds for writes too.
-    return !result.sent || kind == CallKind::kRead || status.message == kLearnerRefusal;
+    return !result.sent || kind == CallKind::kRead || is_learners_refusal(result);
+}
+
+bool is_learners_refusal(const CallResult& result) {
+    return result.status.code == GrpcCode::kUnavailable && result.status.message == kLearnerRefusal;
 }
 
 Error error_of(CallKind kind, const CallResult& result) {

@@ -17,6 +17,9 @@ enum class CallKind : std::uint8_t { kRead, kWrite, kStream };
 //   - a write or a stream only when no server looked at it.
 bool may_repeat(CallKind kind, const CallResult& result);
 
+// It stays one until somebody promotes it: waiting and asking it again is of no use.
+bool is_learners_refusal(const CallResult& result);
+
 // The error that the caller sees.
 Error error_of(CallKind kind, const CallResult& result);
 

@@ -233,7 +233,10 @@ class Members(unittest.TestCase):
         learner.start()
         self.cluster.wait_until_named(self.n1, "n2")
         wait_until(lambda: metric(learner, "etcd_server_is_learner") == 1, SECONDS, "a learner")
-        self.refused(learner, "etcdserver: rpc not supported for learner", "put", "k", "v")
+        for call in (["put", "k", "v"], ["compaction", "1"], ["member", "promote", unnamed]):
+            begin = time.monotonic()
+            self.refused(learner, "etcdserver: rpc not supported for learner", *call)
+            self.assertLess(time.monotonic() - begin, 3, call[0])  # the timeout is 5 s
         self.assertTrue(self.cluster.members(self.n1)["n2"]["isLearner"])
         wait_until(lambda: self.cluster.run(self.n1, "member", "promote", unnamed).returncode == 0,
                    SECONDS, "promoted")

@@ -76,6 +76,39 @@ TEST_CASE("balancer: when all fail all are asked, and the one that recovers answ
     CHECK(three.asked[0] == before);
 }
 
+TEST_CASE("balancer: of learners alone nothing is waited for", "[client][balancer]") {
+    const std::string refusal = "etcdserver: rpc not supported for learner";
+    std::atomic<int> asked{0};
+    const auto refuse = [&](const FakeRequest&) {
+        ++asked;
+        return unavailable(refusal);
+    };
+    FakeServer a(refuse);
+    FakeServer b(refuse);
+    const auto check_refused = [&](Client client) {
+        CHECK(client.put("a", "b").error() == Error{GrpcCode::kUnavailable, refusal, false});
+        CHECK(client.get("a").error() == Error{GrpcCode::kUnavailable, refusal, false});
+    };
+    check_refused(client_for({a.endpoint()}));
+    CHECK(asked == 2);
+    check_refused(client_for({a.endpoint(), b.endpoint()}));
+    CHECK(asked == 2 + 4);
+    // Another one may be back in time.
+    std::atomic<int> calls{0};
+    FakeServer busy([&](const FakeRequest&) {
+        return ++calls < 3 ? unavailable("etcdserver: no leader") : FakeReply{};
+    });
+    CHECK(client_for({a.endpoint(), busy.endpoint()}).get("a"));
+    CHECK(calls == 3);
+    // Also one that cannot be reached now.
+    asked = 0;
+    const auto put = client_for({a.endpoint(), dead_endpoint()})
+                         .with_timeout(std::chrono::milliseconds(500))
+                         .put("a", "b");
+    CHECK_FALSE(put);
+    CHECK(asked > 1);
+}
+
 TEST_CASE("balancer: an endpoint that never answers costs one deadline", "[client][balancer]") {
     std::atomic<int> lost{0};
     FakeServer dumb([&](const FakeRequest&) {

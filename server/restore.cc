@@ -58,7 +58,7 @@ Result<void> remove_made(storage::FileSystem& files, const std::string& path) {
 }
 
 // Durable, so that whatever else a crash leaves has this beside it.
-Result<void> begin(storage::FileSystem& files, const std::string& path) {
+Result<void> write_mark(storage::FileSystem& files, const std::string& path) {
     const std::string mark = path + "/" + kRestoringName;
     CAIRN_TRY(const bool marked, files.exists(mark));
     if (!marked) {
@@ -66,11 +66,40 @@ Result<void> begin(storage::FileSystem& files, const std::string& path) {
         CAIRN_TRY(file->sync());
     }
     CAIRN_TRY(files.sync_dir(path));
-    return remove_made(files, path);
+    return ok();
 }
 
-// The identity goes first, if it came so far, and the mark last: at no time is there an identity
-// without the rest, or the rest without the mark.
+Result<DataDir> open_marked(storage::FileSystem& files, const std::string& path) {
+    CAIRN_TRY(auto dir, DataDir::open(files, path));
+    // Again: another one may have been at it before the lock was ours.
+    CAIRN_TRY(check_empty(files, path));
+    CAIRN_TRY(write_mark(files, path));
+    return dir;
+}
+
+// A directory that was made here and has no mark looks like a node's that is still to start.
+Result<void> remove_unmarked(storage::FileSystem& files, const std::string& path) {
+    CAIRN_TRY(const bool exists, files.exists(path));
+    if (!exists) {
+        return ok();
+    }
+    CAIRN_TRY(const std::vector<std::string> names, files.list(path));
+    const bool begun = std::any_of(names.begin(), names.end(),
+                                   [](const std::string& name) { return name != "LOCK"; });
+    return begun ? Result<void>(ok()) : files.remove_all(path);
+}
+
+Result<DataDir> begin(storage::FileSystem& files, const std::string& path) {
+    CAIRN_TRY(const bool existed, files.exists(path));
+    auto dir = open_marked(files, path);
+    if (dir.has_error() && dir.error().code != Errc::kLocked && !existed) {
+        static_cast<void>(remove_unmarked(files, path).has_value());
+    }
+    return dir;
+}
+
+// The identity goes first, if it came so far, and the mark stays: at no time is there an identity
+// without the rest, or anything that a node could start from.
 Result<void> undo(storage::FileSystem& files, const std::string& path) {
     const std::string identity = path + "/IDENTITY";
     CAIRN_TRY(const bool identified, files.exists(identity));
@@ -78,9 +107,7 @@ Result<void> undo(storage::FileSystem& files, const std::string& path) {
         CAIRN_TRY(files.remove(identity));
         CAIRN_TRY(files.sync_dir(path));
     }
-    CAIRN_TRY(remove_made(files, path));
-    CAIRN_TRY(files.sync_dir(path));
-    return files.remove(path + "/" + kRestoringName);
+    return remove_made(files, path);
 }
 
 // Who this is, and what the engine and the log begin with.
@@ -180,10 +207,8 @@ Result<RestoredMember> restore_member(storage::FileSystem& files, storage::Engin
     CAIRN_TRY(const auto manifest, read_restorable(files, options.snapshot_path));
     CAIRN_TRY(const Plan plan, plan_restore(config, options, manifest));
     CAIRN_TRY(check_empty(files, config.data_dir));
-    CAIRN_TRY(auto dir, DataDir::open(files, config.data_dir));
-    // Again: another one may have been at it before the lock was ours.
-    CAIRN_TRY(check_empty(files, config.data_dir));
-    CAIRN_TRY(begin(files, dir.path()));
+    CAIRN_TRY(auto dir, begin(files, config.data_dir));
+    CAIRN_TRY(remove_made(files, dir.path()));
     auto made = make_member({files, kind, dir, log_options}, options, plan);
     if (made.has_error()) {
         // The first error counts; what cannot be removed now is by the next restore.

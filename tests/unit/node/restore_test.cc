@@ -193,6 +193,14 @@ std::set<std::string> names_in(SimFs& files, const std::string& dir) {
     return {listed.begin(), listed.end()};
 }
 
+// A start would begin an empty cluster in what a restore has left.
+void check_nothing_starts(World& world) {
+    CHECK(names_in(world.files, kData) == std::set<std::string>{"LOCK", kRestoringName});
+    const auto started = recover_node(world.files, World::config(), 1, kLog);
+    REQUIRE(started.has_error());
+    CHECK(started.error().detail.starts_with("/data: \"cairn snapshot restore\" was cut off here"));
+}
+
 }  // namespace
 
 TEST_CASE("a restored member is one of a new cluster with the old data", "[node][restore]") {
@@ -325,7 +333,7 @@ TEST_CASE("a manifest must say what its files hold", "[node][restore]") {
         CHECK(made.error() ==
               Error{Errc::kCorrupt,
                     "/backup.snap: the snapshot does not hold what its manifest says"});
-        CHECK(names_in(world.files, kData) == std::set<std::string>{"LOCK"});
+        check_nothing_starts(world);
     }
 }
 
@@ -352,7 +360,7 @@ TEST_CASE("a damaged file leaves no member, and a whole one then does", "[node][
     const auto refused = world.restore(World::config());
     REQUIRE(refused.has_error());
     CHECK(refused.error().code == Errc::kCorrupt);
-    CHECK(names_in(world.files, kData) == std::set<std::string>{"LOCK"});
+    check_nothing_starts(world);
     world.files.put_file(kSaved, world.saved);
     REQUIRE(world.restore(World::config()).has_value());
     check_restored(world, open_restored(world));
@@ -399,6 +407,16 @@ TEST_CASE("a restore that crashes anywhere leaves nothing to start from, and is 
     CHECK((half_made > 10 || how == SimDirLoss::kAll));
 }
 
+TEST_CASE("a restore on a disk that is full leaves nothing to start from", "[node][restore]") {
+    World world;
+    world.files.set_capacity(2 * world.saved.size() + 4096);
+    CHECK(world.restore(World::config()).error().code == Errc::kNoSpace);
+    check_nothing_starts(world);
+    world.files.set_capacity(UINT64_MAX);
+    REQUIRE(world.restore(World::config()).has_value());
+    check_restored(world, open_restored(world));
+}
+
 TEST_CASE("an error anywhere in a restore is told, and the next one succeeds", "[node][restore]") {
     for (const Errc code : {Errc::kIo, Errc::kNoSpace}) {
         for (std::uint64_t at = 1;; ++at) {
@@ -414,6 +432,9 @@ TEST_CASE("an error anywhere in a restore is told, and the next one succeeds", "
                                                                  : std::set<std::string>{};
             if (!names.contains("IDENTITY")) {
                 REQUIRE(made.has_error());
+                if (world.files.exists(kData).value()) {
+                    check_nothing_starts(world);
+                }
                 const auto again = world.restore(World::config());
                 if (again.has_error()) {
                     FAIL(to_string(again.error()));

@@ -55,6 +55,21 @@ std::string parent_of(const std::string& path) {
     return parent.empty() ? "." : parent;
 }
 
+// In etcd's directory there is `member`, and nothing else that a first start would trip over: it
+// would begin an empty cluster beside the data.
+Result<void> check_not_etcds(storage::FileSystem& files, const std::string& path) {
+    CAIRN_TRY(const bool has_member, files.exists(path + "/member"));
+    CAIRN_TRY(const bool identified, files.exists(path + "/IDENTITY"));
+    if (!has_member || identified) {
+        return ok();
+    }
+    return Error{Errc::kInvalidConfig,
+                 path +
+                     ": this is etcd's data (member/), in another format, which cannot be read "
+                     "here: give an empty directory, and copy the keys from the running etcd "
+                     "with \"etcdctl make-mirror\""};
+}
+
 }  // namespace
 
 std::string encode_identity(const DataDirIdentity& identity) {
@@ -89,6 +104,7 @@ DataDir::DataDir(storage::FileSystem& files, std::string path,
     : files_(&files), path_(std::move(path)), lock_(std::move(lock)) {}
 
 Result<DataDir> DataDir::open(storage::FileSystem& files, std::string path) {
+    CAIRN_TRY(check_not_etcds(files, path));
     std::vector<std::string> holders;  // of the directories that are made here
     for (std::string dir = path;; dir = parent_of(dir)) {
         CAIRN_TRY(const bool exists, files.exists(dir));

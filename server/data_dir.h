@@ -26,7 +26,8 @@ inline constexpr const char* kRestoringName = "RESTORING";
 
 class DataDir {
   public:
-    // Creates the directory when missing and locks it. kLocked when another process has it.
+    // Creates the directory when missing and locks it. kLocked when another process has it;
+    // kInvalidConfig when it is etcd's: nothing is made there.
     static Result<DataDir> open(storage::FileSystem& files, std::string path);
 
     [[nodiscard]] std::string log_path() const { return path_ + "/wal"; }

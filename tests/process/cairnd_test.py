@@ -222,6 +222,14 @@ class Flags(Base):
         self.assertIn("--auto-compaction-retention=1h: not supported yet", done.stderr)
         self.assertEqual(os.listdir(self.folder), [])
 
+    def test_the_data_directory_of_an_etcd(self) -> None:
+        node = self.node("n")
+        os.makedirs(f"{node.data}/member/wal")
+        done = run_to_end(*node.flags())
+        self.assertEqual(done.returncode, EXIT_FAILURE)
+        self.assertIn(f"cairnd: {node.data}: this is etcd's data (member/)", done.stderr)
+        self.assertEqual(os.listdir(node.data), ["member"])
+
     def test_help_and_version(self) -> None:
         done = run_to_end("--help")
         self.assertEqual(done.returncode, 0)

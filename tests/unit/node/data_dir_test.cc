@@ -1,6 +1,7 @@
 #include "server/data_dir.h"
 
 #include <string>
+#include <vector>
 
 #include "catch.h"
 
@@ -69,6 +70,19 @@ TEST_CASE("one process at a time has the directory", "[node][data_dir]") {
         REQUIRE(first.has_value());
         CHECK(DataDir::open(files, kPath).error().code == Errc::kLocked);
     }
+    CHECK(DataDir::open(files, kPath).has_value());
+}
+
+TEST_CASE("etcd's directory is refused, and left as it is", "[node][data_dir]") {
+    SimFs files;
+    REQUIRE(files.make_dirs("/data/member/snap").has_value());
+    const auto refused = DataDir::open(files, kPath);
+    REQUIRE(refused.has_error());
+    CHECK(refused.error().code == Errc::kInvalidConfig);
+    CHECK(refused.error().detail.starts_with("/data: this is etcd's data (member/)"));
+    CHECK(files.list(kPath).value() == std::vector<std::string>{"member"});
+    // A member's, whatever else somebody has put there.
+    files.put_file("/data/IDENTITY", kGolden);
     CHECK(DataDir::open(files, kPath).has_value());
 }
 

@@ -25,6 +25,7 @@
 #include "server/net/snapshot_driver.h"
 #include "server/net/task.h"
 #include "server/recovery.h"
+#include "server/supervisor.h"
 #include "server/trace_log.h"
 
 namespace cairn::server {
@@ -330,6 +331,7 @@ void Node::Impl::on_removed() {
 net::Task<> Node::Impl::leave(Impl* self) {
     self->leave_timer_.expires_after(net::kRemovedStay);
     co_await self->leave_timer_.async_wait(kTask);
+    tell_supervisor("STOPPING=1");
     co_await drain(self);
     self->reactor_.stop();
 }
@@ -377,6 +379,7 @@ net::Task<> Node::Impl::wait_for_signal(Impl* self) {
     }
     log_line(LogLevel::kInfo, "received a signal, shutting down",
              {{"signal", number == SIGTERM ? "terminated" : "interrupt"}});
+    tell_supervisor("STOPPING=1");
     // A second signal ends the process at once.
     self->signals_.clear();
     for (const auto& acceptor : self->client_acceptors_) {

@@ -22,6 +22,7 @@
 #include "server/net/response_budget.h"
 #include "server/net/version.h"
 #include "server/node.h"
+#include "server/supervisor.h"
 
 namespace cairn::server {
 namespace {
@@ -78,6 +79,7 @@ int serve(const ServerConfig& config, storage::FileSystem& files) {
               {"version", std::string(net::kCairnVersion)},
               {"listen-client-urls", join_urls(config.listen_client_urls)},
               {"listen-peer-urls", join_urls(config.listen_peer_urls)}});
+    tell_supervisor("READY=1");
     const auto ended = std::move(node).value()->run();
     if (ended.has_error()) {
         return fail(ended.error(), 1);

@@ -14,8 +14,8 @@ import threading
 import time
 import unittest
 
-from nodes import (CAIRND, ELECTION_TIMEOUT, Cluster, Node, clean_environment, run_to_end,
-                   wait_until)
+from nodes import (CAIRND, ELECTION_TIMEOUT, START_SECONDS, Cluster, Node, clean_environment,
+                   run_to_end, wait_until)
 
 CAIRN = os.environ.get("CAIRN", "")
 EXIT_FAILURE, EXIT_USAGE = 1, 2
@@ -261,6 +261,54 @@ class Flags(Base):
         for line in node.log().splitlines():
             self.assertIsInstance(json.loads(line), dict)
         self.assertTrue(os.path.isdir(data_dir))
+
+
+class Supervised(Base):
+    """Started as by systemd with Type=notify."""
+
+    def check_told(self, address: str) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+            supervisor.bind(address.replace("@", "\0"))
+            supervisor.settimeout(START_SECONDS)
+            node = self.node()
+            node.environment = {"NOTIFY_SOCKET": address}
+            node.start()
+            self.assertEqual(supervisor.recv(4096), b"READY=1")
+            self.assertEqual(node.get("/livez")[0], 200)
+            self.assertEqual(node.end(), 0)
+            self.assertEqual(supervisor.recv(4096), b"STOPPING=1")
+            supervisor.setblocking(False)
+            self.assertRaises(BlockingIOError, supervisor.recv, 4096)
+            self.assertNotIn("supervisor", node.log())
+
+    def test_a_socket_in_a_folder(self) -> None:
+        self.check_told(f"{self.folder}/notify")
+
+    def test_an_abstract_socket(self) -> None:
+        self.check_told(f"@{self.folder}/notify")
+
+    def fill(self, address: str) -> None:
+        """Until the end of the test nobody reads there, and no more is taken."""
+        reader, writer = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+        self.addCleanup(reader.close)
+        reader.bind(address)
+        writer.setblocking(False)
+        with writer, self.assertRaises(BlockingIOError):
+            while True:
+                writer.sendto(b"x", address)
+
+    def test_nobody_listens(self) -> None:
+        deaf = f"{self.folder}/deaf"
+        self.fill(deaf)
+        for number, address in enumerate((f"{self.folder}/nobody", deaf, "vsock:2:1234",
+                                          "/" + 200 * "x")):
+            node = self.node(f"n{number}")
+            node.environment = {"NOTIFY_SOCKET": address}
+            node.more = [f"--initial-cluster={node.name}={node.peer_url}"]
+            node.start()
+            node.wait_until_it_serves()
+            self.assertEqual(node.end(), 0)
+            self.assertEqual(node.log().count("cannot tell the supervisor"), 1)
 
 
 class Three(Base):

@@ -168,8 +168,9 @@ std::optional<Errc> Membership::check_quorum(const command::MemberInfo& info,
     if (!info.is_learner() && !first && started < quorum_of(count.voters + 1)) {
         return Errc::kMemberNotEnoughStarted;
     }
-    return promotion || count.active == count.voters ? std::nullopt
-                                                     : std::optional(Errc::kUnhealthy);
+    // The newcomer counts as one that is down, a learner too.
+    const bool lives_on = promotion || first || count.active >= quorum_of(count.voters + 1);
+    return lives_on ? std::nullopt : std::optional(Errc::kUnhealthy);
 }
 
 // The same for a removal. As etcd counts, and as the core does: who is a voter to clients has no

@@ -125,7 +125,7 @@ TEST_CASE("a change must make sense", "[replica][membership]") {
     CHECK(leader.refusal(command::MEMBER_ADD, member(4, true, true)) == std::nullopt);
 }
 
-TEST_CASE("a voter is added when enough others run and all are heard of", "[replica][membership]") {
+TEST_CASE("a voter is added when enough others run and are heard of", "[replica][membership]") {
     SECTION("one alone may always have a second") {
         CHECK(Leader(1).refusal(command::MEMBER_ADD, member(4)) == std::nullopt);
     }
@@ -138,7 +138,19 @@ TEST_CASE("a voter is added when enough others run and all are heard of", "[repl
         leader.limits.strict = false;
         CHECK(leader.refusal(command::MEMBER_ADD, member(4)) == std::nullopt);
     }
-    SECTION("none at all while one is silent") {
+    SECTION(
+        "one that is silent may be left behind, or replaced, by a quorum of the larger cluster") {
+        CHECK(Leader(5, 0, {3}).refusal(command::MEMBER_ADD, member(6)) == std::nullopt);
+        CHECK(Leader(5, 0, {3, 4}).refusal(command::MEMBER_ADD, member(6)) == Errc::kUnhealthy);
+        Leader leader(4, 0, {3});
+        CHECK(leader.refusal(command::MEMBER_ADD, member(6)) == std::nullopt);
+        CHECK(leader.refusal(command::MEMBER_ADD, member(6, true, true)) == std::nullopt);
+        leader.store.members[2].clear_name();
+        CHECK(leader.refusal(command::MEMBER_ADD, member(6)) == std::nullopt);
+        leader.store.members[1].clear_name();
+        CHECK(leader.refusal(command::MEMBER_ADD, member(6)) == Errc::kMemberNotEnoughStarted);
+    }
+    SECTION("of three none at all while one is silent") {
         Leader leader(3, 0, {3});
         CHECK(leader.refusal(command::MEMBER_ADD, member(4)) == Errc::kUnhealthy);
         CHECK(leader.refusal(command::MEMBER_ADD, member(4, true, true)) == Errc::kUnhealthy);

@@ -271,7 +271,7 @@ class RocksEngine final : public KvEngine, public std::enable_shared_from_this<R
         const std::vector<rocksdb::ColumnFamilyHandle*> families(database_->handles.begin(),
                                                                  database_->handles.end());
         CAIRN_TRY(result_of(database_->db->Flush(options, families)));
-        flushed_bytes_.store(covered, std::memory_order_relaxed);
+        note_flushed(covered);
         return ok();
     }
 
@@ -283,19 +283,23 @@ class RocksEngine final : public KvEngine, public std::enable_shared_from_this<R
     }
 
     Result<void> checkpoint(const std::string& dir) override {
+        const std::uint64_t covered = written_bytes_.load(std::memory_order_relaxed);
         rocksdb::Checkpoint* made = nullptr;
         CAIRN_TRY(result_of(rocksdb::Checkpoint::Create(database_->db.get(), &made)));
         const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
         // Flushes first, then hard-links the tables: what it costs does not grow with the data.
-        return result_of(checkpoint->CreateCheckpoint(dir, 0));
+        CAIRN_TRY(result_of(checkpoint->CreateCheckpoint(dir, 0)));
+        note_flushed(covered);
+        return ok();
     }
 
     [[nodiscard]] std::uint64_t checkpoint_bytes() const override { return unflushed_bytes(); }
 
     // A flush that RocksDB began by itself is not counted: too much is reported, never too little.
     [[nodiscard]] std::uint64_t unflushed_bytes() const override {
-        return written_bytes_.load(std::memory_order_relaxed) -
-               flushed_bytes_.load(std::memory_order_relaxed);
+        // In this order: more is written than was flushed at any time before.
+        const std::uint64_t flushed = flushed_bytes_.load(std::memory_order_acquire);
+        return written_bytes_.load(std::memory_order_acquire) - flushed;
     }
 
     [[nodiscard]] std::uint64_t bytes_used() const override {
@@ -306,6 +310,14 @@ class RocksEngine final : public KvEngine, public std::enable_shared_from_this<R
     }
 
   private:
+    // A flush and a checkpoint may go on at once.
+    void note_flushed(std::uint64_t bytes) {
+        std::uint64_t known = flushed_bytes_.load(std::memory_order_relaxed);
+        while (known < bytes &&
+               !flushed_bytes_.compare_exchange_weak(known, bytes, std::memory_order_acq_rel)) {
+        }
+    }
+
     rocksdb::Status add(const WriteOp& op) {
         auto* family = database_->family(op.family);
         switch (op.kind) {

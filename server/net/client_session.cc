@@ -424,12 +424,7 @@ void ClientSession::refuse_long_starved() {
 // A read that touches one key costs less than a hop to another thread.
 void ClientSession::run_point_read(wire::StreamId stream, Call& call) {
     const auto& read = std::get<Read>(call.work);
-    api::ReadFacts facts = read_facts(node_);
-    if (read.kind == ReadKind::kStatus) {
-        const ScrapeFacts scrape = node_.facts();
-        facts.size.allocated_bytes = static_cast<std::int64_t>(scrape.db_bytes);
-        facts.size.used_bytes = static_cast<std::int64_t>(scrape.db_bytes);
-    }
+    const api::ReadFacts facts = read_facts(node_, read);
     auto answer = std::make_shared<HeldAnswer>(node_.responses, nullptr);
     const auto done = write_answer(read, node_.driver.newest_view()->in_memory(), facts, *answer);
     if (done.has_error() && done.error().code == Errc::kNotInMemory) {
@@ -449,7 +444,8 @@ void ClientSession::run_read_elsewhere(wire::StreamId stream, Call& call) {
     }
     // It does not keep the session, nor what that still has to send, when the client leaves.
     auto work = [weak = weak_from_this(), &node = node_, executor = socket_.get_executor(), stream,
-                 read = std::get<Read>(call.work), facts = read_facts(node_),
+                 read = std::get<Read>(call.work),
+                 facts = read_facts(node_, std::get<Read>(call.work)),
                  answer = std::move(held)](bool still_wanted) mutable {
         Result<void> done = Errc::kCanceled;
         if (still_wanted) {

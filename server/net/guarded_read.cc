@@ -33,10 +33,14 @@ Result<void> write_answer(const Read& read, const storage::mvcc::ReadView& view,
     return done;
 }
 
-api::ReadFacts read_facts(NodePorts& node) {
+api::ReadFacts read_facts(NodePorts& node, const Read& read) {
     api::ReadFacts facts;
     facts.identity = node.dispatcher.identity();
     facts.node = node.driver.view();
+    if (read.kind == ReadKind::kStatus) {
+        facts.size.allocated_bytes = static_cast<std::int64_t>(node.facts().db_bytes);
+        facts.size.used_bytes = facts.size.allocated_bytes;
+    }
     return facts;
 }
 

@@ -11,7 +11,7 @@
 namespace cairn::server::net {
 
 // On the reactor's thread: as things are now.
-api::ReadFacts read_facts(NodePorts& node);
+api::ReadFacts read_facts(NodePorts& node, const Read& read);
 
 Result<void> write_answer(const Read& read, const storage::mvcc::ReadView& view,
                           const api::ReadFacts& facts, HeldAnswer& answer);

@@ -181,6 +181,7 @@ TEST_CASE("A checkpoint is a whole engine, unflushed writes included") {
     REQUIRE(host.engine().write(batch).has_value());
     const std::string dir = host.path() + "/checkpoint";
     REQUIRE(host.engine().checkpoint(dir).has_value());
+    CHECK(host.engine().unflushed_bytes() == 0);
     PosixFs files;
     const auto listed = list_snapshot_files(files, dir).value();
     CHECK(listed.size() > 3);

@@ -3,6 +3,7 @@ the way, while writes go on."""
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import signal
@@ -145,6 +146,22 @@ class CatchUp(Base):
             subprocess.run(save, check=True, capture_output=True, env=clean_environment(),
                            timeout=60)
             self.assertTrue(saved.exists())
+
+    def test_the_size_behind_a_snapshot(self) -> None:
+        with Cluster(1) as cluster:
+            node = cluster.nodes[0]
+            for number in range(3):
+                put_large(cluster.endpoints, f"large/{number}", number)
+            saved = Path(node.data).with_suffix(".snapshot")
+            command = [CAIRN, "--endpoints", node.endpoint]
+            subprocess.run([*command, "snapshot", "save", str(saved)], check=True,
+                           capture_output=True, env=clean_environment(), timeout=60)
+            told = subprocess.run([*command, "endpoint", "status", "-w", "json"], check=True,
+                                  capture_output=True, env=clean_environment(), timeout=60)
+            size = json.loads(told.stdout)[0]["Status"]["dbSize"]
+            tables = sum(path.stat().st_size for path in Path(node.data, "db").glob("*.sst"))
+            self.assertGreater(tables, VALUE_BYTES)
+            self.assertLess(abs(size - tables), tables / 10)
 
     def test_the_receivers_log_tells_what_its_disk_said(self) -> None:
         cluster, away = self.begin(rate=SLOW_RATE // 2)

@@ -39,7 +39,7 @@ constexpr const char* kUsage =
     "  --verbose         what happens, line by line\n"
     "  --sabotage NAME   with a deliberate bug: skip-sync, ack-before-persist, drop-hard-state,\n"
     "                    forget-vote, read-without-index, apply-twice, skip-apply,\n"
-    "                    retry-unknown, lie-not-applied, inflate-match\n"
+    "                    retry-unknown, lie-not-applied, inflate-match, survive-disk\n"
     "  --stats           one line for each run\n"
     "  --probes          at the end: how often each probe of a rare branch was reached\n"
     "  --bars            fail, too, when the runs are too small to be worth their name, or have\n"

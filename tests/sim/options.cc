@@ -21,7 +21,7 @@ constexpr std::uint32_t kInflightReorderedMax = 32;
 constexpr std::array<const char*, kSabotageCount> kSabotageNames = {
     "none",          "skip-sync",          "ack-before-persist", "drop-hard-state",
     "forget-vote",   "read-without-index", "apply-twice",        "skip-apply",
-    "retry-unknown", "lie-not-applied",    "inflate-match"};
+    "retry-unknown", "lie-not-applied",    "inflate-match",      "survive-disk"};
 
 std::uint32_t draw_nodes(Prng& prng) {
     static constexpr std::array<std::uint32_t, 20> kNodes = {1, 2, 3, 3, 3, 3, 3, 3, 3, 3,

@@ -27,8 +27,9 @@ enum class Sabotage : std::uint8_t {
     kRetryUnknown,      // a command with unknown outcome is proposed again
     kLieNotApplied,     // an unknown outcome is called NotApplied
     kInflateMatch,      // a follower acknowledges one entry too many
+    kSurviveDisk,       // a failed write or sync does not end a member
 };
-inline constexpr std::uint8_t kSabotageCount = 11;
+inline constexpr std::uint8_t kSabotageCount = 12;
 const char* sabotage_name(Sabotage sabotage);
 
 struct NetOptions {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "raft/conf_change.h"
+#include "sim/check_member.h"
 #include "sim/quorums.h"
 #include "sim/sabotage.h"
 
@@ -231,6 +232,10 @@ bool SimNode::effect_allowed() {
 }
 
 void SimNode::execute() {
+    check_halt(index_, effects_, stop_due_, world_.verdict);
+    if (world_.verdict.failed()) {
+        return;
+    }
     if (effects_.halt) {
         return halt();
     }

@@ -391,21 +391,13 @@ void SimNode::fail_storage(const char* what, const Error& error) {
     }
     stop_due_ = true;
     writing_ = 0;
-    replica_->step(server::StorageFailed{.error = error});
-    turn();
+    if (!sabotaged(Sabotage::kSurviveDisk)) {
+        replica_->step(server::StorageFailed{.error = error});
+    }
+    turn();  // in which it ends: check_halt
 }
 
 void SimNode::halt() {
-    // But for a leader's word to its successor.
-    const bool talks =
-        std::any_of(effects_.send.begin(), effects_.send.end(), [](const raft::Message& message) {
-            return message.kind() != raft::MessageKind::kTimeoutNow;
-        });
-    const bool says_more = talks || effects_.persist || !effects_.apply.empty() ||
-                           !effects_.completions.empty() || effects_.install;
-    if (says_more) {
-        return world_.verdict.fail("D4", fmt::format("node {} speaks after its halt", index_));
-    }
     const Errc code = effects_.halt->code;
     if (!stop_due_ || (code != Errc::kIo && code != Errc::kNoSpace)) {
         return world_.verdict.fail("halt",

@@ -1,0 +1,35 @@
+// Each rule of a single member, with one observation that breaks it.
+#include "sim/check_member.h"
+
+#include <string>
+
+#include "catch.h"
+
+namespace cairn::sim {
+namespace {
+
+TEST_CASE("A member that does not end after a failed write is found", "[sim][safety]") {
+    const auto verdict_on = [](const server::Effects& effects, bool is_due) {
+        Verdict verdict;
+        check_halt(0, effects, is_due, verdict);
+        return verdict.invariant();
+    };
+    server::Effects effects;
+    CHECK(verdict_on(effects, false).empty());
+    CHECK(verdict_on(effects, true) == "D4");
+
+    effects.halt = Error{Errc::kIo};
+    effects.send.push_back(raft::Message{NodeId{1}, NodeId{2}, Term{3}, raft::TimeoutNow{}});
+    CHECK(verdict_on(effects, true).empty());
+    effects.send.push_back(raft::Message{NodeId{1}, NodeId{2}, Term{3}, raft::Heartbeat{}});
+    CHECK(verdict_on(effects, true) == "D4");
+    effects.send.clear();
+    effects.completions.emplace_back();
+    CHECK(verdict_on(effects, true) == "D4");
+    effects.completions.clear();
+    effects.persist.emplace();
+    CHECK(verdict_on(effects, true) == "D4");
+}
+
+}  // namespace
+}  // namespace cairn::sim

@@ -17,6 +17,8 @@ SafetyChecker::SafetyChecker(std::uint32_t nodes, Verdict& verdict, FirstApply o
     }
 }
 
+void SafetyChecker::name(NodeIndex node, NodeId id) { ids_.emplace_front(id, node); }
+
 NodeId SafetyChecker::id_of(NodeIndex node) const {
     return std::find_if(ids_.begin(), ids_.end(), [&](const auto& it) { return it.second == node; })
         ->first;
@@ -63,79 +65,6 @@ void SafetyChecker::apply_batch(ShadowLog& log, const raft::PersistBatch& batch)
     }
     log.apply(batch);
 }
-
-// The log found must be the durable one with some first part of what was being written (D2): what
-// was reported as durable is there, and nothing that was never asked for.
-std::optional<ShadowLog> SafetyChecker::match(NodeIndex node,
-                                              const raft::Recovered& recovered) const {
-    const Node& it = nodes_[node];
-    ShadowLog expected = it.durable;
-    std::optional<ShadowLog> found;
-    for (std::size_t written = 0; written <= it.in_flight.size(); ++written) {
-        if (written > 0) {
-            apply_batch(expected, it.in_flight[written - 1]);
-        }
-        ShadowLog candidate = expected;
-        if (candidate.replace(recovered) && candidate.same_as(expected)) {
-            found = expected;
-        }
-    }
-    return found;
-}
-
-bool SafetyChecker::finds(NodeIndex node, const raft::Recovered& recovered) const {
-    return match(node, recovered).has_value();
-}
-
-void SafetyChecker::on_start(NodeIndex node, const raft::Recovered& recovered, Index applied) {
-    Node& it = nodes_[node];
-    std::optional<ShadowLog> found = match(node, recovered);
-    if (!found) {
-        const raft::HardState& was = it.durable.hard_state();
-        fail(
-            "D2", node,
-            fmt::format("the log found is not the one written: term {} vote {:x} last {} floor {}, "
-                        "durable was term {} vote {:x} last {} floor {}, {} batches in flight",
-                        recovered.hard_state.term.value, recovered.hard_state.vote.value,
-                        recovered.floor.last.index.value + recovered.entries.size(),
-                        recovered.floor.last.index.value, was.term.value, was.vote.value,
-                        it.durable.last().value, it.durable.floor().value, it.in_flight.size()));
-        return;
-    }
-    it.durable = *found;
-    it.wanted = std::move(*found);
-    it.in_flight.clear();
-    it.applied = applied;
-    it.facts = NodeFacts{};
-    it.turn_conf = it.durable.conf();
-    it.up = true;
-    check_vote(node, it.durable.hard_state());
-}
-
-void SafetyChecker::check_damage(NodeIndex node, const raft::Recovered& recovered) {
-    const ShadowLog& durable = nodes_[node].durable;
-    const Index sure = nodes_[node].before_last;  // what the newest write did not touch
-    const Index last = recovered.floor.last.index + recovered.entries.size();
-    if (last < sure) {
-        return fail("D5", node,
-                    fmt::format("damage cut the log off at {} without a word, {} was durable "
-                                "before the newest write",
-                                last.value, sure.value));
-    }
-    ShadowLog found = durable;
-    if (!found.replace(recovered) || found.at(sure).prefix != durable.at(sure).prefix) {
-        return fail(
-            "D5", node,
-            fmt::format("damage altered the log at or below {} without a word", sure.value));
-    }
-    if (recovered.hard_state.term > durable.hard_state().term) {
-        fail("D5", node,
-             fmt::format("damage made term {} of {} without a word",
-                         recovered.hard_state.term.value, durable.hard_state().term.value));
-    }
-}
-
-void SafetyChecker::on_crash(NodeIndex node) { nodes_[node].up = false; }
 
 void SafetyChecker::on_persist_wanted(NodeIndex node, const raft::PersistBatch& batch) {
     Node& it = nodes_[node];
@@ -194,14 +123,7 @@ void SafetyChecker::check_new_entries(NodeIndex node, const raft::PersistBatch& 
 
 void SafetyChecker::on_persisted(NodeIndex node, std::size_t count) {
     Node& it = nodes_[node];
-    // A write may cut off, too: then less than what stood before it is right.
-    it.before_last = it.durable.last();
-    for (std::size_t at = 0; at < count; ++at) {
-        const auto& entries = it.in_flight[at].entries;
-        if (!entries.empty()) {
-            it.before_last = std::min(it.before_last, entries.front().id.index - 1);
-        }
-    }
+    note_newest(it, count);
     for (; count > 0; --count) {
         const raft::HardState before = it.durable.hard_state();
         apply_batch(it.durable, it.in_flight.front());

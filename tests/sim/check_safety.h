@@ -9,6 +9,7 @@
 //   C2 a new leader has everything committed before      C3 all members apply the same
 //   C4 applied <= commit <= last, nothing committed is cut off
 //   D2 a restart finds what was durable                  D3 equal applied index, equal digest
+//   D5 damage takes no more than the newest write
 //   E3 only a member with a vote leads                   S1 a snapshot is the state at its index
 //   M1 one change of the configuration at a time, by joint quorums
 //   R3 a command takes effect at most once, and not at all when NotApplied was answered
@@ -54,7 +55,8 @@ class SafetyChecker {
     // A node has opened its log.
     void on_start(NodeIndex node, const raft::Recovered& recovered, Index applied);
     void on_crash(NodeIndex node);
-    // A node whose disk was damaged opens its log, and it is shorter: by its newest write at most.
+    // A node whose disk was damaged opens its log, and it is not what was durable: it lacks its
+    // newest write, or some last part of that.
     void check_damage(NodeIndex node, const raft::Recovered& recovered);
 
     // The replica wants a batch written; `role` is the one it had before the turn.
@@ -108,12 +110,23 @@ class SafetyChecker {
     [[nodiscard]] bool finds(NodeIndex node, const raft::Recovered& recovered) const;
     // Who is who. One that was never a member has an id that nobody asked for, until one is made
     // for it: before its first start, and again if nothing can come of the first.
-    void name(NodeIndex node, NodeId id) { ids_.insert(ids_.begin(), {id, node}); }
+    void name(NodeIndex node, NodeId id);
     [[nodiscard]] NodeId id_of(NodeIndex node) const;
     [[nodiscard]] NodeIndex index_of(NodeId id) const;
     [[nodiscard]] bool knows(NodeId id) const;
 
   private:
+    // What a log holds beside entries.
+    struct Marks {
+        raft::HardState hard_state{};
+        Index floor{};
+        bool operator==(const Marks&) const = default;
+    };
+    // A log that a restart may find, with some first batches of those that were in flight.
+    struct Found {
+        ShadowLog log{};
+        std::size_t written{};
+    };
     struct Node {
         bool up = false;
         NodeFacts facts{};
@@ -123,8 +136,10 @@ class SafetyChecker {
         ShadowLog durable{};  // with those that are on disk
         std::deque<raft::PersistBatch> in_flight{};
         Index applied{};
-        Index before_last{};  // where the durable log ended before its newest write
-        Index installed{};    // up to where a snapshot is durable beside the log
+        Index kept_last{};  // up to where the newest write left the durable log as it was
+        // Before that write, and after each of its batches.
+        std::vector<Marks> newest_marks = std::vector<Marks>(1);
+        Index installed{};  // up to where a snapshot is durable beside the log
         std::vector<std::pair<Term, NodeId>> votes{};  // durable, newest last
     };
     struct Committed {
@@ -140,9 +155,12 @@ class SafetyChecker {
     void check_commit(NodeIndex node, const NodeFacts& facts);
     void check_new_leader(NodeIndex node, Term term);
     void check_one_change(NodeIndex node, Index commit);
-    // The log a restart found, as far as it was written; none when it is another one.
-    [[nodiscard]] std::optional<ShadowLog> match(NodeIndex node,
-                                                 const raft::Recovered& recovered) const;
+    // None when the log that a restart found is another one.
+    [[nodiscard]] std::optional<Found> match(NodeIndex node,
+                                             const raft::Recovered& recovered) const;
+    static Marks marks_after(Marks marks, const raft::PersistBatch& batch);
+    // The oldest `count` batches in flight become the newest write of the durable log.
+    static void note_newest(Node& it, std::size_t count);
     void apply_batch(ShadowLog& log, const raft::PersistBatch& batch) const;
     [[nodiscard]] bool is_committed(const raft::SnapshotMeta& snapshot) const;
     [[nodiscard]] bool holds(const Node& node, Index index, std::uint64_t prefix) const;
@@ -153,7 +171,7 @@ class SafetyChecker {
     Verdict& verdict_;
     FirstApply on_first_apply_;
     std::vector<Node> nodes_;
-    std::vector<std::pair<NodeId, NodeIndex>> ids_;  // the newest first
+    std::deque<std::pair<NodeId, NodeIndex>> ids_;  // the newest first
     std::map<Term, NodeIndex> leaders_;
     // By index: all (term, prefix hash) that any log ever had there.
     std::vector<std::vector<ShadowLog::Slot>> known_;

@@ -53,7 +53,8 @@ void SafetyChecker::on_start(NodeIndex node, const raft::Recovered& recovered, I
     it.wanted = std::move(found->log);
     it.in_flight.clear();
     it.applied = applied;
-    it.facts = NodeFacts{};
+    // Not its commit index: the first turn is to be held against the log that was found (C3).
+    it.facts = NodeFacts{.applied = applied};
     it.turn_conf = it.durable.conf();
     it.up = true;
     check_vote(node, it.durable.hard_state());

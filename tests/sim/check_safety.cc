@@ -1,6 +1,7 @@
 #include "sim/check_safety.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <variant>
 
@@ -194,9 +195,15 @@ void SafetyChecker::on_send(NodeIndex node, const raft::Message& message) {
 void SafetyChecker::on_turn(NodeIndex node, const NodeFacts& facts) {
     Node& it = nodes_[node];
     const NodeFacts before = it.facts;
-    if (facts.term < before.term || facts.commit < before.commit ||
-        facts.applied < before.applied) {
-        return fail("E4", node, "term, commit or applied falls");
+    // What is durable was so in an earlier turn, or when this life began.
+    const raft::HardState& durable = it.durable.hard_state();
+    const Term term = std::max(before.term, durable.term);
+    const Index commit = std::max(before.commit, durable.commit);
+    if (facts.term < term || facts.commit < commit || facts.applied < before.applied) {
+        return fail("E4", node,
+                    fmt::format("term {}, commit {} or applied {} falls, from {}, {}, {}",
+                                facts.term.value, facts.commit.value, facts.applied.value,
+                                term.value, commit.value, before.applied.value));
     }
     if (facts.applied > facts.commit || facts.commit > facts.last ||
         facts.last != it.wanted.last()) {
@@ -420,6 +427,22 @@ void SafetyChecker::on_digest(NodeIndex node, Index applied, std::uint64_t diges
     const auto [place, fresh] = digests_.emplace(applied, digest);
     if (!fresh && place->second != digest) {
         fail("D3", node, fmt::format("another digest of the state at {}", applied.value));
+    }
+}
+
+// E4, over any restart and all nodes: what has applied more is of no older revision.
+void SafetyChecker::on_revisions(NodeIndex node, Index applied, const Revisions& revisions) {
+    const auto here = revisions_.try_emplace(applied, revisions).first;
+    const auto falls = [](const Revisions& from, const Revisions& to) {
+        return to.newest < from.newest || to.compacted < from.compacted;
+    };
+    const auto next = std::next(here);
+    if (here->second != revisions ||
+        (here != revisions_.begin() && falls(std::prev(here)->second, revisions)) ||
+        (next != revisions_.end() && falls(revisions, next->second))) {
+        fail("E4", node,
+             fmt::format("revision {}, compacted {} do not go with what is applied, {}",
+                         revisions.newest, revisions.compacted, applied.value));
     }
 }
 

@@ -3,7 +3,7 @@
 // Never asks the code under test for what can be seen from outside.
 //
 //   E1 one leader a term          E2 what leaves rests on what is durable; one vote a term
-//   E4 term, commit and applied never fall               G1 log matching
+//   E4 term, commit, applied and revisions never fall    G1 log matching
 //   G2 a leader only appends      G3 acknowledged is durable and equal to the leader's log
 //   C1 committed is durable on a quorum, by an entry of the leader's term
 //   C2 a new leader has everything committed before      C3 all members apply the same
@@ -44,6 +44,13 @@ struct NodeFacts {
     Index last{};
 };
 
+// What a state says of its history.
+struct Revisions {
+    std::int64_t newest{};
+    std::int64_t compacted{};
+    bool operator==(const Revisions&) const = default;
+};
+
 class SafetyChecker {
   public:
     // `on_first_apply`: called once for each index, in order, when the first node applies it.
@@ -74,6 +81,8 @@ class SafetyChecker {
     void on_installed(NodeIndex node, const raft::SnapshotMeta& snapshot);
     // A node's digest of its whole state at `applied`.
     void on_digest(NodeIndex node, Index applied, std::uint64_t digest);
+    // A node's state at `applied`.
+    void on_revisions(NodeIndex node, Index applied, const Revisions& revisions);
     // A hash of what one revision changed.
     void on_events(NodeIndex node, std::int64_t revision, std::uint64_t hash);
     // The client hears that the command at `index` took effect.
@@ -180,6 +189,7 @@ class SafetyChecker {
     ConfPtr applied_conf_ = std::make_shared<const raft::ConfState>();
     std::set<NodeIndex> members_ever_;
     std::map<Index, std::uint64_t> digests_;
+    std::map<Index, Revisions> revisions_;
     std::vector<std::uint64_t> events_;  // by revision; 0: not seen yet
 };
 

@@ -43,6 +43,8 @@ void SimNode::on_apply_run() {
     applying_.clear();
     applied_ = std::move(output).value();
     check_events(*applied_);
+    world_.safety.on_revisions(index_, applied_->applied.index,
+                               {.newest = applied_->revision, .compacted = applied_->compacted});
     if (applied_->applied.index.value % 8 == 0) {
         check_digest();
     }
@@ -109,7 +111,11 @@ std::uint64_t SimNode::digest() const {
 }
 
 void SimNode::check_digest() {
-    world_.safety.on_digest(index_, state_->view()->applied().index, digest());
+    const auto view = state_->view();
+    const Index applied = view->applied().index;
+    world_.safety.on_digest(index_, applied, digest());
+    world_.safety.on_revisions(index_, applied,
+                               {.newest = view->revision(), .compacted = view->compacted()});
 }
 
 bool SimNode::idle() const {

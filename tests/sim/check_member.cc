@@ -24,4 +24,11 @@ void check_halt(NodeIndex node, const server::Effects& effects, bool is_due, Ver
     }
 }
 
+void check_told(NodeIndex node, const Told& before, std::int64_t revision, Verdict& verdict) {
+    if (revision < before.revision) {
+        verdict.fail("R2", fmt::format("node {} went back from revision {} to {}", node,
+                                       before.revision, revision));
+    }
+}
+
 }  // namespace cairn::sim

@@ -31,5 +31,16 @@ TEST_CASE("A member that does not end after a failed write is found", "[sim][saf
     CHECK(verdict_on(effects, true) == "D4");
 }
 
+TEST_CASE("An answer from the past of a member's clients is found", "[sim][safety]") {
+    const auto verdict_on = [](std::int64_t before, std::int64_t now) {
+        Verdict verdict;
+        check_told(0, {.life = 1, .revision = before}, now, verdict);
+        return verdict.invariant();
+    };
+    CHECK(verdict_on(7, 7).empty());
+    CHECK(verdict_on(7, 8).empty());
+    CHECK(verdict_on(7, 6) == "R2");
+}
+
 }  // namespace
 }  // namespace cairn::sim

@@ -22,8 +22,10 @@
 #include "server/replica/snapshot_message.h"
 #include "server/replica/snapshot_work.h"
 #include "sim/basics.h"
+#include "sim/check_member.h"
 #include "sim/core_look.h"
 #include "sim/event_queue.h"
+#include "sim/node_clients.h"
 #include "sim/options.h"
 #include "sim/parts.h"
 #include "sim/requests.h"
@@ -34,20 +36,6 @@
 #include "storage/state_machine.h"
 
 namespace cairn::sim {
-
-// Who the clients are, for a node.
-class NodeClients {
-  public:
-    virtual ~NodeClients() = default;
-    // The call goes to the log with this command, in this start of the node.
-    virtual void on_proposed(std::uint64_t op, std::uint64_t boot,
-                             const server::Propose& propose) = 0;
-    // What became of it, which the reply that follows may leave open.
-    virtual void on_outcome(std::uint64_t op, const server::ProposalOutcome& outcome) = 0;
-    // All that the client hears. `seen`: the revision that the call met, or 0; a refusal lacks it.
-    virtual void on_reply(std::uint64_t op, const server::api::Reply& reply, std::int64_t seen) = 0;
-    virtual void on_node_down(NodeIndex node) = 0;
-};
 
 class SimNode {
   public:
@@ -119,6 +107,8 @@ class SimNode {
     [[nodiscard]] bool is_voter() const;
     [[nodiscard]] std::uint32_t life() const { return life_; }
     [[nodiscard]] const server::NodeView& view() const { return replica_->view(); }
+    // The revision of the state that this life began with.
+    [[nodiscard]] std::int64_t born_revision() const { return born_revision_; }
     // No write, apply or call under way.
     [[nodiscard]] bool idle() const;
     // Of the whole state: keys with their versions, members and alarms.
@@ -252,6 +242,7 @@ class SimNode {
     std::optional<raft::SnapshotMeta> engine_began_;
     std::optional<raft::SnapshotMeta> install_ordered_;
     Index state_durable_{};
+    std::int64_t born_revision_ = 0;
     server::Effects effects_;
     bool turn_scheduled_ = false;
     std::vector<raft::PersistBatch> writes_;  // asked for and not on disk, in order

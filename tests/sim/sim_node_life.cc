@@ -106,6 +106,7 @@ bool SimNode::open_state(const raft::Recovered& recovered) {
         return false;
     }
     suspect_ = false;
+    born_revision_ = state_->applied_state().revision;
     world_.safety.on_start(index_, recovered, applied);
     return !world_.verdict.failed();
 }

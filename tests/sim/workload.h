@@ -20,9 +20,11 @@
 #include "sim/answers.h"
 #include "sim/basics.h"
 #include "sim/check_linear.h"
+#include "sim/check_member.h"
 #include "sim/check_safety.h"
 #include "sim/event_queue.h"
 #include "sim/member_history.h"
+#include "sim/node_clients.h"
 #include "sim/options.h"
 #include "sim/parts.h"
 #include "sim/requests.h"
@@ -88,13 +90,6 @@ class Workload final : public NodeClients {
     [[nodiscard]] std::uint64_t failed_count() const { return failed_; }
 
   private:
-    // The newest that clients have heard of one member, in one life of it.
-    struct Heard {
-        std::uint32_t life{};
-        std::uint64_t term{};
-        std::int64_t revision{};
-        Index members{};  // since when they were as in the newest list
-    };
     // What an operation still is on its way, beside its place in the history.
     struct Flight {
         std::uint32_t client{};
@@ -103,7 +98,7 @@ class Workload final : public NodeClients {
         Request request{};
         Index installed_before{};                   // by its node, when it was invoked
         std::optional<wire::GrpcStatus> refusal{};  // the only answer there is
-        Heard before{};                             // when it arrived
+        Told before{};                              // when it arrived
         Index applied_before{};                     // by any member, when it arrived
         bool ended = false;                         // for the client
         bool answered = false;                      // by the node
@@ -149,6 +144,7 @@ class Workload final : public NodeClients {
     void check_status(std::uint64_t op, const Answer& answer);
     void check_members(std::uint64_t op, const Answer& answer);
     void check_header(std::uint64_t op);
+    [[nodiscard]] Told told_by(const SimNode& node) const;
     void misheard(std::uint64_t op, const std::string& what);
     [[nodiscard]] bool is_open(const OpenChange& change) const;
     void note_member(Index index, const storage::Command& change);
@@ -163,7 +159,7 @@ class Workload final : public NodeClients {
     Requests requests_;
     Nodes* nodes_ = nullptr;
     std::vector<Client> clients_;
-    std::map<NodeIndex, Heard> heard_;
+    std::map<NodeIndex, Told> told_;
     MemberHistory members_;
     std::vector<HistoryOp> history_;  // by op - 1; op is also the tag
     std::deque<Flight> flights_;

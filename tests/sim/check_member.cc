@@ -1,6 +1,8 @@
 #include "sim/check_member.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -21,6 +23,37 @@ void check_halt(NodeIndex node, const server::Effects& effects, bool is_due, Ver
     if (talks || effects.persist || !effects.apply.empty() || !effects.completions.empty() ||
         effects.install) {
         verdict.fail("D4", fmt::format("node {} speaks after its halt", node));
+    }
+}
+
+std::string Pending::describe() const {
+    const std::array<std::pair<const char*, std::uint64_t>, 10> all = {{
+        {"writes", writes},
+        {"applies", applies},
+        {"calls", calls},
+        {"reads", reads},
+        {"proposals", proposals},
+        {"collections", collections},
+        {"snapshot work", snapshot_work},
+        {"sending", sending},
+        {"receiving", receiving},
+        {"installing", installing},
+    }};
+    std::string out;
+    for (const auto& [name, count] : all) {
+        if (count > 0) {
+            out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name, count);
+        }
+    }
+    for (const std::string& name : files) {
+        out += (out.empty() ? "" : ", ") + name;
+    }
+    return out;
+}
+
+void check_quiet(NodeIndex node, const Pending& pending, Verdict& verdict) {
+    if (!pending.nothing()) {
+        verdict.fail("B2", fmt::format("node {} has not ended: {}", node, pending.describe()));
     }
 }
 

@@ -1,12 +1,16 @@
 // What a single member keeps to, as it shows from outside: rules without a state of the cluster,
 // for those who see it to ask.
+//   B2 nothing is left when all is quiet
 //   D4 a failed write or sync is the last thing that a member does
 //   R2 nobody sees the past of what a client was told before
 // Values, of whoever asks; one thread.
 // Never asks the member what it thinks it does.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "base/ids.h"
 #include "server/replica/effect.h"
@@ -16,6 +20,29 @@ namespace cairn::sim {
 
 // D4. Of the turn after a failed write or sync (`is_due`), and of each that has a halt.
 void check_halt(NodeIndex node, const server::Effects& effects, bool is_due, Verdict& verdict);
+
+// What a member has under way.
+struct Pending {
+    std::uint64_t writes{};     // of the log
+    std::uint64_t applies{};    // asked for
+    std::uint64_t calls{};      // of its clients
+    std::uint64_t reads{};      // of them, that have not run
+    std::uint64_t proposals{};  // waiting for the log, those that went to the leader too
+    std::uint64_t collections{};
+    std::uint64_t snapshot_work{};  // pieces of it, and what came of them
+    std::uint64_t sending{};        // snapshots, as the next three
+    std::uint64_t receiving{};
+    std::uint64_t installing{};
+    std::vector<std::string> files{};  // that no member needs, of snapshots and former engines
+
+    [[nodiscard]] bool nothing() const { return *this == Pending{}; }
+    // Each that is not nothing.
+    [[nodiscard]] std::string describe() const;
+    bool operator==(const Pending&) const = default;
+};
+
+// B2. Of a cluster that agrees and whose clients have gone.
+void check_quiet(NodeIndex node, const Pending& pending, Verdict& verdict);
 
 // What clients were told by one member in one life of it.
 struct Told {

@@ -31,6 +31,20 @@ TEST_CASE("A member that does not end after a failed write is found", "[sim][saf
     CHECK(verdict_on(effects, true) == "D4");
 }
 
+TEST_CASE("What is left when all is quiet is found and named", "[sim][safety]") {
+    const auto verdict_on = [](const Pending& pending) {
+        Verdict verdict;
+        check_quiet(0, pending, verdict);
+        return verdict;
+    };
+    CHECK(!verdict_on({}).failed());
+    CHECK(verdict_on({.proposals = 1}).invariant() == "B2");
+    CHECK(verdict_on({.sending = 1}).invariant() == "B2");
+    const Verdict verdict = verdict_on({.reads = 2, .files = {"snap/1"}});
+    CHECK(verdict.invariant() == "B2");
+    CHECK(verdict.detail().ends_with(": reads 2, snap/1"));
+}
+
 TEST_CASE("An answer from the past of a member's clients is found", "[sim][safety]") {
     const auto verdict_on = [](std::int64_t before, std::int64_t now) {
         Verdict verdict;

@@ -109,8 +109,9 @@ class SimNode {
     [[nodiscard]] const server::NodeView& view() const { return replica_->view(); }
     // The revision of the state that this life began with.
     [[nodiscard]] std::int64_t born_revision() const { return born_revision_; }
-    // No write, apply or call under way.
-    [[nodiscard]] bool idle() const;
+    [[nodiscard]] Pending pending() const;
+    // Files of its snapshots and former engines, that it keeps for a while.
+    [[nodiscard]] std::vector<std::string> files_left();
     // Of the whole state: keys with their versions, members and alarms.
     [[nodiscard]] std::uint64_t digest() const;
     // Hands it to the safety checker.

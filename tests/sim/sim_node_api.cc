@@ -105,6 +105,7 @@ void SimNode::on_completion(const server::Completion& completion) {
         }
         return run_read(call);
     }
+    reads_.erase(call);
     const auto* outcome = std::get_if<server::ProposalOutcome>(&completion.result);
     std::int64_t seen = 0;
     if (outcome != nullptr) {

@@ -1,6 +1,7 @@
 // SimNode, its life: starts, crashes, troubles of its disk, and the end.
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr const char* kDataDir = "data";
 constexpr const char* kLogDir = "data/wal";
+constexpr const char* kSnapshotsDir = "data/snap";
 constexpr const char* kReceivedDir = "data/snap/incoming";
 // Less of the disk is never taken for a snapshot.
 constexpr std::uint64_t kFreeBytesMin = 2'048;
@@ -271,6 +273,34 @@ void SimNode::lose_power(bool dies) {
         saw(FaultClass::kTornWrite);
     }
     files_.crash(prng_, how);
+}
+
+// docs/formats/data_dir.md: one engine is the member's, and a snapshot stays while somebody wants
+// it.
+std::vector<std::string> SimNode::files_left() {
+    // One that was to go while somebody read it stays until another is built, or the next start
+    // (storage/snapshot_store.cc: tidy() keeps the newest, wanted or not).
+    constexpr std::size_t kBuiltLeftMax = 1;
+    std::vector<std::string> left;
+    std::vector<std::string> built;
+    if (const auto snapshots = files_.list(kSnapshotsDir); snapshots) {
+        for (const std::string& name : snapshots.value()) {
+            (name == "incoming" ? left : built).push_back("snap/" + name);
+        }
+    }
+    if (built.size() > kBuiltLeftMax) {
+        left.insert(left.end(), built.begin(), built.end());
+    }
+    std::vector<std::string> engines;
+    if (const auto names = files_.list(kDataDir); names) {
+        std::copy_if(
+            names.value().begin(), names.value().end(), std::back_inserter(engines),
+            [](const std::string& name) { return name == "db" || name.starts_with("db-"); });
+    }
+    if (engines.size() > 1) {
+        left.insert(left.end(), engines.begin(), engines.end());
+    }
+    return left;
 }
 
 // A bit of what was received of a snapshot flips while nobody looks.

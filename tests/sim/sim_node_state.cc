@@ -118,9 +118,18 @@ void SimNode::check_digest() {
                                {.newest = view->revision(), .compacted = view->compacted()});
 }
 
-bool SimNode::idle() const {
-    return writes_.empty() && !apply_scheduled_ && open_calls_ == 0 && !collect_scheduled_ &&
-           snapshot_work_.empty() && flow_events_.empty() && !flow_->stats().installing;
+Pending SimNode::pending() const {
+    const server::SnapshotStats& snapshots = flow_->stats();
+    return {.writes = writes_.size(),
+            .applies = apply_scheduled_ ? 1U : 0U,
+            .calls = open_calls_,
+            .reads = reads_.size(),
+            .proposals = view().proposals_pending,
+            .collections = collect_scheduled_ ? 1U : 0U,
+            .snapshot_work = snapshot_work_.size() + flow_events_.size(),
+            .sending = snapshots.sending,
+            .receiving = snapshots.receiving,
+            .installing = snapshots.installing ? 1U : 0U};
 }
 
 std::string SimNode::last_events() const {

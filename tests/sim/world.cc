@@ -11,6 +11,7 @@
 #include "sim/admin.h"
 #include "sim/atlas.h"
 #include "sim/check_linear.h"
+#include "sim/check_member.h"
 #include "sim/check_safety.h"
 #include "sim/event_queue.h"
 #include "sim/nemesis.h"
@@ -65,7 +66,13 @@ class World {
     void call_everybody();
     void restart_all();
     [[nodiscard]] bool enough() const;
-    [[nodiscard]] bool converged() const;
+    [[nodiscard]] bool agreed() const;
+    [[nodiscard]] bool converged() const { return agreed() && nothing_pending(); }
+    [[nodiscard]] bool nothing_pending() const;
+    [[nodiscard]] bool has_lost_member() const;
+    [[nodiscard]] Pending pending_of(const SimNode& node) const;
+    void fail_agreement(const char* invariant, std::string detail);
+    void check_files();
     [[nodiscard]] bool needs_snapshot() const;
     [[nodiscard]] Laggards laggards() const;
     [[nodiscard]] Time catch_up_time() const;
@@ -242,7 +249,7 @@ bool World::enough() const {
                           counters_.classes.count() >= options_.fault_classes_min)));
 }
 
-bool World::converged() const {
+bool World::agreed() const {
     std::size_t leaders = 0;
     const SimNode* some = nullptr;
     if (!admin_.settled()) {
@@ -252,7 +259,7 @@ bool World::converged() const {
         if (!node->is_member() || node->lost()) {
             continue;
         }
-        if (!node->up() || !node->idle()) {
+        if (!node->up()) {
             return false;
         }
         some = some == nullptr ? node.get() : some;
@@ -265,6 +272,34 @@ bool World::converged() const {
         leaders += view.is_leader ? 1 : 0;
     }
     return leaders == 1 && workload_.quiet();
+}
+
+bool World::has_lost_member() const {
+    return std::any_of(nodes_.begin(), nodes_.end(),
+                       [](const auto& node) { return node->is_member() && node->lost(); });
+}
+
+// Whoever is lost is sent a snapshot for ever.
+Pending World::pending_of(const SimNode& node) const {
+    Pending pending = node.pending();
+    pending.sending = has_lost_member() ? 0 : pending.sending;
+    return pending;
+}
+
+bool World::nothing_pending() const {
+    return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+        return !node->up() || !node->is_member() || pending_of(*node).nothing();
+    });
+}
+
+// B2, where all agree and somebody has not ended.
+void World::fail_agreement(const char* invariant, std::string detail) {
+    for (const auto& node : nodes_) {
+        if (agreed() && node->up() && node->is_member()) {
+            check_quiet(node->index(), pending_of(*node), verdict_);
+        }
+    }
+    verdict_.fail(invariant, std::move(detail));
 }
 
 // Somebody can go on with a snapshot alone, or receives one, as it shows from outside.
@@ -326,7 +361,8 @@ bool World::converges_within(Time budget) {
 std::string World::describe_nodes() const {
     std::string out;
     for (const auto& node : nodes_) {
-        out += node->status_line() + (node->up() && !node->idle() ? " busy\n" : "\n");
+        out += node->status_line();
+        out += node->up() ? " " + node->pending().describe() + "\n" : "\n";
     }
     return out;
 }
@@ -393,7 +429,7 @@ void World::converge() {
     const Time aftermath = election_time() + (options_.uneven_ticks ? election_time() / 3 : 0);
     run_until(end_of_faults + aftermath);
     if (!converges_within(budget - aftermath) && !verdict_.failed()) {
-        verdict_.fail(
+        fail_agreement(
             "V1-V3", fmt::format("no agreement {} us after the end of all faults{}:\n{}{}", budget,
                                  needs_snapshot() ? ", and a snapshot is needed" : "",
                                  describe_nodes(), workload_.quiet() ? "" : "calls are pending\n"));
@@ -406,7 +442,7 @@ void World::call_everybody() {
     workload_.start_final();
     if (!run_until(queue_.now() + budget(10), [this] { return converged(); }) &&
         !verdict_.failed()) {
-        verdict_.fail("V2", "the last calls did not end:\n" + describe_nodes());
+        fail_agreement("V2", "the last calls did not end:\n" + describe_nodes());
     }
     if (!verdict_.failed() && newest_term() != term) {
         verdict_.fail("V4", fmt::format("term {} became {} though nothing was wrong", term.value,
@@ -416,6 +452,26 @@ void World::call_everybody() {
         if (!verdict_.failed() && node->up()) {
             node->check_digest();
         }
+    }
+}
+
+// B2, of files: what nobody wants any more goes, some of it when nobody has come back for a while.
+void World::check_files() {
+    constexpr Time kTidyTicks = 1'000;
+    const server::SnapshotLimits& limits = options_.snapshots;
+    const Time ticks = 2 * (limits.keep_built_ticks + limits.keep_partial_ticks + kTidyTicks);
+    const auto files_of = [](SimNode& node) {
+        return node.up() && node.is_member() ? node.files_left() : std::vector<std::string>{};
+    };
+    const auto none_left = [&] {
+        return std::all_of(nodes_.begin(), nodes_.end(),
+                           [&](const auto& node) { return files_of(*node).empty(); });
+    };
+    if (has_lost_member() || run_until(queue_.now() + ticks * options_.tick_us, none_left)) {
+        return;
+    }
+    for (const auto& node : nodes_) {
+        check_quiet(node->index(), {.files = files_of(*node)}, verdict_);
     }
 }
 
@@ -436,7 +492,7 @@ void World::restart_all() {
         return;  // damage that nobody had looked at
     }
     if (!converges_within(budget(20)) && !verdict_.failed()) {
-        verdict_.fail("V1-V3", "no agreement after all were started again:\n" + describe_nodes());
+        fail_agreement("V1-V3", "no agreement after all were started again:\n" + describe_nodes());
     }
     for (const auto& [node, digest] : digests) {
         if (!verdict_.failed() && !node->lost() && node->digest() != digest) {
@@ -460,7 +516,8 @@ RunResult World::run() {
         converge();
     }
     using Step = void (World::*)();
-    for (const Step step : {&World::call_everybody, &World::restart_all, &World::call_everybody}) {
+    for (const Step step : {&World::call_everybody, &World::check_files, &World::restart_all,
+                            &World::call_everybody}) {
         if (!verdict_.failed() && !lost_quorum_) {
             (this->*step)();
         }

@@ -23,6 +23,46 @@ constexpr const char* kReceivedDir = "data/snap/incoming";
 constexpr std::uint64_t kFreeBytesMin = 2'048;
 constexpr std::uint64_t kBlockBytes = 4096;
 
+// A file with what its readers see, where a power cut may leave something else.
+struct Unsynced {
+    std::string path;
+    std::optional<std::string> now;
+    std::optional<std::string> synced;
+};
+
+std::vector<Unsynced> find_unsynced(storage::SimFs& files) {
+    std::vector<Unsynced> found;
+    std::vector<std::string> open = {kDataDir};
+    while (!open.empty()) {
+        const std::string path = std::move(open.back());
+        open.pop_back();
+        if (const auto names = files.list(path); names) {
+            for (const std::string& name : names.value()) {
+                open.push_back(path + "/" + name);
+            }
+            continue;
+        }
+        auto now = files.content(path);
+        auto synced = files.durable_content(path);
+        if (now != synced) {
+            found.push_back({.path = path, .now = std::move(now), .synced = std::move(synced)});
+        }
+    }
+    return found;
+}
+
+// Some of it was lost, and some was not.
+bool is_torn(const std::vector<Unsynced>& before, const storage::SimFs& after) {
+    bool lost = false;
+    bool kept = false;
+    for (const Unsynced& file : before) {
+        const auto left = after.content(file.path);
+        lost = lost || left != file.now;
+        kept = kept || left != file.synced;
+    }
+    return lost && kept;
+}
+
 bool contains(const std::vector<NodeId>& ids, NodeId id) {
     return std::binary_search(ids.begin(), ids.end(), id);
 }
@@ -263,16 +303,21 @@ void SimNode::lose_power(bool dies) {
     }
     received_in_doubt_ = true;
     storage::SimCrash how{.writes = SimWriteLoss::kAll, .dirs = SimDirLoss::kAll};
-    if (disk_.torn) {
-        static constexpr std::array<SimWriteLoss, 4> kWrites = {
-            SimWriteLoss::kAll, SimWriteLoss::kNone, SimWriteLoss::kSubset, SimWriteLoss::kSubset};
-        static constexpr std::array<SimDirLoss, 4> kDirs = {
-            SimDirLoss::kAll, SimDirLoss::kNone, SimDirLoss::kPrefix, SimDirLoss::kSubset};
-        how.writes = kWrites[prng_.below(kWrites.size())];
-        how.dirs = kDirs[prng_.below(kDirs.size())];
+    if (!disk_.torn) {
+        return files_.crash(prng_, how);
+    }
+    static constexpr std::array<SimWriteLoss, 4> kWrites = {
+        SimWriteLoss::kAll, SimWriteLoss::kNone, SimWriteLoss::kSubset, SimWriteLoss::kSubset};
+    static constexpr std::array<SimDirLoss, 4> kDirs = {SimDirLoss::kAll, SimDirLoss::kNone,
+                                                        SimDirLoss::kPrefix, SimDirLoss::kSubset};
+    how.writes = kWrites[prng_.below(kWrites.size())];
+    how.dirs = kDirs[prng_.below(kDirs.size())];
+    files_.kill_process();  // what was to fail is over: one can look
+    const std::vector<Unsynced> unsynced = find_unsynced(files_);
+    files_.crash(prng_, how);
+    if (is_torn(unsynced, files_)) {
         saw(FaultClass::kTornWrite);
     }
-    files_.crash(prng_, how);
 }
 
 // docs/formats/data_dir.md: one engine is the member's, and a snapshot stays while somebody wants

@@ -64,4 +64,14 @@ void check_told(NodeIndex node, const Told& before, std::int64_t revision, Verdi
     }
 }
 
+void OfficeWatch::tick(NodeIndex node, bool is_writing, bool could_leave, Verdict& verdict) {
+    constexpr std::uint32_t kOverMax = 2;  // a turn takes time
+    write_ticks_ = is_writing ? write_ticks_ + 1 : 0;
+    over_ticks_ = write_ticks_ > election_ticks_ && could_leave ? over_ticks_ + 1 : 0;
+    if (over_ticks_ > kOverMax) {
+        verdict.fail("V5", fmt::format("node {} leads, and has not written for {} ticks", node,
+                                       write_ticks_));
+    }
+}
+
 }  // namespace cairn::sim

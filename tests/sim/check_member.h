@@ -3,6 +3,7 @@
 //   B2 nothing is left when all is quiet
 //   D4 a failed write or sync is the last thing that a member does
 //   R2 nobody sees the past of what a client was told before
+//   V5 a leader that cannot write does not stay one
 // Values, of whoever asks; one thread.
 // Never asks the member what it thinks it does.
 #pragma once
@@ -54,5 +55,21 @@ struct Told {
 
 // R2. Of an answer with `revision` in its header; `before`: when its call arrived.
 void check_told(NodeIndex node, const Told& before, std::int64_t revision, Verdict& verdict);
+
+// V5, one tick after another.
+class OfficeWatch {
+  public:
+    explicit OfficeWatch(std::uint32_t election_ticks) : election_ticks_(election_ticks) {}
+
+    // `could_leave`: it leads, and the others can elect one of them without its vote.
+    void tick(NodeIndex node, bool is_writing, bool could_leave, Verdict& verdict);
+    // A write has ended; or all did, with the member's life.
+    void on_written() { write_ticks_ = 0; }
+
+  private:
+    std::uint32_t election_ticks_;
+    std::uint32_t write_ticks_ = 0;  // that the write under way has taken
+    std::uint32_t over_ticks_ = 0;   // that it led without, though it could have left
+};
 
 }  // namespace cairn::sim

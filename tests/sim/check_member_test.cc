@@ -56,5 +56,26 @@ TEST_CASE("An answer from the past of a member's clients is found", "[sim][safet
     CHECK(verdict_on(7, 6) == "R2");
 }
 
+TEST_CASE("A leader that cannot write and stays is found", "[sim][safety]") {
+    constexpr std::uint32_t kElection = 10;
+    constexpr std::uint32_t kDue = kElection + 3;
+    Verdict verdict;
+    OfficeWatch watch(kElection);
+    const auto ticks = [&](std::uint32_t count, bool is_writing, bool could_leave) {
+        for (; count > 0; --count) {
+            watch.tick(0, is_writing, could_leave, verdict);
+        }
+    };
+    ticks(kDue - 1, true, true);
+    watch.on_written();
+    ticks(kDue - 1, true, true);
+    ticks(1, false, true);
+    ticks(2 * kDue, true, false);  // nobody else can lead
+    CHECK(!verdict.failed());
+    watch.on_written();
+    ticks(kDue, true, true);
+    CHECK(verdict.invariant() == "V5");
+}
+
 }  // namespace
 }  // namespace cairn::sim

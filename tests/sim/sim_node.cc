@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "raft/conf_change.h"
-#include "sim/check_member.h"
 #include "sim/quorums.h"
 #include "sim/sabotage.h"
 
@@ -25,7 +24,8 @@ SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients,
       sabotaged_files_(sabotaged(Sabotage::kSkipSync) ? std::make_unique<UnsyncedFs>(files_)
                                                       : nullptr),
       engine_kind_(files()),
-      heard_(world.options.slots()) {
+      heard_(world.options.slots()),
+      office_(world.options.raft.election_ticks) {
     files_.set_failed_sync(disk_.failed_sync_reads_new ? storage::SimFailedSync::kReadsNew
                                                        : storage::SimFailedSync::kReadsOld);
     if (world_.options.uneven_ticks) {
@@ -129,7 +129,7 @@ void SimNode::on_tick() {
             return fail_storage("prepare", prepared.error());
         }
     }
-    check_office();
+    office_.tick(index_, writing_ > 0, view().is_leader && others_can_elect(), world_.verdict);
     ++ticks_;
     const std::uint32_t life = life_;
     flow_->tick();
@@ -142,17 +142,7 @@ void SimNode::on_tick() {
     }
 }
 
-// V5: a leader that cannot write does not stay one, where the others can do without its vote.
-void SimNode::check_office() {
-    write_ticks_ = writing_ > 0 ? write_ticks_ + 1 : 0;
-    const bool stalled = write_ticks_ > world_.options.raft.election_ticks && view().is_leader;
-    office_ticks_ = stalled && others_can_elect() ? office_ticks_ + 1 : 0;
-    if (office_ticks_ > 2) {  // a turn takes time
-        world_.verdict.fail("V5", fmt::format("node {} leads, and has not written for {} ticks",
-                                              index_, write_ticks_));
-    }
-}
-
+// Of those who have answered this leader of late.
 bool SimNode::others_can_elect() const {
     return is_quorum(world_.safety.newest_conf(index_), [&](NodeId id) {
         const Heard& heard = heard_[world_.safety.index_of(id)];
@@ -371,7 +361,7 @@ void SimNode::on_disk_done() {
     world_.safety.on_persisted(index_, writing_);
     writes_.erase(writes_.begin(), writes_.begin() + static_cast<std::ptrdiff_t>(writing_));
     writing_ = 0;
-    write_ticks_ = 0;
+    office_.on_written();
     seal_wanted_ = true;
     start_disk();
     if (!sabotaged(Sabotage::kAckBeforePersist)) {

@@ -157,7 +157,6 @@ class SimNode {
     void on_flush();
     void on_collect();
     void on_tick();
-    void check_office();
     [[nodiscard]] bool others_can_elect() const;
     void carry_out();
     void start_snapshot_work();
@@ -250,8 +249,7 @@ class SimNode {
     std::size_t writing_ = 0;                 // how many of them the write in flight takes
     std::uint64_t ticks_ = 0;                 // of its clock, in all lives
     std::vector<Heard> heard_;                // by node: its newest answer to this leader
-    std::uint32_t office_ticks_ = 0;          // that it led without, though it could have left
-    std::uint32_t write_ticks_ = 0;           // of this member's clock, that it has taken
+    OfficeWatch office_;
     std::vector<raft::Entry> applying_;
     std::optional<storage::ApplyOutput> applied_;
     bool apply_scheduled_ = false;

@@ -376,7 +376,7 @@ void SimNode::clear_life() {
     calls_.clear();
     reads_.clear();
     writing_ = 0;
-    write_ticks_ = 0;
+    office_.on_written();
     open_calls_ = 0;
     crash_countdown_ = 0;
     stop_due_ = false;

@@ -4,8 +4,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fstream>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -28,12 +30,14 @@ using cairn::sim::RunResult;
 using cairn::sim::Sabotage;
 
 constexpr const char* kUsage =
-    "usage: cairn_sim [--seed N | --seeds A..B] [--check-unseed] [--unseed-every K] [--verbose]\n"
+    "usage: cairn_sim [--seed N | --seeds A..B | --seeds-of FILE] [--check-unseed] [--unseed-every "
+    "K] [--verbose]\n"
     "                 [--sabotage NAME] [--stats] [--keep-going] [--bars] [--probes]\n"
     "                 [--events N] [--shrink] [--only-faults LIST] [--only-calls LIST]\n"
     "       cairn_sim --check-build\n"
     "  --seed N          one run; the default is 1\n"
     "  --seeds A..B      the runs A to B, both included\n"
+    "  --seeds-of FILE   the runs of the numbers that its lines begin with; # begins a comment\n"
     "  --check-unseed    each seed twice; both runs must be equal\n"
     "  --unseed-every K  every Kth seed twice\n"
     "  --verbose         what happens, line by line\n"
@@ -51,8 +55,7 @@ constexpr const char* kUsage =
     "  --check-build     fail when this build has neither probes nor rare ways; runs nothing\n";
 
 struct Arguments {
-    std::uint64_t first = 1;
-    std::uint64_t last = 1;
+    std::vector<std::uint64_t> seeds = {1};
     std::uint64_t unseed_every = 0;
     bool verbose = false;
     bool stats = false;
@@ -117,19 +120,46 @@ std::string print_list(const Numbers& numbers) {
     return out;
 }
 
+// None when a line begins with something else, or there is no seed.
+std::optional<std::vector<std::uint64_t>> read_seeds(const std::string& path) {
+    std::ifstream file(path);
+    std::vector<std::uint64_t> seeds;
+    std::string line;
+    while (std::getline(file, line)) {
+        if (line.empty() || line.front() == '#') {
+            continue;
+        }
+        char* end = nullptr;
+        seeds.push_back(std::strtoull(line.c_str(), &end, 10));
+        if (end == line.c_str() || (*end != ' ' && *end != '\0')) {
+            return std::nullopt;
+        }
+    }
+    return seeds.empty() ? std::nullopt : std::optional(std::move(seeds));
+}
+
 bool take_value(Arguments& out, const std::string& flag, const std::string& value) {
     char* end = nullptr;
     if (flag == "--seed") {
-        out.first = out.last = std::strtoull(value.c_str(), &end, 10);
+        out.seeds = {std::strtoull(value.c_str(), &end, 10)};
         return *end == '\0';
     }
     if (flag == "--seeds") {
-        out.first = std::strtoull(value.c_str(), &end, 10);
+        const std::uint64_t first = std::strtoull(value.c_str(), &end, 10);
         if (std::strncmp(end, "..", 2) != 0) {
             return false;
         }
-        out.last = std::strtoull(end + 2, &end, 10);
-        return *end == '\0' && out.first <= out.last;
+        const std::uint64_t last = std::strtoull(end + 2, &end, 10);
+        out.seeds.clear();
+        for (std::uint64_t seed = first; seed <= last; ++seed) {
+            out.seeds.push_back(seed);
+        }
+        return *end == '\0' && first <= last;
+    }
+    if (flag == "--seeds-of") {
+        auto seeds = read_seeds(value);
+        out.seeds = std::move(seeds).value_or(std::vector<std::uint64_t>{});
+        return !out.seeds.empty();
     }
     if (flag == "--unseed-every") {
         out.unseed_every = std::strtoull(value.c_str(), &end, 10);
@@ -324,7 +354,7 @@ int main(int argc, char** argv) {
     const std::clock_t begin = std::clock();
     Tallies all;
     std::uint64_t failed = 0;
-    for (std::uint64_t seed = arguments->first; seed <= arguments->last; ++seed) {
+    for (const std::uint64_t seed : arguments->seeds) {
         if (!run_seed(*arguments, seed, all)) {
             ++failed;
             if (!arguments->keep_going) {

@@ -97,7 +97,7 @@ class SnapshotStore::Impl {
     Result<void> begin_build_in(const std::string& dir, SnapshotUse use);
     Result<void> go_on_building(std::uint64_t bytes_max);
     Result<void> drop_building();
-    // Of the snapshots built, all but the newest `keep`.
+    // Of the snapshots built, all but the newest `keep` that whoever asks next may use.
     Result<void> remove_unused(std::size_t keep);
     Result<void> verify(std::uint64_t bytes_max);
     Result<void> check_space(std::uint64_t bytes) const;
@@ -292,7 +292,7 @@ Result<void> SnapshotStore::Impl::drop_built() {
 Result<void> SnapshotStore::Impl::remove_unused(std::size_t keep) {
     const std::size_t last = built_.size() - std::min(keep, built_.size());
     for (std::size_t i = built_.size(); i-- > 0;) {
-        const bool kept = i >= last && built_[i]->use == SnapshotUse::kMember;
+        const bool kept = i >= last && reusable_ && built_[i]->use == SnapshotUse::kMember;
         if (!kept && built_[i].use_count() == 1) {
             reusable_ = reusable_ && i + 1 < built_.size();  // it may stay in part
             CAIRN_TRY(files_.remove_all(built_[i]->dir));

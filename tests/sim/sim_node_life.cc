@@ -323,18 +323,11 @@ void SimNode::lose_power(bool dies) {
 // docs/formats/data_dir.md: one engine is the member's, and a snapshot stays while somebody wants
 // it.
 std::vector<std::string> SimNode::files_left() {
-    // One that was to go while somebody read it stays until another is built, or the next start
-    // (storage/snapshot_store.cc: tidy() keeps the newest, wanted or not).
-    constexpr std::size_t kBuiltLeftMax = 1;
     std::vector<std::string> left;
-    std::vector<std::string> built;
     if (const auto snapshots = files_.list(kSnapshotsDir); snapshots) {
         for (const std::string& name : snapshots.value()) {
-            (name == "incoming" ? left : built).push_back("snap/" + name);
+            left.push_back("snap/" + name);
         }
-    }
-    if (built.size() > kBuiltLeftMax) {
-        left.insert(left.end(), built.begin(), built.end());
     }
     std::vector<std::string> engines;
     if (const auto names = files_.list(kDataDir); names) {

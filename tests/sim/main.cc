@@ -283,10 +283,10 @@ bool run_seed(const Arguments& arguments, std::uint64_t seed, Tallies& all) {
     if (arguments.stats || arguments.verbose) {
         fmt::print(
             "seed {} trace {:016x} events {} ops {} done {} faults {} kinds {} entries {} virtual "
-            "ms {}\n",
+            "ms {}{}\n",
             seed, result.trace_hash, result.counters.events(), result.ops, result.ops_done,
             result.counters.faults, result.counters.classes.count(), result.entries,
-            result.virtual_time / 1000);
+            result.virtual_time / 1000, result.lost_quorum ? " without a quorum" : "");
         std::fflush(stdout);
     }
     if (!result.failed && !result.was_enough) {

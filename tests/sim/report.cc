@@ -34,6 +34,7 @@ void Report::add(const RunResult& result) {
     done_.push_back(result.ops_done);
     if (result.counters.classes.any()) {
         kinds_.push_back(result.counters.classes.count());
+        least_kinds_ = result.lost_quorum ? least_kinds_ : std::min(least_kinds_, kinds_.back());
     }
     for (std::size_t kind = 0; kind < kFaultClassCount; ++kind) {
         runs_with_[kind] += result.counters.classes.test(kind) ? 1U : 0U;
@@ -47,8 +48,7 @@ void Report::add(const RunResult& result) {
 bool Report::is_good() const {
     const std::size_t quiet = events_.size() - kinds_.size();
     return not_enough_ == 0 && at_share(events_, 50) >= kEventsMin &&
-           at_share(done_, 50) >= kDoneMin &&
-           (kinds_.empty() || at_share(kinds_, 0) >= kFaultClassesMin) &&
+           at_share(done_, 50) >= kDoneMin && least_kinds_ >= kFaultClassesMin &&
            quiet <= events_.size() * kQuietPercentMax / 100 + kQuietSlack;
 }
 

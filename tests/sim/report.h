@@ -30,6 +30,7 @@ class Report {
     std::uint64_t sum_ = 0;
     std::uint64_t virtual_us_ = 0;
     std::uint64_t lost_quorum_ = 0;
+    std::uint64_t least_kinds_ = kFaultClassCount;  // of those with any, that came to their end
     std::uint64_t not_enough_ = 0;
 };
 

@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <chrono>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -61,44 +63,80 @@ HostLookup::Addresses ask_system(const std::string& host) {
     return addresses;
 }
 
-// The questions under way. Shared with their threads, which may outlive main().
-template <class Waiter>
-struct Questions {
-    std::mutex mutex;
-    std::map<std::string, std::vector<std::shared_ptr<Waiter>>> by_host;
-};
-
 }  // namespace
+
+// Shared with the threads that ask, which may outlive main().
+class HostLookup::Questions {
+  public:
+    struct Verdict {
+        std::optional<Addresses> answer;  // there is one already
+        bool ask = false;                 // nobody asks yet
+    };
+
+    Verdict enter(const std::string& host, const std::shared_ptr<Waiter>& waiter) {
+        const std::lock_guard lock(mutex_);
+        const auto now = Clock::now();
+        std::erase_if(kept_, [&](const auto& item) { return now - item.second.since >= kKept; });
+        if (const auto kept = kept_.find(host); kept != kept_.end()) {
+            return {kept->second.addresses, false};
+        }
+        if (!waiting_.contains(host) && waiting_.size() >= kNamesMax) {
+            return {Error(Errc::kConnection,
+                          fmt::format("lookup {}: too many lookups under way", host)),
+                    false};
+        }
+        auto& waiters = waiting_[host];
+        waiters.push_back(waiter);
+        return {std::nullopt, waiters.size() == 1};
+    }
+
+    void answer(const std::string& host, const Addresses& addresses) {
+        std::vector<std::shared_ptr<Waiter>> waiters;
+        {
+            const std::lock_guard lock(mutex_);
+            waiters = std::move(waiting_.extract(host).mapped());
+            if (addresses.has_value() && kept_.size() < kNamesMax) {
+                kept_.insert_or_assign(host, Kept{addresses, Clock::now()});
+            }
+        }
+        for (const auto& waiter : waiters) {
+            waiter->tell(addresses);
+        }
+    }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    struct Kept {
+        Addresses addresses;
+        Clock::time_point since;
+    };
+
+    std::mutex mutex_;
+    std::map<std::string, std::vector<std::shared_ptr<Waiter>>> waiting_;
+    std::map<std::string, Kept> kept_;
+};
 
 HostLookup::HostLookup(const std::string& host, Done done)
     : HostLookup(host, std::move(done), ask_system) {}
 
 HostLookup::HostLookup(const std::string& host, Done done, Ask ask)
     : waiter_(std::make_shared<Waiter>(std::move(done))) {
-    static const auto questions = std::make_shared<Questions<Waiter>>();
-    {
-        const std::lock_guard lock(questions->mutex);
-        auto& waiters = questions->by_host[host];
-        waiters.push_back(waiter_);
-        if (waiters.size() > 1) {
-            return;
-        }
+    // Never destroyed: what is global elsewhere may look up at its own end.
+    static auto& questions = *new std::shared_ptr<Questions>(std::make_shared<Questions>());
+    const Questions::Verdict verdict = questions->enter(host, waiter_);
+    if (verdict.answer) {
+        waiter_->tell(*verdict.answer);
     }
-    const auto answer = [all = questions, host](const Addresses& addresses) {
-        std::vector<std::shared_ptr<Waiter>> waiters;
-        {
-            const std::lock_guard lock(all->mutex);
-            waiters.swap(all->by_host[host]);
-            all->by_host.erase(host);
-        }
-        for (const auto& waiter : waiters) {
-            waiter->tell(addresses);
-        }
-    };
+    if (!verdict.ask) {
+        return;
+    }
     try {
-        std::thread([answer, host, ask = std::move(ask)] { answer(ask(host)); }).detach();
+        std::thread([all = questions, host, ask = std::move(ask)] {
+            all->answer(host, ask(host));
+        }).detach();
     } catch (const std::system_error& error) {
-        answer(Error(Errc::kConnection, fmt::format("lookup {}: {}", host, error.what())));
+        questions->answer(
+            host, Error(Errc::kConnection, fmt::format("lookup {}: {}", host, error.what())));
     }
 }
 

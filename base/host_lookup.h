@@ -1,9 +1,12 @@
 // HostLookup: asks the system for the addresses of a host, without anybody waiting for a thread.
 // Owned by who asks; any thread. What the system is asked runs on a thread of its own that nobody
 // joins: getaddrinfo may take half a minute with a dead name server, and cannot be interrupted.
-// Never asks for one name twice at a time: who comes meanwhile gets the same answer.
+// Never asks for one name twice at a time: who comes meanwhile gets the same answer, and who comes
+// soon after it too, so that an answer which takes longer than anybody waits is not lost.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,7 +21,13 @@ class HostLookup {
     // IPv4 and IPv6 addresses in digits, in the order of preference; at least one. kConnection in
     // the system's words.
     using Addresses = Result<std::vector<std::string>>;
-    // On another thread, once; must not block. Not after the HostLookup's end.
+    // Names asked for at a time; above: kConnection. Each takes a thread.
+    static constexpr std::size_t kNamesMax = 64;
+    // For how long addresses are given to who comes later.
+    static constexpr std::chrono::seconds kKept{5};
+
+    // Once, on another thread or within the constructor; must not block, nor end the HostLookup.
+    // Not after the HostLookup's end.
     using Done = std::function<void(const Addresses&)>;
     // What asks the system; it may block.
     using Ask = std::function<Addresses(const std::string& host)>;
@@ -33,6 +42,7 @@ class HostLookup {
 
   private:
     struct Waiter;
+    class Questions;
     std::shared_ptr<Waiter> waiter_;
 };
 

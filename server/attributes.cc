@@ -31,10 +31,9 @@ void AttributePublisher::on_tick() {
     if (done_ || in_flight_ || !driver_.view().leader) {
         return;
     }
-    // After a kill the state is an older one, till what is committed has been applied again.
-    if (!replayed_to_) {
-        replayed_to_ = driver_.view().commit;
-    }
+    // After a kill the state is an older one, till what the log has is applied again, or cut off.
+    const Index last = driver_.view().last;
+    replayed_to_ = std::min(replayed_to_.value_or(last), last);
     if (driver_.view().applied < *replayed_to_) {
         return;
     }

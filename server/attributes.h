@@ -29,7 +29,7 @@ class AttributePublisher : public net::CallOwner,
 
     net::ReplicaDriver& driver_;
     command::MemberInfo self_;
-    std::optional<Index> replayed_to_;  // what was committed when a leader was known first
+    std::optional<Index> replayed_to_;  // of what was in the log when a leader was known first
     bool in_flight_ = false;
     bool done_ = false;
 };

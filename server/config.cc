@@ -158,7 +158,20 @@ Result<void> check_own_urls(const ServerConfig& config, const InitialMember& sel
                                join(advertised, ","), cluster_text({self}), why));
 }
 
+// What becomes part of a member's record.
+Result<void> check_utf8(const FlagValues& flags, const char* name) {
+    if (!is_utf8(flags.text(name))) {
+        return invalid(fmt::format("--{}={} is not UTF-8", name, quote_go(flags.text(name))));
+    }
+    return ok();
+}
+
 Result<void> read_cluster(const FlagValues& flags, ServerConfig& config) {
+    CAIRN_TRY(check_utf8(flags, "initial-cluster"));
+    if (config.name.empty()) {
+        // In a member's record that means that it has not started yet.
+        return invalid("--name must not be empty");
+    }
     std::string text = flags.text("initial-cluster");
     if (text.empty()) {
         text = cluster_text({{config.name, config.initial_advertise_peer_urls}});
@@ -316,20 +329,6 @@ void read_log(const FlagValues& flags, ServerConfig& config) {
         flags.text("log-outputs") == "stdout" ? LogOutput::kStdout : LogOutput::kStderr;
 }
 
-// What becomes part of a member's record. A member without a name is one that has not started yet.
-Result<void> check_texts(const FlagValues& flags) {
-    if (flags.text("name").empty()) {
-        return invalid("--name must not be empty");
-    }
-    for (const char* const name :
-         {"name", "advertise-client-urls", "initial-advertise-peer-urls", "initial-cluster"}) {
-        if (!is_utf8(flags.text(name))) {
-            return invalid(fmt::format("--{}={} is not UTF-8", name, quote_go(flags.text(name))));
-        }
-    }
-    return ok();
-}
-
 // A flag that does nothing should not look as if it did.
 void warn_of_no_effect(const FlagValues& flags, ServerConfig& config) {
     for (const FlagSpec& spec : all_flags()) {
@@ -368,11 +367,14 @@ std::uint32_t ServerConfig::election_ticks() const {
 Result<ServerConfig> build_config(const CommandLine& line) {
     ServerConfig config;
     config.warnings = line.warnings;
-    CAIRN_TRY(check_texts(line.flags));
     config.name = line.flags.text("name");
     config.data_dir = line.flags.text("data-dir");
     if (config.data_dir.empty()) {
         config.data_dir = config.name + ".cairn";
+    }
+    for (const char* const name :
+         {"name", "advertise-client-urls", "initial-advertise-peer-urls"}) {
+        CAIRN_TRY(check_utf8(line.flags, name));
     }
     CAIRN_TRY(read_addresses(line.flags, config));
     CAIRN_TRY(read_times(line.flags, config));

@@ -128,7 +128,7 @@ Result<RunningCluster> ask_others(const ServerConfig& config) {
     // At the beginning of a cluster nobody else need be there.
     const bool expected = config.initial_cluster_state == ClusterState::kExisting;
     for (const net::Unanswered& silent : unanswered) {
-        if (expected || !silent.in_time) {
+        if (expected || !silent.refused) {
             log_line(LogLevel::kWarn, "failed to get cluster response",
                      {{"address", fmt::format("{}:{}", silent.peer.host, silent.peer.port)},
                       {"error", silent.cause}});

@@ -69,31 +69,33 @@ Result<void> write_mark(storage::FileSystem& files, const std::string& path) {
     return ok();
 }
 
-Result<DataDir> open_marked(storage::FileSystem& files, const std::string& path) {
-    CAIRN_TRY(auto dir, DataDir::open(files, path));
-    // Again: another one may have been at it before the lock was ours.
-    CAIRN_TRY(check_empty(files, path));
-    CAIRN_TRY(write_mark(files, path));
-    return dir;
-}
-
-// A directory that was made here and has no mark looks like a node's that is still to start.
-Result<void> remove_unmarked(storage::FileSystem& files, const std::string& path) {
+// A directory that was made here and has no mark looks like a node's that is still to start. With
+// a lock that is not ours it may be one.
+Result<void> remove_unmarked(storage::FileSystem& files, const std::string& path, bool locked) {
     CAIRN_TRY(const bool exists, files.exists(path));
     if (!exists) {
         return ok();
     }
     CAIRN_TRY(const std::vector<std::string> names, files.list(path));
-    const bool begun = std::any_of(names.begin(), names.end(),
-                                   [](const std::string& name) { return name != "LOCK"; });
+    const bool begun = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+        return name != "LOCK" || !locked;
+    });
     return begun ? Result<void>(ok()) : files.remove_all(path);
 }
 
 Result<DataDir> begin(storage::FileSystem& files, const std::string& path) {
     CAIRN_TRY(const bool existed, files.exists(path));
-    auto dir = open_marked(files, path);
-    if (dir.has_error() && dir.error().code != Errc::kLocked && !existed) {
-        static_cast<void>(remove_unmarked(files, path).has_value());
+    auto dir = DataDir::open(files, path);
+    Result<void> begun = dir.has_error() ? Result<void>(dir.error()) : check_empty(files, path);
+    if (begun.has_value()) {  // again empty: another one may have been at it before the lock was
+                              // ours
+        begun = write_mark(files, path);
+    }
+    if (begun.has_error() && !existed) {
+        static_cast<void>(remove_unmarked(files, path, dir.has_value()).has_value());
+    }
+    if (begun.has_error()) {
+        return begun.error();
     }
     return dir;
 }

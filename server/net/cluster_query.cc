@@ -24,14 +24,17 @@ namespace {
 
 using boost::asio::ip::tcp;
 
-constexpr std::chrono::seconds kAnswerTimeout{3};
+constexpr std::chrono::milliseconds kAnswerTimeout{3000};
+// Of that.
+constexpr std::chrono::milliseconds kLookupTimeout{2500};
 
 // One question to one member.
 struct Question {
     explicit Question(boost::asio::io_context& reactor) : socket(reactor) {}
 
     tcp::socket socket;
-    std::optional<std::string> failure;  // before its time was over
+    std::string failure = "no answer in time";
+    bool refused = false;
     std::optional<peer::HelloReply> answer;
 };
 
@@ -49,17 +52,16 @@ bool take_answer(peer::FrameReader& reader, std::optional<peer::HelloReply>& ans
 }
 
 Task<> ask(Question* question, PeerEndpoint peer) {
-    const auto endpoints = co_await find_host(peer.host, peer.port, kAnswerTimeout);
+    const auto endpoints = co_await find_host(peer.host, peer.port, kLookupTimeout);
     if (endpoints.has_error()) {
-        if (endpoints.error().code != Errc::kTimeout) {
-            question->failure = endpoints.error().detail;
-        }
+        question->failure = endpoints.error().detail;
         co_return;
     }
     auto [refused, connected] =
         co_await boost::asio::async_connect(question->socket, endpoints.value(), kTask);
     if (refused) {
         question->failure = refused.message();
+        question->refused = refused == boost::asio::error::connection_refused;
         co_return;
     }
     std::string frame;
@@ -101,9 +103,7 @@ Result<peer::HelloReply> ask_for_members(std::span<const PeerEndpoint> peers,
     for (std::size_t at = 0; at < peers.size(); ++at) {
         auto& answer = questions[at]->answer;
         if (!answer) {
-            const auto& failure = questions[at]->failure;
-            unanswered.push_back(
-                {peers[at], failure.value_or("no answer in time"), failure.has_value()});
+            unanswered.push_back({peers[at], questions[at]->failure, questions[at]->refused});
         }
         if (answer && !answer->members.empty() &&
             (!newest || newest->applied_index < answer->applied_index)) {

@@ -16,7 +16,7 @@ namespace cairn::server::net {
 struct Unanswered {
     PeerEndpoint peer;
     std::string cause;
-    bool in_time = false;  // it is known not to be there; else it may only be slow
+    bool refused = false;  // nobody listens there
 };
 
 // All at once, for a few seconds at most, whatever name servers do. kConnection when none answers

@@ -28,8 +28,11 @@ Result<std::vector<tcp::endpoint>> endpoints_at(const HostLookup::Addresses& add
     CAIRN_TRY(const auto texts, addresses);
     std::vector<tcp::endpoint> endpoints;
     for (const std::string& text : texts) {
-        boost::system::error_code ignored;
-        endpoints.emplace_back(boost::asio::ip::make_address(text, ignored), port);
+        boost::system::error_code unknown;
+        const auto address = boost::asio::ip::make_address(text, unknown);
+        if (!unknown) {
+            endpoints.emplace_back(address, port);
+        }
     }
     return endpoints;
 }

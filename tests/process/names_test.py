@@ -64,7 +64,7 @@ class Names(unittest.TestCase):
         self.assertLess(time.monotonic() - begin, SLOW_SECONDS - 5)
         self.assertIn("has already been bootstrapped", lost.log())
         self.assertRegex(lost.log(), "failed to get cluster response address=n1.slow.test:.* "
-                                     'error="no answer in time"')
+                                     'error="lookup n1.slow.test: no answer in time"')
 
     def test_a_member_finds_the_others(self) -> None:
         node = self.cluster.nodes[1]
@@ -80,6 +80,16 @@ class Names(unittest.TestCase):
         begin = time.monotonic()
         self.assertEqual(node.end(), 0)
         self.assertLess(time.monotonic() - begin, SLOW_SECONDS / 2)
+
+    def test_an_answer_that_takes_longer_than_a_dial_is_of_use(self) -> None:
+        node = self.cluster.nodes[1]
+        self.assertEqual(node.end(), 0)
+        node.environment = slow(3)
+        before = len(node.log())
+        node.start()
+        wait_until(lambda: node.log()[before:].count("state=connected") == 2, SLOW_SECONDS,
+                   "it is connected to both")
+        self.assertIn("lookup n1.slow.test: no answer in time", node.log()[before:])
 
     def test_a_client_goes_on_to_the_next(self) -> None:
         begin = time.monotonic()

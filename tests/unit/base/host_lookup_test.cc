@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <future>
+#include <list>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -78,11 +79,23 @@ TEST_CASE("a name under way is not asked again, and holds up no other", "[base][
     CHECK(promises[0].get_future().get().value() == Found{"10.0.0.1", "dead"});
     CHECK(promises[1].get_future().get().value() == Found{"10.0.0.1", "dead"});
     CHECK(dead.asked == 1);
-    // Over is over: the next asks anew.
-    std::promise<Addresses> again;
-    const HostLookup fourth("dead", into(again), dead.ask());
-    CHECK(again.get_future().get().value() == Found{"10.0.0.1", "dead"});
-    CHECK(dead.asked == 2);
+    // Who comes soon after need not ask.
+    std::promise<Addresses> later;
+    const HostLookup fourth("dead", into(later), dead.ask());
+    CHECK(later.get_future().get().value() == Found{"10.0.0.1", "dead"});
+    CHECK(dead.asked == 1);
+    // A failure is not kept.
+    int failed = 0;
+    const HostLookup::Ask fail = [&](const std::string&) -> Addresses {
+        ++failed;
+        return Error(Errc::kConnection, "no");
+    };
+    for (int i = 1; i <= 2; ++i) {
+        std::promise<Addresses> none;
+        const HostLookup fifth("none", into(none), fail);
+        CHECK(none.get_future().get().has_error());
+        CHECK(failed == i);
+    }
 }
 
 TEST_CASE("who has gone is not called", "[base][lookup]") {
@@ -97,6 +110,28 @@ TEST_CASE("who has gone is not called", "[base][lookup]") {
     gate.open();
     CHECK(promise.get_future().get().has_value());
     CHECK_FALSE(called);
+}
+
+TEST_CASE("there are not many lookups at a time", "[base][lookup][limits]") {
+    Gate gate;
+    std::atomic<std::size_t> found = 0;
+    std::promise<void> all;
+    const auto count = [&](const Addresses& addresses) {
+        if (addresses.has_value() && ++found == HostLookup::kNamesMax) {
+            all.set_value();
+        }
+    };
+    std::list<HostLookup> lookups;
+    for (std::size_t i = 0; i < HostLookup::kNamesMax; ++i) {
+        lookups.emplace_back("many." + std::to_string(i), count, gate.ask());
+    }
+    std::promise<Addresses> promise;
+    const HostLookup one_more("one more", into(promise), gate.ask());
+    CHECK(promise.get_future().get().error().detail ==
+          "lookup one more: too many lookups under way");
+    gate.open();
+    all.get_future().wait();
+    CHECK(gate.asked == static_cast<int>(HostLookup::kNamesMax));
 }
 
 }  // namespace cairn

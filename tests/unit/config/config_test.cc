@@ -88,10 +88,10 @@ TEST_CASE("config: values arrive", "[config]") {
 }
 
 TEST_CASE("config: names and URLs that no record of a member can have", "[config]") {
-    CHECK(error_of({"--name="}) == "--name must not be empty");
+    CHECK(first_start_error({"--name="}) == "--name must not be empty");
     CHECK(error_of({"--name=caf\xe9"}) == "--name=\"caf\\xe9\" is not UTF-8");
     CHECK(build({"--name=caf\xc3\xa9"}));
-    CHECK(error_of({"--initial-cluster=a=http://h\xff:1"}) ==
+    CHECK(first_start_error({"--initial-cluster=a=http://h\xff:1"}) ==
           "--initial-cluster=\"a=http://h\\xff:1\" is not UTF-8");
     CHECK(first_start_error({"--initial-cluster==http://h:1,default=http://localhost:2380"}) ==
           "--initial-cluster: a member without a name: =http://h:1");

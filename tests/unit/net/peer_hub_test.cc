@@ -353,7 +353,7 @@ TEST_CASE("of what several members say of the cluster the newest is believed", "
     for (const auto& found : {silent, silent_of_two}) {
         REQUIRE(found.size() == 1);
         CHECK(found[0].peer == asked[0]);
-        CHECK(found[0].in_time);
+        CHECK(found[0].refused);
         CHECK(found[0].cause == "Connection refused");
     }
 }

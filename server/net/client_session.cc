@@ -287,9 +287,9 @@ void ClientSession::dispatch(wire::StreamId stream, Call& call) {
 }
 
 void ClientSession::begin(wire::StreamId stream, Call& call, Read read) {
-    const bool linearizable = read.linearizable;
+    const bool waits = node_.reads.needs_grant(read);
     call.work = std::move(read);
-    if (linearizable) {
+    if (waits) {
         call.waiting =
             node_.driver.submit_read(shared_from_this(), static_cast<std::uint64_t>(stream));
     } else {
@@ -317,6 +317,7 @@ void ClientSession::on_completion(std::uint64_t token, const Completion& complet
     Call& call = found->second;
     call.waiting = CallId{};
     if (std::holds_alternative<ReadGranted>(completion.result)) {
+        node_.reads.on_granted();
         run(stream, call);
         return;
     }

@@ -316,6 +316,7 @@ Task<std::optional<std::string>> Http1Session::linearizable_read(
         self->node_.driver.cancel(call);
     }
     if (grant->granted) {
+        self->node_.reads.on_granted();
         co_return std::nullopt;
     }
     co_return std::string(api::api_error(grant->reason).text);

@@ -10,6 +10,7 @@
 #include "base/ids.h"
 #include "proto/wire/h2_limits.h"
 #include "server/api/dispatcher.h"
+#include "server/api/read_gate.h"
 #include "server/net/metrics.h"
 #include "server/net/peer_hub.h"
 #include "server/net/read_pool.h"
@@ -31,6 +32,7 @@ struct NodePorts {
     wire::H2Limits limits;
     storage::FileSystem& files;
     SnapshotDriver& snapshots;
+    api::ReadGate reads{};
 };
 
 }  // namespace cairn::server::net

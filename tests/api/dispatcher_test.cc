@@ -15,6 +15,7 @@
 #include "proto/etcd/rpc.pb.h"
 #include "proto/grpc/health.pb.h"
 #include "server/api/read_answer.h"
+#include "server/api/read_gate.h"
 #include "tests/api/fake_view.h"
 #include "tests/api/script.h"
 
@@ -286,6 +287,25 @@ TEST_CASE("a Txn as deep as the operation limit allows is parsed", "[api][dispat
     const Intent refused = dispatcher.on_request(call, healthy_node());
     REQUIRE(std::holds_alternative<Reject>(refused));
     REQUIRE(std::get<Reject>(refused).error.code == Errc::kMalformedRequest);
+}
+
+TEST_CASE("until a read was granted, all reads of the store need it", "[api][reads]") {
+    ReadGate gate;
+    const auto waits = [&](ReadKind kind, bool linearizable) {
+        return gate.needs_grant(Read{.kind = kind, .linearizable = linearizable, .request = {}});
+    };
+    for (const ReadKind kind : {ReadKind::kRange, ReadKind::kTxn, ReadKind::kMemberList}) {
+        CHECK(waits(kind, false));
+        CHECK(waits(kind, true));
+    }
+    // These say how the member is, with or without a leader.
+    for (const ReadKind kind :
+         {ReadKind::kStatus, ReadKind::kHealth, ReadKind::kHash, ReadKind::kHashKv}) {
+        CHECK_FALSE(waits(kind, false));
+    }
+    gate.on_granted();
+    CHECK_FALSE(waits(ReadKind::kRange, false));
+    CHECK(waits(ReadKind::kRange, true));
 }
 
 }  // namespace cairn::server::api

@@ -357,6 +357,27 @@ class Three(Base):
         self.assertEqual(metric(node, "etcd_server_has_leader"), 0)
         self.assertEqual(node.end(), 0)
 
+    def test_a_restart_does_not_go_back(self) -> None:
+        """What a member has told is not flushed yet, and it does not know that it is committed."""
+        cluster = self.cluster(3)
+        cluster.__enter__()
+        node = next(node for node in cluster.nodes if not leads(node))
+
+        def told() -> int:
+            done = subprocess.run([CAIRN, "--endpoints", node.endpoint, "get", "k", "-w", "json",
+                                   "--consistency=s"], text=True, capture_output=True, check=False,
+                                  env=clean_environment(), timeout=30)
+            return json.loads(done.stdout)["header"]["revision"] if done.returncode == 0 else 0
+
+        for number in range(20):
+            self.put(cluster.endpoints, "k", str(number))
+        wait_until(lambda: told() == 21, 10, "it has the last one")
+        for _ in range(3):
+            node.end(signal.SIGKILL)
+            node.start()
+            answers = iter(told, None)
+            self.assertEqual(next(filter(None, answers)), 21)
+
     def test_a_peer_of_another_cluster(self) -> None:
         """Two members of one token make a quorum; the third, of another token, stays outside."""
         cluster = self.cluster(3)

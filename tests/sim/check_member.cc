@@ -57,10 +57,12 @@ void check_quiet(NodeIndex node, const Pending& pending, Verdict& verdict) {
     }
 }
 
-void check_told(NodeIndex node, const Told& before, std::int64_t revision, Verdict& verdict) {
-    if (revision < before.revision) {
-        verdict.fail("R2", fmt::format("node {} went back from revision {} to {}", node,
-                                       before.revision, revision));
+void check_told(NodeIndex node, const Told& before, const Telling& now, Verdict& verdict) {
+    const std::int64_t least =
+        now.of_store ? std::max(before.revision, before.ever) : before.revision;
+    if (now.revision < least) {
+        verdict.fail("R2", fmt::format("node {} went back from revision {} to {}", node, least,
+                                       now.revision));
     }
 }
 

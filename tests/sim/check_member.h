@@ -50,11 +50,17 @@ struct Told {
     std::uint32_t life{};
     std::uint64_t term{};
     std::int64_t revision{};
-    Index members{};  // since when they were as in the newest list
+    Index members{};      // since when they were as in the newest list
+    std::int64_t ever{};  // the newest revision, in earlier lives too
 };
 
-// R2. Of an answer with `revision` in its header; `before`: when its call arrived.
-void check_told(NodeIndex node, const Told& before, std::int64_t revision, Verdict& verdict);
+struct Telling {
+    std::int64_t revision{};  // of the answer's header
+    bool of_store{};          // and not of the member, which is as it is
+};
+
+// R2. `before`: when the call arrived.
+void check_told(NodeIndex node, const Told& before, const Telling& now, Verdict& verdict);
 
 // V5, one tick after another.
 class OfficeWatch {

@@ -46,14 +46,19 @@ TEST_CASE("What is left when all is quiet is found and named", "[sim][safety]") 
 }
 
 TEST_CASE("An answer from the past of a member's clients is found", "[sim][safety]") {
-    const auto verdict_on = [](std::int64_t before, std::int64_t now) {
+    const auto verdict_on = [](const Told& before, std::int64_t now, bool of_store) {
         Verdict verdict;
-        check_told(0, {.life = 1, .revision = before}, now, verdict);
+        check_told(0, before, {now, of_store}, verdict);
         return verdict.invariant();
     };
-    CHECK(verdict_on(7, 7).empty());
-    CHECK(verdict_on(7, 8).empty());
-    CHECK(verdict_on(7, 6) == "R2");
+    const Told in_this_life{.life = 2, .revision = 7, .ever = 7};
+    CHECK(verdict_on(in_this_life, 7, true).empty());
+    CHECK(verdict_on(in_this_life, 8, true).empty());
+    CHECK(verdict_on(in_this_life, 6, true) == "R2");
+    CHECK(verdict_on(in_this_life, 6, false) == "R2");
+    const Told in_the_life_before{.life = 2, .revision = 5, .ever = 7};
+    CHECK(verdict_on(in_the_life_before, 6, true) == "R2");
+    CHECK(verdict_on(in_the_life_before, 6, false).empty());
 }
 
 TEST_CASE("A leader that cannot write and stays is found", "[sim][safety]") {

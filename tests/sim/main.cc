@@ -1,4 +1,5 @@
 // cairn_sim: runs simulated clusters from seeds and checks them.
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +13,6 @@
 
 #include <fmt/format.h>
 
-#include "base/assert.h"
 #include "base/probe.h"
 #include "sim/options.h"
 #include "sim/probe_tally.h"
@@ -70,10 +70,12 @@ struct Arguments {
     Sabotage sabotage = Sabotage::kNone;
 };
 
-// The run under way, for the crash hook.
+// The run under way, for whatever aborts: an assertion of ours, or of the standard library's.
 std::uint64_t current_seed = 0;
 
-void print_seed() { std::fprintf(stderr, "FAILED seed %lu: assertion\n", current_seed); }
+void print_seed(int /*signal*/) {
+    std::fprintf(stderr, "FAILED seed %lu: assertion\n", current_seed);
+}
 
 std::optional<Sabotage> sabotage_of(const std::string& name) {
     for (std::uint8_t at = 0; at < cairn::sim::kSabotageCount; ++at) {
@@ -350,7 +352,7 @@ int main(int argc, char** argv) {
     if (arguments->check_build) {
         return cairn::probes().empty() ? 1 : 0;
     }
-    cairn::set_crash_hook(print_seed);
+    std::signal(SIGABRT, print_seed);
     const std::clock_t begin = std::clock();
     Tallies all;
     std::uint64_t failed = 0;

@@ -16,6 +16,7 @@
 #include "base/prng.h"
 #include "server/api/dispatcher.h"
 #include "server/api/read_answer.h"
+#include "server/api/read_gate.h"
 #include "server/replica/replica.h"
 #include "server/replica/snapshot_disk.h"
 #include "server/replica/snapshot_flow.h"
@@ -235,6 +236,7 @@ class SimNode {
     std::optional<server::SnapshotFlow> flow_;
     std::unique_ptr<server::Replica> replica_;
     std::optional<server::api::Dispatcher> dispatcher_;
+    server::api::ReadGate read_gate_;
 
     std::uint32_t life_ = 0;
     std::uint64_t boot_ = 0;

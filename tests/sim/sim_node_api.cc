@@ -55,7 +55,8 @@ bool SimNode::call(std::uint64_t op, const Request& request) {
 
 void SimNode::begin_read(std::uint64_t op, server::Read read) {
     const std::uint64_t call = new_call(op);
-    const bool waits = read.linearizable && !sabotaged(Sabotage::kReadWithoutIndex);
+    const bool waits = read_gate_.needs_grant(read) &&
+                       !(read.linearizable && sabotaged(Sabotage::kReadWithoutIndex));
     reads_.emplace(call, WaitingRead{.read = std::move(read)});
     if (waits) {
         return step(server::SubmitRead{.call = CallId{call}});
@@ -103,6 +104,7 @@ void SimNode::on_completion(const server::Completion& completion) {
         if (state_->view()->applied().index < granted->applied) {
             return world_.verdict.fail("R1", "a read is granted before its index is applied");
         }
+        read_gate_.on_granted();
         return run_read(call);
     }
     reads_.erase(call);

@@ -253,6 +253,7 @@ void SimNode::start_replica(raft::Recovered recovered) {
     }
     replica_ = std::move(replica).value();
     core_look_.begin(replica_->raft());
+    read_gate_ = {};
     dispatcher_.emplace(server::api::Identity{.cluster = kClusterId, .member = id_},
                         kRequestLimits);
     snapshot_disk_.emplace(files(), *store_);

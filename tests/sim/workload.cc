@@ -350,13 +350,15 @@ void Workload::reply(std::uint64_t op) {
     }
 }
 
-// What its clients know of it: over a restart, the state that it found. What was not flushed it has
-// still to apply again, and it serves serializable reads meanwhile.
+// What its clients know of it: in a new life, the state that it found.
 Told Workload::told_by(const SimNode& node) const {
     const auto found = told_.find(node.index());
-    return found != told_.end() && found->second.life == node.life()
-               ? found->second
-               : Told{.life = node.life(), .revision = node.born_revision()};
+    if (found != told_.end() && found->second.life == node.life()) {
+        return found->second;
+    }
+    return {.life = node.life(),
+            .revision = node.born_revision(),
+            .ever = found != told_.end() ? found->second.ever : 0};
 }
 
 void Workload::check_header(std::uint64_t op) {
@@ -379,13 +381,15 @@ void Workload::check_header(std::uint64_t op) {
             misheard(op, fmt::format("term {} after {}", header.raft_term(), it.before.term));
         }
         if (!about_members) {
-            check_told(it.node, it.before, header.revision(), world_.verdict);
+            const bool of_store = entry(op).kind != OpKind::kLook;
+            check_told(it.node, it.before, {header.revision(), of_store}, world_.verdict);
         }
     }
     Told& told = told_[it.node];
     if (told.life < it.life) {
         told = it.before;
     }
+    told.ever = std::max(told.ever, header.revision());
     if (told.life == it.life) {
         told.term = std::max(told.term, header.raft_term());
         told.revision = std::max(told.revision, header.revision());

@@ -1,0 +1,20 @@
+// ReadGate: which reads need the replica's grant. Until one was granted all do, since what the log
+// has above the flushed state may not be applied again yet (etcd serves nobody before it is).
+// Owned by the node, for all its sessions; on their thread.
+// Never keeps back what says how the member itself is.
+#pragma once
+
+#include "server/replica/intent.h"
+
+namespace cairn::server::api {
+
+class ReadGate {
+  public:
+    [[nodiscard]] bool needs_grant(const Read& read) const;
+    void on_granted() { open_ = true; }
+
+  private:
+    bool open_ = false;
+};
+
+}  // namespace cairn::server::api

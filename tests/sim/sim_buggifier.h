@@ -4,6 +4,7 @@
 // Never strikes after the faults have ended.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string_view>
@@ -29,6 +30,9 @@ class SimBuggifier final : public Buggifier {
         if (fresh) {
             site.prng = prng_.split(label);
             site.one_in = site.prng.chance(1, kLabelsIn) ? site.prng.between(2, kOneInMax) : 0;
+            if (site.one_in > 0 && place->first == "replica.read_asked_early") {
+                site.one_in = std::max(site.one_in, kAskedAgainOneIn);
+            }
         }
         return site.one_in > 0 && site.prng.chance(1, site.one_in);
     }
@@ -37,6 +41,10 @@ class SimBuggifier final : public Buggifier {
   private:
     static constexpr std::uint64_t kLabelsIn = 4;
     static constexpr std::uint64_t kOneInMax = 40;
+    // Each question goes on to all as a heartbeat, and where that arrives it may be asked again.
+    // More than one for each, over a network that repeats messages, is a storm without an end (seed
+    // 1795780708263: 950,000 messages).
+    static constexpr std::uint64_t kAskedAgainOneIn = 20;
 
     // The draws of each label are its own: a new one changes nothing for the others.
     struct Site {

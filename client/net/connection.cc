@@ -8,7 +8,7 @@
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
-#include "client/net/find_host.h"
+#include "base/find_host.h"
 
 namespace cairn::client {
 namespace {

@@ -33,6 +33,7 @@ _ENGINES = ("storage/rocks_engine.h", "storage/posix_fs.h")
 # A key is a folder (ending in /) or a file; the longest that fits a path decides.
 LAYERS: dict[str, Layer] = {
     "base/": Layer(("base/",), ("fmt/",)),
+    "base/find_host.h": Layer(("base/",), ("boost/asio", "fmt/")),
     "base/result.h": Layer(("base/",), ("boost/outcome",)),
     "base/log.cc": Layer(("base/",), ("fmt/", "spdlog/")),
     "base/checksum.h": Layer(("base/",), ("xxhash.h",)),

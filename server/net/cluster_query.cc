@@ -14,7 +14,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 
-#include "server/net/find_host.h"
+#include "base/find_host.h"
 #include "server/net/task.h"
 #include "server/net/version.h"
 #include "server/peer/peer_frame.h"

@@ -10,9 +10,9 @@
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
+#include "base/find_host.h"
 #include "base/url.h"
 #include "server/net/accepted_socket.h"
-#include "server/net/find_host.h"
 #include "server/net/version.h"
 #include "server/peer/peer_codec.h"
 #include "server/peer/peer_frame.h"

@@ -106,7 +106,6 @@ Result<void> Log::append(Entry entry) {
         CAIRN_TRY(ConfState next, apply_conf_change(conf(), change));
         confs_.push_back({entry.id.index, std::move(next)});
     }
-    bytes_ += entry.cost_bytes();
     uncommitted_bytes_ += entry.cost_bytes();
     unflushed_bytes_ += entry.cost_bytes();
     ring_.push_back(std::move(entry));
@@ -116,7 +115,6 @@ Result<void> Log::append(Entry entry) {
 void Log::truncate(Index from) {
     CAIRN_ASSERT(from > marks_.commit && from <= last());
     for (Index index = from; index <= last(); ++index) {
-        bytes_ -= at(index).cost_bytes();
         unflushed_bytes_ -= at(index).cost_bytes();
         uncommitted_bytes_ -= CAIRN_MUTANT(uncommitted_bytes_leak) ? 0 : at(index).cost_bytes();
     }
@@ -136,9 +134,6 @@ void Log::compact(Index index) {
     }
     flushed_to(index);
     const SnapshotMeta floor{.last = at(index).id, .conf = conf_at(index)};
-    for (Index dropped = first(); dropped <= index; ++dropped) {
-        bytes_ -= at(dropped).cost_bytes();
-    }
     ring_.drop_front(static_cast<std::size_t>(index - floor_.last.index));
     floor_ = floor;
     const auto above = std::find_if(confs_.begin(), confs_.end(),
@@ -150,13 +145,21 @@ void Log::compact(Index index) {
 void Log::restart(SnapshotMeta snapshot) { *this = Log(std::move(snapshot)); }
 
 Index Log::floor_within(std::uint64_t bytes_max, std::uint64_t entries_max) const {
-    std::uint64_t bytes = bytes_;
-    Index floor = floor_.last.index;
-    while (bytes > bytes_max || last() - floor > entries_max) {
-        ++floor;
-        bytes -= at(floor).cost_bytes();
+    const auto fits = [&](std::size_t dropped) {
+        return ring_.cost() - ring_.cost_of_first(dropped) <= bytes_max;
+    };
+    // How many must go: at least those beyond the entries, and what is left costs less and less.
+    std::size_t low = ring_.size() - std::min<std::uint64_t>(entries_max, ring_.size());
+    std::size_t high = fits(low) ? low : ring_.size();
+    while (low < high) {
+        const std::size_t middle = low + (high - low) / 2;
+        if (fits(middle)) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
     }
-    return floor;
+    return floor_.last.index + low;
 }
 
 void Log::take_unsaved(std::vector<Entry>& out) {

@@ -40,12 +40,13 @@ class Log {
     [[nodiscard]] const Marks& marks() const { return marks_; }
     // Cost of the entries above commit, of all, and of those handed out and not yet applied.
     [[nodiscard]] std::uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }
-    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+    [[nodiscard]] std::uint64_t bytes() const { return ring_.cost(); }
     [[nodiscard]] std::uint64_t applying_bytes() const { return applying_bytes_; }
     // The same of those that the state machine has not flushed.
     [[nodiscard]] std::uint64_t unflushed_bytes() const { return unflushed_bytes_; }
     [[nodiscard]] Index flushed() const { return flushed_; }
-    // The lowest floor that leaves at most so much above it, in cost and in entries.
+    // The lowest floor that leaves at most so much above it, in cost and in entries. In time of the
+    // logarithm of the log's length.
     [[nodiscard]] Index floor_within(std::uint64_t bytes_max, std::uint64_t entries_max) const;
 
     // `index` must be in the log, above the floor.
@@ -104,7 +105,6 @@ class Log {
     EntryRing ring_;
     std::vector<ConfAt> confs_;  // by index; the first is the floor's; never empty
     Marks marks_;
-    std::uint64_t bytes_ = 0;  // cost of all entries above the floor
     std::uint64_t uncommitted_bytes_ = 0;
     std::uint64_t applying_bytes_ = 0;
     Index flushed_;  // Invariant: floor <= flushed_ <= applied

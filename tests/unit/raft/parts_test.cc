@@ -170,6 +170,40 @@ TEST_CASE("the search for a common prefix finds what a scan finds", "[raft][log]
     }
 }
 
+TEST_CASE("the floor within bounds is what a walk over the log finds", "[raft][log][random]") {
+    const std::uint64_t seed = seed_or(2026);
+    INFO("CAIRN_SEED=" << seed);
+    Prng prng(seed);
+    Log log{SnapshotMeta{}};
+    for (int i = 0; i < 3000; ++i) {
+        // More appended than cut off, and now and then all of it gone, at either end.
+        const std::uint64_t held = log.last() - log.floor().last.index;
+        const std::uint64_t some = prng.chance(1, 20) ? held : prng.below(held + 1) / 8;
+        if (held > 0 && prng.chance(1, 10)) {
+            log.truncate(log.last() + 1 - std::max<std::uint64_t>(some, 1));
+        } else if (prng.chance(1, 10)) {
+            const Index to = log.floor().last.index + some;
+            log.start(to, to);
+            log.compact(to);
+        } else {
+            Entry entry = command(1, log.last().value + 1);
+            entry.payload = Bytes::copy_of(std::string(prng.below(200), 'x'));
+            REQUIRE(log.append(std::move(entry)).has_value());
+        }
+        const std::uint64_t bytes_max = prng.below(log.bytes() + 100);
+        const std::uint64_t entries_max = prng.below(held + 3);
+        std::uint64_t bytes = 0;
+        Index floor = log.last();
+        while (floor > log.floor().last.index && log.last() - floor < entries_max &&
+               bytes + log.at(floor).cost_bytes() <= bytes_max) {
+            bytes += log.at(floor).cost_bytes();
+            floor = floor - 1;
+        }
+        REQUIRE(log.floor_within(bytes_max, entries_max) == floor);
+        REQUIRE(log.floor_within(log.bytes(), held + 1) == log.floor().last.index);
+    }
+}
+
 TEST_CASE("a slice is bounded in bytes, but never empty", "[raft][log]") {
     const Log log = log_from(log_of({1, 1, 1}));
     const std::uint64_t cost = log.at(Index{1}).cost_bytes();

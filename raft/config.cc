@@ -15,7 +15,7 @@ Result<void> Config::validate() const {
     if (append_bytes_max == 0 || inflight_count_max == 0 || inflight_bytes_max == 0 ||
         uncommitted_bytes_max == 0 || apply_bytes_max == 0 || apply_gap_max == 0 ||
         log_bytes_max == 0 || log_entries_max == 0 || catch_up_bytes_max == 0 ||
-        catch_up_entries_max == 0 || unflushed_bytes_max == 0) {
+        catch_up_entries_max == 0 || unflushed_bytes_max == 0 || compact_entries_max == 0) {
         return Error{Errc::kInvalidConfig, "raft: a limit is 0; each must be at least 1"};
     }
     return ok();

@@ -38,9 +38,9 @@ struct Config {
     // of their own, because many small ones take more memory and time than their bytes say.
     std::uint64_t log_bytes_max = 128U * 1024U * 1024U;
     std::uint64_t log_entries_max = 1'000'000;
-    // No: a member that lacks more cannot be helped, so all are waited for, and a leader whose log
-    // reaches log_bytes_max refuses proposals.
-    bool snapshots = true;
+    // Entries dropped from the log at once, at each heartbeat: of hundreds of thousands it takes
+    // longer than a heartbeat to free them.
+    std::uint64_t compact_entries_max = 32'768;
     // The same for what was written since a snapshot for a member was asked for: without it a
     // snapshot that travels longer than the log lasts would be followed by another, without end.
     std::uint64_t catch_up_bytes_max = 512U * 1024U * 1024U;

@@ -41,6 +41,7 @@ class Core {
     [[nodiscard]] const Writes& writes() const { return writes_; }
     [[nodiscard]] const Lease& lease() const { return lease_; }
     [[nodiscard]] bool installing() const { return installing_; }
+    [[nodiscard]] bool is_flush_behind() const;
     // A batch is on its way to the disk, and none has come to an end for an election timeout.
     [[nodiscard]] bool is_log_stalled() const {
         return writes_.ticks_waited() >= config_.election_ticks;
@@ -78,7 +79,7 @@ class Core {
     };
     struct Compaction {
         Index wanted;          // this member's own state machine needs nothing up to here
-        Index cluster_floor;   // every member has everything up to here
+        Index cluster_floor;   // every member has everything up to here, as far as a leader said
         bool restart = false;  // the floor is a snapshot's, and no batch has said so yet
         bool due = false;      // the floor moved and no batch has said so yet
     };
@@ -127,7 +128,6 @@ class Core {
     void on_heartbeat_reply(Message& message);
     void hear_leader(NodeId leader);
     [[nodiscard]] bool is_sound(const Append& append, Term term) const;
-    [[nodiscard]] bool is_flush_behind() const;
     Result<void> append_after_match(Append& append);
     void acknowledge(NodeId leader, Index match);
     void maybe_commit();

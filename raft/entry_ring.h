@@ -1,6 +1,4 @@
 // The entries of the log above its floor: a ring that grows by doubling and shrinks by quarters.
-// Beside each entry stands what all up to it cost, so that what a part of them costs is a
-// subtraction.
 // Owned by Log, on the replica's thread.
 // Never allocates for an append that fits, and drops its front in time of the entries dropped.
 #pragma once
@@ -61,6 +59,7 @@ class EntryRing {
   private:
     static constexpr std::size_t kSlotsMin = 64;
 
+    // So that what a part of them costs is a subtraction.
     struct Slot {
         Entry entry;
         std::uint64_t cost_through = 0;  // of all that were ever below it, itself included

@@ -35,6 +35,7 @@ Result<void> check_marks(const Log& log) {
 Result<void> check_entries(const Core& core) {
     const Log& log = core.log();
     Term term = log.floor().last.term;
+    std::uint64_t all = 0;
     std::uint64_t uncommitted = 0;
     std::uint64_t applying = 0;
     std::uint64_t unflushed = 0;
@@ -44,6 +45,7 @@ Result<void> check_entries(const Core& core) {
         CAIRN_TRY(require(entry.id.index == index, "an entry stands at its index"));
         CAIRN_TRY(require(entry.id.term >= term, "terms never fall along the log"));
         term = entry.id.term;
+        all += entry.cost_bytes();
         uncommitted += index > log.marks().commit ? entry.cost_bytes() : 0;
         unflushed += index > log.flushed() ? entry.cost_bytes() : 0;
         const bool applies = index > log.marks().applied && index <= log.marks().handed_out;
@@ -54,6 +56,7 @@ Result<void> check_entries(const Core& core) {
         }
     }
     CAIRN_TRY(require(term <= core.term(), "no entry of a later term than the own"));
+    CAIRN_TRY(require(all == log.bytes(), "bytes add up"));
     CAIRN_TRY(require(uncommitted == log.uncommitted_bytes(), "uncommitted bytes add up"));
     CAIRN_TRY(require(applying == log.applying_bytes(), "applying bytes add up"));
     CAIRN_TRY(require(unflushed == log.unflushed_bytes(), "unflushed bytes add up"));

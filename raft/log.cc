@@ -107,7 +107,6 @@ Result<void> Log::append(Entry entry) {
         confs_.push_back({entry.id.index, std::move(next)});
     }
     uncommitted_bytes_ += entry.cost_bytes();
-    unflushed_bytes_ += entry.cost_bytes();
     ring_.push_back(std::move(entry));
     return ok();
 }
@@ -115,7 +114,6 @@ Result<void> Log::append(Entry entry) {
 void Log::truncate(Index from) {
     CAIRN_ASSERT(from > marks_.commit && from <= last());
     for (Index index = from; index <= last(); ++index) {
-        unflushed_bytes_ -= at(index).cost_bytes();
         uncommitted_bytes_ -= CAIRN_MUTANT(uncommitted_bytes_leak) ? 0 : at(index).cost_bytes();
     }
     ring_.drop_back(static_cast<std::size_t>(last() - from + 1));
@@ -170,6 +168,10 @@ void Log::take_unsaved(std::vector<Entry>& out) {
     marks_.unsaved_from = last() + 1;
 }
 
+std::uint64_t Log::unflushed_bytes() const {
+    return ring_.cost() - ring_.cost_of_first(flushed_ - floor_.last.index);
+}
+
 void Log::stable_to(Index index) {
     CAIRN_ASSERT(index < marks_.unsaved_from);
     marks_.stable = std::max(marks_.stable, index);
@@ -211,11 +213,7 @@ void Log::applied_to(Index index) {
 }
 
 void Log::flushed_to(Index index) {
-    const Index end = std::min(index, marks_.applied);
-    while (flushed_ < end) {
-        ++flushed_;
-        unflushed_bytes_ -= at(flushed_).cost_bytes();
-    }
+    flushed_ = std::max(flushed_, std::min(index, marks_.applied));
 }
 
 }  // namespace cairn::raft

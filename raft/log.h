@@ -43,7 +43,7 @@ class Log {
     [[nodiscard]] std::uint64_t bytes() const { return ring_.cost(); }
     [[nodiscard]] std::uint64_t applying_bytes() const { return applying_bytes_; }
     // The same of those that the state machine has not flushed.
-    [[nodiscard]] std::uint64_t unflushed_bytes() const { return unflushed_bytes_; }
+    [[nodiscard]] std::uint64_t unflushed_bytes() const;
     [[nodiscard]] Index flushed() const { return flushed_; }
     // The lowest floor that leaves at most so much above it, in cost and in entries. In time of the
     // logarithm of the log's length.
@@ -108,7 +108,6 @@ class Log {
     std::uint64_t uncommitted_bytes_ = 0;
     std::uint64_t applying_bytes_ = 0;
     Index flushed_;  // Invariant: floor <= flushed_ <= applied
-    std::uint64_t unflushed_bytes_ = 0;
 };
 
 }  // namespace cairn::raft

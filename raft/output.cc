@@ -103,7 +103,10 @@ void Core::on_persisted(PersistSeq seq) {
     }
 }
 
-void Core::on_applied(Index index) { log_.applied_to(index); }
+void Core::on_applied(Index index) {
+    log_.applied_to(index);
+    log_.flushed_to(compaction_.wanted);  // which may have been told before
+}
 
 bool Core::may_hand_out() const {
     return (!installing_ || CAIRN_MUTANT(apply_while_installing)) &&

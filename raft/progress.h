@@ -54,7 +54,7 @@ class Progress {
         heard_ever_ = true;
         silent_ticks_ = 0;
     }
-    void tick() { ++silent_ticks_; }
+    void tick() { silent_ticks_ += silent_ticks_ < UINT32_MAX ? 1U : 0U; }
 
     // An answer: everything up to `match` is there. True when anything moved. The log begins above
     // `floor`.

@@ -25,9 +25,6 @@ std::optional<Errc> Core::admit(EntryKind kind, const Bytes& payload) const {
         CAIRN_PROBE("raft.refused_uncommitted_bytes");
         return Errc::kTooManyRequests;
     }
-    if (!config_.snapshots && log_.bytes() + cost.cost_bytes() > config_.log_bytes_max) {
-        return Errc::kTooManyRequests;
-    }
     if (is_flush_behind()) {
         return Errc::kTooManyRequests;
     }

@@ -144,6 +144,7 @@ bool Raft::takes_conf_change() const {
     return core_->role() == Role::kLeader && core_->takes_conf_change();
 }
 bool Raft::is_log_stalled() const { return core_->is_log_stalled(); }
+bool Raft::is_flush_behind() const { return core_->is_flush_behind(); }
 Status Raft::status() const { return core_->status(); }
 
 std::optional<EntryId> Raft::entry_id(Index index) const {

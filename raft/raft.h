@@ -87,6 +87,8 @@ class Raft {
     [[nodiscard]] bool takes_conf_change() const;
     // No write of the log has come to an end for an election timeout, though one is under way.
     [[nodiscard]] bool is_log_stalled() const;
+    // No entries are taken before the state machine has flushed more of what it applied.
+    [[nodiscard]] bool is_flush_behind() const;
     [[nodiscard]] Status status() const;
 
     // The log as checkers see it; the reference is good until the next step.

@@ -285,7 +285,7 @@ void Core::send_append(Progress& progress) {
     const std::optional<Term> prev_term = log_.term_at(prev);
     const bool snapshot_will_do = log_.marks().applied > progress.match();
     if ((!prev_term && !CAIRN_MUTANT(append_below_the_floor)) ||
-        (snapshot_will_do && config_.snapshots && CAIRN_BUGGIFY("raft.snapshot_for_an_append"))) {
+        (snapshot_will_do && CAIRN_BUGGIFY("raft.snapshot_for_an_append"))) {
         want_snapshot(progress);
         return;
     }
@@ -318,11 +318,12 @@ void Core::maybe_compact() {
         return;
     }
     if (at_.role == Role::kLeader) {
-        const Index everywhere = std::min(tracker_.least_match(), log_.marks().commit);
-        compaction_.cluster_floor = std::max(compaction_.cluster_floor, everywhere);
+        // It falls when somebody is added, who lacks everything.
+        compaction_.cluster_floor = std::min(tracker_.least_match(), log_.marks().commit);
     }
     const Index floor =
-        std::min({compaction_.wanted, kept_floor(), log_.marks().applied, log_.marks().stable});
+        std::min({compaction_.wanted, kept_floor(), log_.marks().applied, log_.marks().stable,
+                  log_.floor().last.index + config_.compact_entries_max});
     if (floor > log_.floor().last.index) {
         log_.compact(floor);
         compaction_.due = true;
@@ -333,9 +334,6 @@ void Core::maybe_compact() {
 // The lowest floor that serves the others: what all have need not be kept, nor what goes beyond the
 // limits; a member on its way behind a snapshot has a larger one.
 Index Core::kept_floor() {
-    if (!config_.snapshots) {
-        return compaction_.cluster_floor;
-    }
     const Index limit = log_.floor_within(config_.log_bytes_max, config_.log_entries_max);
     Index kept = std::max(compaction_.cluster_floor, limit);
     if (at_.role != Role::kLeader || kept == compaction_.cluster_floor) {

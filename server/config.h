@@ -33,10 +33,11 @@ inline constexpr std::uint64_t kMaxRequestBytesMax = 32U * 1024U * 1024U;
 // Below this not even a value of etcd's largest size could be read; above, it is a mistake.
 inline constexpr std::uint64_t kResponseBudgetBytesMin = 2U * 1024U * 1024U;
 inline constexpr std::uint64_t kResponseBudgetBytesMax = 1ULL << 40U;
-// Less would be a snapshot for every hiccup; more would not fit a member's memory.
+// Less would be a snapshot for every hiccup, and a flush of the engine for every half of it; more
+// would not fit a member's memory.
 inline constexpr std::uint64_t kLogBytesKeptMin = 1024U * 1024U;
 inline constexpr std::uint64_t kLogBytesKeptMax = 1ULL << 34U;
-inline constexpr std::uint64_t kLogEntriesKeptMin = 1'000;
+inline constexpr std::uint64_t kLogEntriesKeptMin = 10'000;
 inline constexpr std::uint64_t kLogEntriesKeptMax = 1'000'000'000;
 // etcd's limit, so that an operator's mistake of units is found.
 inline constexpr std::chrono::milliseconds kElectionTimeoutMax{50'000};

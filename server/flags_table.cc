@@ -45,10 +45,10 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
      "Linearizable reads without a round of messages while a quorum has promised to elect nobody. "
      "Right only as long as no member's clock gains more than a tenth on another's. cairn's own."},
     {"experimental-log-bytes-max", kUint, kSupported, kMember, "134217728",
-     "Most bytes of the log that are kept, in memory and on disk, for members that lack them; one "
-     "that lacks more gets a snapshot. cairn's own."},
+     "Most bytes of the log that are kept, in memory and on disk, for members that lack them, at "
+     "least 1048576; one that lacks more gets a snapshot. cairn's own."},
     {"experimental-log-entries-max", kUint, kSupported, kMember, "1000000",
-     "Most entries of the log that are kept for them. cairn's own."},
+     "Most entries of the log that are kept for them, at least 10000. cairn's own."},
     {"experimental-snapshot-rate-bytes", kUint, kSupported, kMember, "67108864",
      "Most bytes of snapshots that a leader sends in a second, to all members together; 0: no "
      "limit. cairn's own."},

@@ -31,7 +31,8 @@ void Flusher::start(Index flushed) {
 bool Flusher::is_due() const {
     const bool nothing_new = driver_.view().applied == flushed_;
     return !running_ && !nothing_new &&
-           (machine_.engine()->unflushed_bytes() >= kUnflushedBytesMax ||
+           (driver_.view().flush_behind ||
+            machine_.engine()->unflushed_bytes() >= kUnflushedBytesMax ||
             driver_.log_stats().bytes_written - log_bytes_at_flush_ >= log_since_max_.bytes_max ||
             driver_.view().applied >= flushed_ + log_since_max_.entries_max ||
             std::chrono::steady_clock::now() - last_flush_ >= kFlushInterval);

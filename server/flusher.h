@@ -30,8 +30,8 @@ class Flusher {
 
     // Tells the replica what was flushed before this start, so that the log's floor can follow.
     void start(Index flushed);
-    // Flushes at 64 MiB of unflushed data, 64 MiB or half of what is kept for others of log written
-    // since the last flush, or five minutes with something to flush.
+    // Flushes when the log waits for it, at 64 MiB of unflushed data, 64 MiB or half of what is
+    // kept for others of log written since the last flush, or five minutes with something to flush.
     void on_second();
     // Waits for a flush under way.
     void stop();

@@ -38,7 +38,8 @@ enum class ReadKind : std::uint8_t {
 };
 
 // To be answered from a ReadView (and, for kStatus and kHealth, the NodeView). When `linearizable`,
-// only after the replica granted it; else at once from this member's newest state.
+// only after the replica granted it; else at once from this member's newest state, as soon as one
+// has been granted since it started (ReadGate).
 struct Read {
     ReadKind kind = ReadKind::kRange;
     bool linearizable = false;
@@ -58,7 +59,8 @@ struct MoveLeader {
     NodeId to;
 };
 
-// A snapshot of this member's state is to be sent, message by message.
+// A snapshot of this member's state is to be sent, message by message; as a read that is not
+// linearizable.
 struct SendSnapshot {};
 
 using Intent = std::variant<Reject, Propose, Read, ReplyNow, MoveLeader, SendSnapshot>;

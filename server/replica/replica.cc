@@ -373,6 +373,7 @@ void Replica::Impl::refresh_view(Effects& out) {
         .proposals_failed = proposals_.failed(),
         .read_indexes_failed = reads_.failed(),
         .lease_reads = raft_.lease_reads(),
+        .flush_behind = raft_.is_flush_behind(),
         .log_stalled = raft_.is_log_stalled(),
         .stalled_step_downs = stalled_step_downs_,
     };

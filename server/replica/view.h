@@ -28,6 +28,7 @@ struct NodeView {
     std::uint64_t proposals_failed{};
     std::uint64_t read_indexes_failed{};
     std::uint64_t lease_reads{};         // granted by the lease alone: batches of reads
+    bool flush_behind = false;           // no entries are taken before the engine is flushed
     bool log_stalled = false;            // no write of the log has ended for an election timeout
     std::uint64_t stalled_step_downs{};  // of this member as leader, for that reason
 

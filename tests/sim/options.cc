@@ -251,6 +251,9 @@ raft::Config draw_raft(Prng prng, Time tick_us) {
         config.log_entries_max = prng.between(5, 600);
         config.catch_up_entries_max = prng.between(5, 1'200);
     }
+    if (prng.chance(1, 3)) {
+        config.compact_entries_max = prng.between(1, 200);
+    }
     return config;
 }
 
@@ -343,12 +346,12 @@ std::string Options::describe() const {
     out += fmt::format(
         "raft election {} heartbeat {} pre_vote {} check_quorum {} append_bytes {} inflight {}/{} "
         "uncommitted {} apply_bytes {} apply_gap {} log {}/{} catch_up {}/{} "
-        "unflushed {} lease_ns {}\n",
+        "compact {} unflushed {} lease_ns {}\n",
         raft.election_ticks, raft.heartbeat_ticks, raft.pre_vote, raft.check_quorum,
         raft.append_bytes_max, raft.inflight_count_max, raft.inflight_bytes_max,
         raft.uncommitted_bytes_max, raft.apply_bytes_max, raft.apply_gap_max, raft.log_bytes_max,
         raft.log_entries_max, raft.catch_up_bytes_max, raft.catch_up_entries_max,
-        raft.unflushed_bytes_max, raft.lease_promise_ns);
+        raft.compact_entries_max, raft.unflushed_bytes_max, raft.lease_promise_ns);
     out += fmt::format(
         "net delay {}+{} fifo {} drop {} dup {} tail {} report_loss {} ship {}\n"
         "disk write {}+{} apply {}+{} slow {} segment {} flush_ticks {} torn {} reads_new {} "

@@ -110,9 +110,9 @@ TEST_CASE("config: times and limits in etcd's words", "[config]") {
     CHECK(error_of({"--election-timeout=0"}) == "--election-timeout must be >0 (set to 0ms)");
     CHECK(error_of({"--max-request-bytes=33554433"}) ==
           "--max-request-bytes=33554433: must be from 1 to 33554432");
-    CHECK(build({"--experimental-log-entries-max=1000"}));
-    CHECK(error_of({"--experimental-log-entries-max=999"}) ==
-          "--experimental-log-entries-max=999: must be from 1000 to 1000000000");
+    CHECK(build({"--experimental-log-entries-max=10000"}));
+    CHECK(error_of({"--experimental-log-entries-max=9999"}) ==
+          "--experimental-log-entries-max=9999: must be from 10000 to 1000000000");
     CHECK(error_of({"--max-txn-ops=0"}) == "--max-txn-ops=0: must be at least 1");
     CHECK(error_of({"--max-learners=0"}) == "--max-learners must be greater than 0");
     CHECK(error_of({"--max-learners=-1"}) == "--max-learners must be greater than 0");

@@ -48,17 +48,60 @@ TEST_CASE("the log is bounded while a member is down", "[raft][limits]") {
         REQUIRE(node.raft->last_index() - node.raft->floor().last.index >= 40);
         REQUIRE(node.raft->last_index() - node.raft->floor().last.index <= 40 + 2);
     }
-    SECTION("without snapshots, by refusing to write") {
-        config.snapshots = false;
-        TestNode node = leader_of(3, config);
-        REQUIRE(write_without_third(node, 500) > 400);
-        REQUIRE(node.raft->last_index() - node.raft->floor().last.index <= 64 + 2);
-        // It is back: writes are taken again.
-        node.receive(3, 1, acked(node.raft->last_index().value));
-        node.tick(1);
+}
+
+TEST_CASE("the log is not cut off under a newcomer whom it can serve", "[raft][limits]") {
+    TestNode node = leader_of();
+    const auto everybody_acks = [&] {
         node.settle();
-        node.step(Propose{proposal(9000), Bytes::copy_of("x")});
-        REQUIRE(node.take().refused.empty());
+        for (const std::uint64_t member : {2U, 3U}) {
+            node.receive(member, 1, acked(node.raft->last_index().value));
+        }
+        node.settle();
+    };
+    for (std::uint64_t i = 0; i < 50; ++i) {
+        node.step(Propose{proposal(i + 10), Bytes::copy_of("x")});
+        everybody_acks();
+        node.tick(1);
+    }
+    node.step(Propose{.id = proposal(99),
+                      .payload = encode_conf_change({ConfChangeKind::kAddLearner, NodeId{4}, {}}),
+                      .kind = EntryKind::kConfig});
+    everybody_acks();
+    const Index next = node.raft->status().peers.at(NodeId{4}).next;
+    node.receive(4, 1, refused(next.value - 1, 0, 0));
+    node.settle();
+    node.receive(4, 1, acked(20));
+    node.settle();
+    // What the three had before it came is flushed only now.
+    node.step(Compact{node.raft->status().applied});
+    node.tick(2);
+    node.step(Propose{proposal(100), Bytes::copy_of("x")});
+    REQUIRE(node.take().snapshots_wanted.empty());
+    REQUIRE(node.raft->floor().last.index == Index{20});
+    node.receive(4, 1, acked(40));
+    node.tick(2);
+    REQUIRE(node.raft->floor().last.index == Index{40});
+}
+
+TEST_CASE("a long log is dropped by pieces", "[raft][limits]") {
+    Config config = test_config(1);
+    config.compact_entries_max = 7;
+    TestNode node = leader_of(1, config);
+    for (std::uint64_t i = 0; i < 50; ++i) {
+        node.step(Propose{proposal(i + 10), Bytes::copy_of("x")});
+        node.settle();
+    }
+    const Index applied = node.raft->status().applied;
+    node.step(Compact{applied});
+    Index floor = node.raft->floor().last.index;
+    REQUIRE(floor == Index{7});
+    while (floor < applied) {
+        node.tick(config.heartbeat_ticks);
+        node.settle();
+        REQUIRE(node.raft->floor().last.index > floor);
+        REQUIRE(node.raft->floor().last.index <= floor + 7);
+        floor = node.raft->floor().last.index;
     }
 }
 
@@ -119,8 +162,21 @@ TEST_CASE("a log that is not flushed takes no more, wherever it comes from", "[r
         }
         REQUIRE((taken == 16 || taken == 17));
         REQUIRE_FALSE(put(200));
+        REQUIRE(node.raft->is_flush_behind());
         node.step(Compact{node.raft->status().applied});
+        REQUIRE_FALSE(node.raft->is_flush_behind());
         REQUIRE(put(201));
+    }
+    SECTION("and the word of a flush counts though it comes before that of the apply") {
+        TestNode node = leader_of(1, config);
+        node.step(Propose{proposal(10), Bytes::copy_of(std::string(20'000, 'x'))});
+        node.take();
+        node.persist();
+        REQUIRE(node.raft->is_flush_behind());
+        node.step(Compact{node.raft->commit()});
+        REQUIRE(node.raft->is_flush_behind());
+        node.step(Applied{node.raft->commit()});
+        REQUIRE_FALSE(node.raft->is_flush_behind());
     }
     SECTION("from the leader") {
         TestNode node = follower_of(config);

@@ -190,7 +190,12 @@ TEST_CASE("the floor within bounds is what a walk over the log finds", "[raft][l
             entry.payload = Bytes::copy_of(std::string(prng.below(200), 'x'));
             REQUIRE(log.append(std::move(entry)).has_value());
         }
-        const std::uint64_t bytes_max = prng.below(log.bytes() + 100);
+        std::uint64_t all = 0;
+        for (Index at = log.first(); at <= log.last(); ++at) {
+            all += log.at(at).cost_bytes();
+        }
+        REQUIRE(log.bytes() == all);
+        const std::uint64_t bytes_max = prng.below(all + 100);
         const std::uint64_t entries_max = prng.below(held + 3);
         std::uint64_t bytes = 0;
         Index floor = log.last();

@@ -109,8 +109,9 @@ class KvEngine : public EngineReader {
     virtual Result<void> flush() = 0;
     // The value of kMeta/`key` as a crash right now would leave it; nothing when never flushed.
     [[nodiscard]] virtual Result<std::optional<std::string>> get_flushed(ByteView key) const = 0;
-    // Writes the state of now, unflushed writes included, into the new directory `dir`, whose
-    // parent exists; durable but for its name in the parent. Writes go on meanwhile.
+    // Writes a state of one moment into the new directory `dir`, whose parent exists: everything
+    // written before the call, flushed or not, and of what is written meanwhile the beginning.
+    // Durable but for its name in the parent.
     virtual Result<void> checkpoint(const std::string& dir) = 0;
     // About what a checkpoint would take of the disk.
     [[nodiscard]] virtual std::uint64_t checkpoint_bytes() const = 0;
@@ -128,6 +129,9 @@ class EngineKind {
     virtual Result<std::shared_ptr<KvEngine>> open(const std::string& dir) = 0;
     // What the engine in `dir` holds, without a change to any file there. kNotFound, kCorrupt, kIo.
     virtual Result<std::shared_ptr<const EngineReader>> open_to_read(const std::string& dir) = 0;
+    // Reads the file of an engine that nobody writes to: whether it is as it was written, by the
+    // checksums it has in itself. kCorrupt, kIo; ok for a file that has none.
+    virtual Result<void> check_file(const std::string& path) = 0;
 };
 
 }  // namespace cairn::storage

@@ -57,6 +57,11 @@ Result<void> result_of(const rocksdb::Status& status) {
     return ok();
 }
 
+// Of a checkpoint: the bytes of write-ahead log above which RocksDB flushes first. There is none.
+constexpr std::uint64_t kNoFlush = UINT64_MAX;
+
+constexpr std::size_t kCheckReadaheadBytes = std::size_t{1} << 20U;
+
 // RocksDB counts every comparison of keys for the thread that makes it, which costs an eighth of a
 // put and nobody reads. The level is a variable of the thread: whoever begins work says so first.
 void count_nothing() { rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable); }
@@ -283,14 +288,15 @@ class RocksEngine final : public KvEngine, public std::enable_shared_from_this<R
     }
 
     Result<void> checkpoint(const std::string& dir) override {
-        const std::uint64_t covered = written_bytes_.load(std::memory_order_relaxed);
         rocksdb::Checkpoint* made = nullptr;
         CAIRN_TRY(result_of(rocksdb::Checkpoint::Create(database_->db.get(), &made)));
         const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-        // Flushes first, then hard-links the tables: what it costs does not grow with the data.
-        CAIRN_TRY(result_of(checkpoint->CreateCheckpoint(dir, 0)));
-        note_flushed(covered);
-        return ok();
+        // Hard-links the tables: what it costs does not grow with the data. Its own flush, which
+        // RocksDB makes unless the limit says never, is not of one moment before RocksDB 8.1: it
+        // takes the families that have something, lets go of the lock, and what is written to the
+        // others then is left behind, with the applied index ahead of it.
+        CAIRN_TRY(flush());
+        return result_of(checkpoint->CreateCheckpoint(dir, kNoFlush));
     }
 
     [[nodiscard]] std::uint64_t checkpoint_bytes() const override { return unflushed_bytes(); }
@@ -364,7 +370,8 @@ rocksdb::DBOptions db_options(const RocksOptions& options) {
     db.db_write_buffer_size = 3 * options.memtable_bytes;
     db.paranoid_checks = true;
     db.verify_sst_unique_id_in_manifest = true;
-    // An error in the background is final: no retry behind the replica's back.
+    // An error in the background is final: no retry behind the replica's back. But for a full disk,
+    // after which compactions go on by themselves; a flush that it made fail stays so.
     db.max_bgerror_resume_count = 0;
     db.max_background_jobs = 2;
     db.max_open_files = options.open_files_max;
@@ -419,6 +426,20 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
             rocksdb::NewCompactOnDeletionCollectorFactory(128, 64));
     }
     return result;
+}
+
+// RocksDB would begin a new database there, and take the tables for garbage.
+Result<void> check_current(const std::string& dir) {
+    std::vector<std::string> names;
+    // What is not there, or cannot be read, Open will say.
+    rocksdb::Env::Default()->GetChildren(dir, &names).PermitUncheckedError();
+    const auto is_table = [](const std::string& name) { return name.ends_with(".sst"); };
+    const auto table = std::find_if(names.begin(), names.end(), is_table);
+    if (table != names.end() && std::find(names.begin(), names.end(), "CURRENT") == names.end()) {
+        return Error(Errc::kCorrupt,
+                     dir + ": has " + *table + " and no CURRENT, which names the newest MANIFEST");
+    }
+    return ok();
 }
 
 // A directory that holds a family this build does not know was written by a newer one.
@@ -515,6 +536,7 @@ class NoLogger final : public rocksdb::Logger {
 
 Result<std::shared_ptr<KvEngine>> open_rocks_engine(const std::string& dir,
                                                     const RocksOptions& options) {
+    CAIRN_TRY(check_current(dir));
     rocksdb::DBOptions db = db_options(options);
     db.info_log = std::make_shared<FileLogger>(dir);
     CAIRN_TRY(check_families(db, dir));
@@ -539,6 +561,17 @@ Result<std::shared_ptr<const EngineReader>> RocksKind::open_to_read(const std::s
     CAIRN_TRY(result_of(
         rocksdb::DB::OpenForReadOnly(db, dir, all_families(options_), &database->owned, &opened)));
     return std::shared_ptr<const EngineReader>(engine_of(std::move(database), opened));
+}
+
+Result<void> RocksKind::check_file(const std::string& path) {
+    if (!path.ends_with(".sst")) {
+        return ok();
+    }
+    rocksdb::Options options;
+    options.table_factory.reset(rocksdb::NewBlockBasedTableFactory());
+    rocksdb::ReadOptions read;
+    read.readahead_size = kCheckReadaheadBytes;
+    return result_of(rocksdb::VerifySstFileChecksum(options, rocksdb::EnvOptions(), read, path));
 }
 
 }  // namespace cairn::storage

@@ -30,6 +30,7 @@ class RocksKind final : public EngineKind {
     explicit RocksKind(RocksOptions options = {}) : options_(options) {}
     Result<std::shared_ptr<KvEngine>> open(const std::string& dir) override;
     Result<std::shared_ptr<const EngineReader>> open_to_read(const std::string& dir) override;
+    Result<void> check_file(const std::string& path) override;
 
   private:
     RocksOptions options_;

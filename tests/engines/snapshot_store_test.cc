@@ -171,6 +171,34 @@ TEST_CASE("RocksDB: a process that ends at any step of an install starts again w
     }
 }
 
+// Its checksum in the manifest would be that of what was read: right, for every receiver.
+TEST_CASE("RocksDB: no snapshot is built of a table that has rotted") {
+    RocksMember source;
+    fill_source(source);
+    REQUIRE(source.member.machine().flush().has_value());
+    std::filesystem::path largest;
+    for (const auto& file : std::filesystem::directory_iterator(source.dir.path() + "/db")) {
+        if (file.path().extension() == ".sst" &&
+            (largest.empty() || file.file_size() > std::filesystem::file_size(largest))) {
+            largest = file.path();
+        }
+    }
+    const auto flip = [&] {
+        std::fstream file(largest, std::ios::in | std::ios::out | std::ios::binary);
+        const auto at = static_cast<std::streamoff>(std::filesystem::file_size(largest) / 3);
+        file.seekg(at);
+        const char old = static_cast<char>(file.get());
+        file.seekp(at).put(static_cast<char>(old ^ 8));
+    };
+    flip();
+    const auto built = source.member.store().build(Index{301});
+    REQUIRE(built.has_error());
+    CHECK(built.error().code == Errc::kCorrupt);
+    CHECK(source.names("/snap").empty());
+    flip();
+    CHECK(source.member.store().build(Index{301}).has_value());
+}
+
 TEST_CASE("RocksDB: damage on the way is found before anything is replaced") {
     RocksMember source;
     fill_source(source);

@@ -39,6 +39,7 @@ class WatchedKind final : public storage::EngineKind {
         on_begun(++begun);
         return kind_.open_to_read(dir);
     }
+    Result<void> check_file(const std::string& path) override { return kind_.check_file(path); }
 
     int begun = 0;
     std::function<void(int)> on_begun = [](int) {};

@@ -13,10 +13,12 @@
 namespace cairn::server {
 namespace {
 
-Bytes member_context(NodeId id, const std::vector<std::string>& peer_urls) {
+// As in etcd, whoever is named at the beginning counts as started from then on.
+Bytes member_context(NodeId id, const InitialMember& member) {
     command::MemberInfo info;
     info.set_id(id.value);
-    for (const std::string& url : peer_urls) {
+    info.set_name(member.name);
+    for (const std::string& url : member.peer_urls) {
         info.add_peer_urls(url);
     }
     return Bytes::copy_of(info.SerializeAsString());
@@ -40,9 +42,9 @@ std::string describe(const RunningCluster& running) {
                        fmt::join(members, " "));
 }
 
-// Members say their name as soon as they have started.
-Result<void> check_nameless(const command::MemberInfo& member) {
-    if (!member.name().empty()) {
+// Members say where clients reach them as soon as they have started.
+Result<void> check_is_new(const command::MemberInfo& member) {
+    if (!member.client_urls().empty()) {
         return Error{Errc::kInvalidConfig,
                      fmt::format("member {:x} has already been bootstrapped, and its data is not "
                                  "here: remove it from the cluster, add it anew, and start that "
@@ -60,7 +62,7 @@ Result<void> check_unstarted(const ServerConfig& config, const Bootstrap& plan,
         const std::vector<std::string> urls(member.peer_urls().begin(), member.peer_urls().end());
         if (NodeId{member.id()} == plan.self ||
             same_urls(config.initial_advertise_peer_urls, urls)) {
-            CAIRN_TRY(check_nameless(member));
+            CAIRN_TRY(check_is_new(member));
         }
     }
     return ok();
@@ -94,7 +96,7 @@ Result<NodeId> plan_join(const ServerConfig& config, const RunningCluster& runni
     if (self == nullptr) {
         return invalid(fmt::format("no member has the URLs of {}", config.name));
     }
-    CAIRN_TRY(check_nameless(*self));
+    CAIRN_TRY(check_is_new(*self));
     return NodeId{self->id()};
 }
 
@@ -110,7 +112,7 @@ Result<Bootstrap> plan_bootstrap(const ServerConfig& config) {
             plan.self = id;
         }
         ids.push_back(id);
-        plan.members.push_back({id, member_context(id, member.peer_urls)});
+        plan.members.push_back({id, member_context(id, member)});
     }
     plan.cluster = derive_cluster_id(std::move(ids));
     std::sort(

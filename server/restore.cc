@@ -134,12 +134,6 @@ Result<Plan> plan_restore(const ServerConfig& config, const RestoreOptions& opti
         if (!info.ParseFromArray(member.context.data(), static_cast<int>(member.context.size()))) {
             return Error{Errc::kInternal, "a member of the plan does not parse"};
         }
-        const std::vector<std::string> urls(info.peer_urls().begin(), info.peer_urls().end());
-        const auto named =
-            std::find_if(config.initial_cluster.begin(), config.initial_cluster.end(),
-                         [&](const InitialMember& initial) { return initial.peer_urls == urls; });
-        // As etcd does it; a member that starts for the first time says its name by itself.
-        info.set_name(named == config.initial_cluster.end() ? "" : named->name);
         plan.cluster.members.push_back(std::move(info));
         plan.cluster.start.conf.voters.push_back(member.id);
     }

@@ -30,6 +30,12 @@ command::MemberInfo member(std::uint64_t id, const std::string& name, const std:
     return info;
 }
 
+// One that has told where clients reach it.
+command::MemberInfo started(command::MemberInfo info) {
+    info.add_client_urls("http://h:9");
+    return info;
+}
+
 struct Golden {
     std::string name;
     std::string advertise;
@@ -88,8 +94,9 @@ TEST_CASE("bootstrap: every member derives the same entries", "[config][bootstra
         REQUIRE(info.ParseFromString(std::string(a.members[i].context.view())));
         CHECK(info.id() == a.members[i].id.value);
         CHECK(info.peer_urls_size() == 1);
-        // What differs between members' command lines may not be in it.
-        CHECK(info.name().empty());
+        // As in etcd: named from the beginning, and nowhere to be reached by clients yet.
+        const std::string url = info.peer_urls(0);
+        CHECK(info.name() + "=" + url == cluster.substr(cluster.find(url) - 2, url.size() + 2));
         CHECK(info.client_urls_size() == 0);
         CHECK((i == 0 || a.members[i - 1].id < a.members[i].id));
     }
@@ -99,12 +106,12 @@ TEST_CASE("bootstrap: a member that has started does not join again", "[config][
     const ServerConfig config = config_of({"--name=b", "--initial-advertise-peer-urls=http://h:2",
                                            "--initial-cluster=a=http://h:1,b=http://h:2",
                                            "--initial-cluster-state=existing"});
-    RunningCluster running{ClusterId{0xc1},
-                           {member(0xa, "a", "http://h:1"), member(0xb, "", "http://h:2")}};
+    RunningCluster running{
+        ClusterId{0xc1}, {started(member(0xa, "a", "http://h:1")), member(0xb, "", "http://h:2")}};
     const auto joined = plan_join(config, running);
     REQUIRE(joined.has_value());
     CHECK(joined.value() == NodeId{0xb});
-    running.members[1].set_name("b");
+    running.members[1] = started(member(0xb, "b", "http://h:2"));
     const auto again = plan_join(config, running);
     REQUIRE(again.has_error());
     CHECK(again.error().code == Errc::kInvalidConfig);
@@ -125,16 +132,17 @@ TEST_CASE("bootstrap: a member that has started does not begin a cluster again",
     const std::uint64_t self = plan.value().self.value;
     const auto refused = [&](command::MemberInfo own) {
         const RunningCluster running{plan.value().cluster,
-                                     {member(0xa, "a", "http://h:1"), std::move(own)}};
+                                     {started(member(0xa, "a", "http://h:1")), std::move(own)}};
         return check_unstarted(config, plan.value(), running).has_error();
     };
     // The others came up first.
+    CHECK_FALSE(refused(member(self, "b", "http://h:2")));
     CHECK_FALSE(refused(member(self, "", "http://h:2")));
-    CHECK(refused(member(self, "b", "http://h:2")));
+    CHECK(refused(started(member(self, "b", "http://h:2"))));
     // It had moved; and it had been added, so that its id is another.
-    CHECK(refused(member(self, "b", "http://h:7")));
-    CHECK(refused(member(0xb, "b", "http://h:2")));
-    CHECK_FALSE(refused(member(0xb, "c", "http://h:3")));
+    CHECK(refused(started(member(self, "b", "http://h:7"))));
+    CHECK(refused(started(member(0xb, "b", "http://h:2"))));
+    CHECK_FALSE(refused(started(member(0xb, "c", "http://h:3"))));
 }
 
 }  // namespace cairn::server

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/url.h"
 #include "server/attributes.h"
+#include "server/first_grant.h"
 #include "server/flusher.h"
 #include "server/net/acceptor.h"
 #include "server/net/client_listener.h"
@@ -132,6 +133,7 @@ class Node::Impl {
     std::unique_ptr<net::NodePorts> ports_;
     std::shared_ptr<net::ClientListener> clients_;
     std::shared_ptr<AttributePublisher> publisher_;
+    std::shared_ptr<FirstGrant> first_grant_;
     std::unique_ptr<Flusher> flusher_;
     std::vector<std::shared_ptr<net::Acceptor>> client_acceptors_;
     std::vector<std::shared_ptr<net::Acceptor>> peer_acceptors_;
@@ -182,6 +184,7 @@ Node::Impl::Impl(storage::FileSystem& files, ServerConfig config, RecoveredNode 
     self.mutable_client_urls()->Assign(config_.advertise_client_urls.begin(),
                                        config_.advertise_client_urls.end());
     publisher_ = std::make_shared<AttributePublisher>(*driver_, std::move(self));
+    first_grant_ = std::make_shared<FirstGrant>(*driver_, ports_->reads);
     flusher_ =
         std::make_unique<Flusher>(reactor_, *driver_, *machine_, metrics_,
                                   Flusher::LogKept{config_.log_bytes_max, config_.log_entries_max});
@@ -348,6 +351,7 @@ net::Task<> Node::Impl::tick_loop(Impl* self) {
         self->driver_->tick();
         self->snapshots_->tick();
         self->publisher_->on_tick();
+        self->first_grant_->on_tick();
         next += interval;
         // After a pause of the whole process the missed ticks are not made up for: peers' answers
         // that wait in the sockets must be read first.

@@ -280,15 +280,16 @@ void ClientSession::dispatch(wire::StreamId stream, Call& call) {
         call.waiting = node_.driver.transfer_leader(shared_from_this(),
                                                     static_cast<std::uint64_t>(stream), move->to);
     } else if (auto* read = std::get_if<Read>(&intent)) {
-        begin(stream, call, std::move(*read));
+        begin_read(stream, call, std::move(*read));
     } else {
-        begin_snapshot(stream);
+        begin_read(stream, call, SendSnapshot{});
     }
 }
 
-void ClientSession::begin(wire::StreamId stream, Call& call, Read read) {
-    const bool waits = node_.reads.needs_grant(read);
-    call.work = std::move(read);
+template <class What>
+void ClientSession::begin_read(wire::StreamId stream, Call& call, What what) {
+    const bool waits = node_.reads.needs_grant(what);
+    call.work = std::move(what);
     if (waits) {
         call.waiting =
             node_.driver.submit_read(shared_from_this(), static_cast<std::uint64_t>(stream));
@@ -339,7 +340,9 @@ bool ClientSession::may_run() const {
 }
 
 void ClientSession::run(wire::StreamId stream, Call& call) {
-    if (!may_run()) {
+    if (std::holds_alternative<SendSnapshot>(call.work)) {
+        begin_snapshot(stream);
+    } else if (!may_run()) {
         waiting_.hold(stream);
     } else if (call.claim > 0 && !node_.responses->has_room(call.claim)) {
         starve(stream, call);

@@ -55,13 +55,14 @@ class ClientSession : public ClientConnection,
     using Clock = std::chrono::steady_clock;
     using Deadlines = std::multimap<Clock::time_point, wire::StreamId>;
 
-    // One unary call from its headers to its trailers.
+    // One call from its headers to its trailers.
     struct Call {
         api::Call request;
         bool has_message = false;
-        CallId waiting;                                    // for the replica; none when not
-        std::variant<std::monostate, Read, Propose> work;  // what to do once it may
-        ReadPool::Wanted wanted;                           // of a read that the pool runs
+        CallId waiting;  // for the replica; none when not
+        // What to do once it may.
+        std::variant<std::monostate, Read, Propose, SendSnapshot> work;
+        ReadPool::Wanted wanted;           // of a read that the pool runs
         std::uint64_t claim{};             // what its answer is known to take at the least
         std::shared_ptr<const void> room;  // a write's: claimed until its answer is there
         std::optional<Clock::time_point> first_starved;
@@ -84,7 +85,9 @@ class ClientSession : public ClientConnection,
     void on_event(wire::ResponseEnded& event);
 
     void dispatch(wire::StreamId stream, Call& call);
-    void begin(wire::StreamId stream, Call& call, Read read);
+    // `what`: Read or SendSnapshot; may have to wait for the replica's grant.
+    template <class What>
+    void begin_read(wire::StreamId stream, Call& call, What what);
     void begin(wire::StreamId stream, Call& call, Propose propose);
     // The call's work, unless it must wait before.
     void run(wire::StreamId stream, Call& call);

@@ -294,16 +294,19 @@ TEST_CASE("until a read was granted, all reads of the store need it", "[api][rea
     const auto waits = [&](ReadKind kind, bool linearizable) {
         return gate.needs_grant(Read{.kind = kind, .linearizable = linearizable, .request = {}});
     };
-    for (const ReadKind kind : {ReadKind::kRange, ReadKind::kTxn, ReadKind::kMemberList}) {
+    for (const ReadKind kind : {ReadKind::kRange, ReadKind::kTxn, ReadKind::kMemberList,
+                                ReadKind::kAlarmList, ReadKind::kHash, ReadKind::kHashKv}) {
         CHECK(waits(kind, false));
         CHECK(waits(kind, true));
     }
     // These say how the member is, with or without a leader.
-    for (const ReadKind kind :
-         {ReadKind::kStatus, ReadKind::kHealth, ReadKind::kHash, ReadKind::kHashKv}) {
+    for (const ReadKind kind : {ReadKind::kStatus, ReadKind::kHealth}) {
         CHECK_FALSE(waits(kind, false));
     }
+    CHECK(gate.needs_grant(SendSnapshot{}));
     gate.on_granted();
+    CHECK_FALSE(gate.needs_grant(SendSnapshot{}));
+    CHECK_FALSE(waits(ReadKind::kHash, false));
     CHECK_FALSE(waits(ReadKind::kRange, false));
     CHECK(waits(ReadKind::kRange, true));
 }

@@ -13,12 +13,14 @@ import tempfile
 import threading
 import time
 import unittest
+from pathlib import Path
 
 from nodes import (CAIRND, ELECTION_TIMEOUT, START_SECONDS, Cluster, Node, clean_environment,
                    run_to_end, wait_until)
 
 CAIRN = os.environ.get("CAIRN", "")
 EXIT_FAILURE, EXIT_USAGE = 1, 2
+UP_TO_DATE = "up to date with the cluster, all reads are served"
 HANDOVER_LIMIT = 0.8 * ELECTION_TIMEOUT  # no follower campaigns of itself before a whole one
 STOP_LIMIT = 10.0
 
@@ -357,26 +359,98 @@ class Three(Base):
         self.assertEqual(metric(node, "etcd_server_has_leader"), 0)
         self.assertEqual(node.end(), 0)
 
+    def test_a_named_member_that_never_started(self) -> None:
+        """As with etcd 3.5.30: known by its name from the beginning."""
+        cluster = self.cluster(3)
+        first, second, absent = cluster.nodes
+        for node in (first, second):
+            node.start()
+        first.wait_until_it_serves()
+        listed = cairn(first.endpoint, "member", "list").stdout.splitlines()
+        self.assertEqual([line.split(", ", 1)[1] for line in listed if absent.peer_url in line],
+                         [f"started, {absent.name}, {absent.peer_url}, , false"])
+        for name in ("n1", "n2"):
+            self.assertTrue(any(f", started, {name}, " in line for line in listed), listed)
+        # Of four there would be two.
+        added = cairn(first.endpoint, "member", "add", "n4", "--peer-urls=http://127.0.0.1:1")
+        self.assertEqual(added.returncode, 1)
+        self.assertIn("etcdserver: unhealthy cluster", added.stderr)
+        absent.start()
+        absent.wait_until_it_serves()
+
     def test_a_restart_does_not_go_back(self) -> None:
         """What a member has told is not flushed yet, and it does not know that it is committed."""
         cluster = self.cluster(3)
         cluster.__enter__()
         node = next(node for node in cluster.nodes if not leads(node))
 
-        def told() -> int:
-            done = subprocess.run([CAIRN, "--endpoints", node.endpoint, "get", "k", "-w", "json",
-                                   "--consistency=s"], text=True, capture_output=True, check=False,
-                                  env=clean_environment(), timeout=30)
-            return json.loads(done.stdout)["header"]["revision"] if done.returncode == 0 else 0
+        # Each asks once, and gives the revision told, if there was an answer.
+        def by_get() -> int | None:
+            done = cairn(node.endpoint, "get", "k", "-w", "json", "--consistency=s")
+            return json.loads(done.stdout)["header"]["revision"] if done.returncode == 0 else None
+
+        def by_hash() -> int | None:
+            done = cairn(node.endpoint, "endpoint", "hashkv", "-w", "json")
+            if done.returncode != 0:
+                return None
+            return json.loads(done.stdout)[0]["HashKV"]["header"]["revision"]
+
+        def by_snapshot() -> int | None:
+            path = f"{self.folder}/saved"
+            if cairn(node.endpoint, "snapshot", "save", path).returncode != 0:
+                return None
+            done = cairn(node.endpoint, "snapshot", "status", path, "-w", "json")
+            return json.loads(done.stdout)["revision"]
 
         for number in range(20):
             self.put(cluster.endpoints, "k", str(number))
-        wait_until(lambda: told() == 21, 10, "it has the last one")
-        for _ in range(3):
+        wait_until(lambda: by_get() == 21, 10, "it has the last one")
+        # The snapshot last: to make it the engine is flushed, and a restart has no way back then.
+        for told in (by_get, by_hash, by_snapshot):
             node.end(signal.SIGKILL)
             node.start()
-            answers = iter(told, None)
-            self.assertEqual(next(filter(None, answers)), 21)
+            answers: list[int | None] = []
+            wait_until(lambda: (answers.append(told()), answers[-1])[1] is not None,
+                       START_SECONDS, f"an answer {told.__name__}")
+            self.assertEqual(answers[-1], 21, told.__name__)
+
+    def test_the_last_one_left_still_gives_its_data(self) -> None:
+        """Of itself, though no client has ever asked it for anything while there was a quorum."""
+        cluster = self.cluster(3)
+        *others, silent = cluster.nodes
+        for node in cluster.nodes:
+            node.start()
+        for node in others:
+            node.wait_until_it_serves()
+        self.put(others[0].endpoint, "k", "v")
+        wait_until(lambda: UP_TO_DATE in silent.log(), START_SECONDS, "it has heard of a leader")
+        applied = "etcd_server_proposals_applied_total"
+        wait_until(lambda: metric(silent, applied) >= metric(others[0], applied), 10, "it has all")
+        for node in others:
+            node.end(signal.SIGKILL)
+        done = cairn(silent.endpoint, "get", "k", "--consistency=s")
+        self.assertEqual((done.returncode, done.stdout), (0, "k\nv\n"), done.stderr)
+        path = f"{self.folder}/saved"
+        done = cairn(silent.endpoint, "snapshot", "save", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        status = cairn(silent.endpoint, "snapshot", "status", path, "-w", "json")
+        self.assertEqual(json.loads(status.stdout)["revision"], 2)
+        # And none after a restart: what it has above its flushed state may not be committed.
+        silent.end(signal.SIGKILL)
+        silent.start()
+        wait_until(lambda: cairn(silent.endpoint, "endpoint", "status").returncode == 0,
+                   START_SECONDS, "it tells how it is")
+        for arguments in (["get", "k", "--consistency=s"], ["endpoint", "hashkv"],
+                          ["snapshot", "save", f"{self.folder}/none"]):
+            with self.subTest(arguments=arguments):
+                done = cairn(silent.endpoint, *arguments)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertEqual(done.stdout, "")
+                # The client's patience ends before the server's, or it has asked again.
+                self.assertRegex(done.stderr, "etcdserver: request timed out|deadline exceeded")
+        self.assertEqual([path.name for path in Path(self.folder).iterdir()
+                          if path.name.startswith("none")], [])
+        self.assertNotIn(UP_TO_DATE, silent.log().rpartition("ready to serve")[2])
 
     def test_a_peer_of_another_cluster(self) -> None:
         """Two members of one token make a quorum; the third, of another token, stays outside."""

@@ -2,8 +2,10 @@
 // $CAIRND.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <memory>
@@ -11,6 +13,7 @@
 #include <thread>
 
 #include "catch.h"
+#include <fmt/format.h>
 
 #include "base/prng.h"
 #include "process/h2_client.h"
@@ -111,6 +114,38 @@ TEST_CASE("Scans of clients that left are not run", "[process][session]") {
     REQUIRE(got.has_value());
     CHECK(got->count == 111);
     CHECK(Clock::now() - begin < 1s);
+}
+
+// So that the log of many small entries can be dropped long before its bytes would tell.
+TEST_CASE("The engine is flushed at half the entries that the log may keep", "[process][session]") {
+    constexpr std::size_t kEntriesMax = 10'000;
+    constexpr std::size_t kAtOnce = 500;
+    ProcessCluster cluster{
+        1, std::getenv("CAIRND"), {fmt::format("--experimental-log-entries-max={}", kEntriesMax)}};
+    cluster.start_all();
+    cluster.wait_until_all_serve();
+    const auto is_flushed = [&] {
+        const std::filesystem::directory_iterator files(cluster.data_dir(0) + "/db");
+        return std::any_of(begin(files), end(files),
+                           [](const auto& file) { return file.path().extension() == ".sst"; });
+    };
+    H2Client client(cluster.endpoints().front());
+    std::size_t put = 0;
+    const auto put_up_to = [&](std::size_t count) {
+        etcdserverpb::PutRequest request;
+        request.set_key("k");
+        while (put < count) {
+            for (std::size_t i = 0; i < kAtOnce; ++i) {
+                client.call(kPut, request.SerializeAsString());
+            }
+            put += kAtOnce;
+            client.read_until_ended(put);
+        }
+    };
+    put_up_to(kEntriesMax / 2 - kAtOnce);
+    CHECK_FALSE(wait_until(is_flushed, 3s));
+    put_up_to(kEntriesMax / 2 + kAtOnce);
+    CHECK(wait_until(is_flushed, 10s));
 }
 
 // Both read what was applied last, whichever thread they run on.

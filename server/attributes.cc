@@ -31,10 +31,7 @@ void AttributePublisher::on_tick() {
     if (done_ || in_flight_ || !driver_.view().leader) {
         return;
     }
-    // After a kill the state is an older one, till what the log has is applied again, or cut off.
-    const Index last = driver_.view().last;
-    replayed_to_ = std::min(replayed_to_.value_or(last), last);
-    if (driver_.view().applied < *replayed_to_) {
+    if (!replayed_.is_reached(driver_.view())) {
         return;
     }
     done_ = known_already();

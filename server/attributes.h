@@ -6,10 +6,10 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "proto/cairn/command.pb.h"
 #include "server/net/replica_driver.h"
+#include "server/replay_mark.h"
 
 namespace cairn::server {
 
@@ -29,7 +29,7 @@ class AttributePublisher : public net::CallOwner,
 
     net::ReplicaDriver& driver_;
     command::MemberInfo self_;
-    std::optional<Index> replayed_to_;  // of what was in the log when a leader was known first
+    ReplayMark replayed_;
     bool in_flight_ = false;
     bool done_ = false;
 };

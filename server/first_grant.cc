@@ -11,7 +11,8 @@ void FirstGrant::on_tick() {
         done_ = true;
         log_line(LogLevel::kInfo, "up to date with the cluster, all reads are served",
                  {{"applied", std::to_string(driver_.view().applied.value)}});
-    } else if (!done_ && !in_flight_ && driver_.view().leader) {
+    } else if (!done_ && !in_flight_ && driver_.view().leader &&
+               replayed_.is_reached(driver_.view())) {
         in_flight_ = true;
         driver_.submit_read(shared_from_this(), 0);
     }

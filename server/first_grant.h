@@ -9,6 +9,7 @@
 
 #include "server/api/read_gate.h"
 #include "server/net/replica_driver.h"
+#include "server/replay_mark.h"
 
 namespace cairn::server {
 
@@ -25,6 +26,7 @@ class FirstGrant : public net::CallOwner, public std::enable_shared_from_this<Fi
   private:
     net::ReplicaDriver& driver_;
     api::ReadGate& gate_;
+    ReplayMark replayed_;
     bool in_flight_ = false;
     bool done_ = false;
 };

@@ -88,6 +88,7 @@ constexpr auto kFlags = std::to_array<FlagSpec>({
 
     {"initial-cluster", kString, kSupported, kClustering, "",
      "All members of a new cluster: name=peer-url,… A name stands once for each of its URLs. "
+     "The same on all of them. "
      "Empty: this member alone, with --initial-advertise-peer-urls. Ignored once there is data."},
     {"initial-cluster-state", kString, kSupported, kClustering, "new",
      "new: the first start makes a cluster of --initial-cluster. existing: it joins the running "

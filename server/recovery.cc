@@ -23,6 +23,9 @@ namespace {
 // etcd: 5 s and two election timeouts.
 constexpr std::uint64_t kRequestTimeoutMs = 5000;
 constexpr std::uint64_t kReadRetryMs = 500;
+// Of the log dropped at each heartbeat: more than a member can write meanwhile, and in a few
+// hundredths of the time.
+constexpr std::uint64_t kCompactEntriesPerMs = 328;
 
 // What a start must find free before it opens the engine, which writes when it is opened: RocksDB
 // 7.8 ends in an assertion there when the disk is full.
@@ -162,6 +165,12 @@ Result<Beginning> begin(const ServerConfig& config) {
     // When nobody answers the cluster begins now.
     if (const auto running = ask_others(config); running.has_value()) {
         CAIRN_TRY(check_unstarted(config, plan, running.value()));
+        if (running.value().cluster != plan.cluster) {
+            log_line(LogLevel::kWarn,
+                     "a member that answers is of another cluster than begins here",
+                     {{"cluster-id", fmt::format("{:x}", plan.cluster.value)},
+                      {"its-cluster-id", fmt::format("{:x}", running.value().cluster.value)}});
+        }
     }
     return Beginning{{plan.cluster, plan.self}, raft::bootstrap_batch(std::move(plan.members)), {}};
 }
@@ -221,6 +230,7 @@ ReplicaConfig replica_config(const ServerConfig& config, NodeId self, std::uint6
     replica.raft.seed = boot;
     replica.raft.log_bytes_max = config.log_bytes_max;
     replica.raft.log_entries_max = config.log_entries_max;
+    replica.raft.compact_entries_max = kCompactEntriesPerMs * tick_ms;
     replica.boot = boot;
     replica.membership = {.strict = config.strict_reconfig_check,
                           .learners_max = config.max_learners};

@@ -457,11 +457,14 @@ class Three(Base):
         cluster = self.cluster(3)
         stranger = cluster.nodes[2]
         stranger.more.append("--initial-cluster-token=another")
-        for node in cluster.nodes:
+        for node in cluster.nodes[:2]:
             node.start()
         for node in cluster.nodes[:2]:
             node.wait_until_it_serves()
         self.put(cluster.nodes[0].endpoint, "k", "v")
+        stranger.start()
+        wait_until(lambda: "is of another cluster than begins here" in stranger.log(), 30,
+                   "it is told where it begins")
         refusal = "of the peer is not this cluster's"
         for node in cluster.nodes:
             wait_until(lambda: refusal in node.log(), 30, f"{node.name} logs the refusal")

@@ -19,11 +19,6 @@ void WriteBatch::remove(ColumnFamily family, std::string key) {
     ops_.push_back({WriteKind::kDelete, family, std::move(key), {}});
 }
 
-void WriteBatch::delete_range(ColumnFamily family, std::string lower, std::string upper) {
-    bytes_ += lower.size() + upper.size();
-    ops_.push_back({WriteKind::kDeleteRange, family, std::move(lower), std::move(upper)});
-}
-
 void WriteBatch::truncate(std::size_t count) {
     while (ops_.size() > count) {
         bytes_ -= ops_.back().key.size() + ops_.back().value.size();

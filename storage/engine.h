@@ -28,9 +28,9 @@ enum class ColumnFamily : std::uint8_t {
 };
 inline constexpr std::size_t kColumnFamilyCount = 8;
 
-enum class WriteKind : std::uint8_t { kPut, kSingleDelete, kDelete, kDeleteRange };
+enum class WriteKind : std::uint8_t { kPut, kSingleDelete, kDelete };
 
-// One operation of a batch. For kDeleteRange the value is the exclusive upper bound.
+// One operation of a batch; a value only for kPut. There is none for a range: see rocks_engine.cc.
 struct WriteOp {
     WriteKind kind = WriteKind::kPut;
     ColumnFamily family = ColumnFamily::kMeta;
@@ -47,8 +47,6 @@ class WriteBatch {
     void single_delete(ColumnFamily family, std::string key);
     // For a key that may have been overwritten or may not exist.
     void remove(ColumnFamily family, std::string key);
-    // All keys in [lower, upper).
-    void delete_range(ColumnFamily family, std::string lower, std::string upper);
 
     [[nodiscard]] const std::vector<WriteOp>& ops() const { return ops_; }
     [[nodiscard]] bool empty() const { return ops_.empty(); }

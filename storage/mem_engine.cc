@@ -188,16 +188,6 @@ void MemEngine::execute(const WriteOp& op) {
             tree.erase(op.key);
             return;
         }
-        case WriteKind::kDeleteRange: {
-            std::vector<std::string> doomed;
-            for (MemIterator it(tree, op.key, op.value); it.valid(); it.next()) {
-                doomed.emplace_back(it.key());
-            }
-            for (const std::string& key : doomed) {
-                tree.erase(key);
-            }
-            return;
-        }
     }
     CAIRN_UNREACHABLE();
 }
@@ -278,7 +268,13 @@ Result<std::shared_ptr<MemEngine>> MemEngine::load(FileSystem& files, const std:
 
 Result<std::shared_ptr<MemEngine>> MemEngine::open(FileSystem& files, const std::string& dir) {
     auto loaded = load(files, dir);
-    if (loaded.has_value() || loaded.error().code != Errc::kNotFound) {
+    if (loaded.has_value()) {
+        // What was found is what is durable: a flush that the end of a process cut off may have
+        // renamed its file and no more. (RocksDB begins a new MANIFEST when it opens.)
+        CAIRN_TRY(files.sync_dir(dir));
+        return loaded;
+    }
+    if (loaded.error().code != Errc::kNotFound) {
         return loaded;
     }
     CAIRN_TRY(files.make_dirs(dir));

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstdarg>
-#include <cstdio>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -19,10 +16,11 @@
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
-#include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
 
 #include "base/assert.h"
+#include "storage/rocks/log.h"
+#include "storage/rocks/tombstones.h"
 
 namespace cairn::storage {
 namespace {
@@ -60,7 +58,21 @@ Result<void> result_of(const rocksdb::Status& status) {
 // Of a checkpoint: the bytes of write-ahead log above which RocksDB flushes first. There is none.
 constexpr std::uint64_t kNoFlush = UINT64_MAX;
 
+constexpr std::uint64_t kSkippedMax = 1'000;
+
+// What a batch that was written may keep of its memory for the next one.
+constexpr std::uint64_t kKeptBytesMax = std::uint64_t{16} << 20U;
+
 constexpr std::size_t kCheckReadaheadBytes = std::size_t{1} << 20U;
+
+// We write no tombstones of ranges. Looking for them makes RocksDB before 8.7 lose, without an
+// error, what lies in the tables of a level behind one that cannot be read
+// (facebook/rocksdb#11782).
+rocksdb::ReadOptions read_options() {
+    rocksdb::ReadOptions options;
+    options.ignore_range_deletions = true;
+    return options;
+}
 
 // RocksDB counts every comparison of keys for the thread that makes it, which costs an eighth of a
 // put and nobody reads. The level is a variable of the thread: whoever begins work says so first.
@@ -155,6 +167,10 @@ Result<std::optional<std::string>> get_from(const Database& database,
     if (!status.ok()) {
         return error_of(status);
     }
+    // RocksDB before 9.1 says so, too, of a table that it has not opened (facebook/rocksdb#12443).
+    if (options.read_tier == rocksdb::kBlockCacheTier && value.empty()) {
+        return Error(Errc::kNotInMemory, "engine: a table that is not open");
+    }
     return std::optional<std::string>(std::in_place, value.data(), value.size());
 }
 
@@ -183,7 +199,7 @@ class RocksSnapshot final : public EngineReader,
     friend class RocksMemoryOnly;
 
     std::shared_ptr<const Database> database_;  // keeps the engine, too
-    rocksdb::ReadOptions options_;
+    rocksdb::ReadOptions options_ = read_options();
 };
 
 // What of a snapshot is in memtables and the block cache.
@@ -192,6 +208,8 @@ class RocksMemoryOnly final : public EngineReader {
     explicit RocksMemoryOnly(std::shared_ptr<const RocksSnapshot> snapshot)
         : snapshot_(std::move(snapshot)), options_(snapshot_->options_) {
         options_.read_tier = rocksdb::kBlockCacheTier;
+        // Whoever must not wait for a disk must not walk over what is gone for long, either.
+        options_.max_skippable_internal_keys = kSkippedMax;
     }
     [[nodiscard]] Result<std::optional<std::string>> get(ColumnFamily family,
                                                          ByteView key) const override {
@@ -214,16 +232,13 @@ std::shared_ptr<const EngineReader> RocksSnapshot::memory_only() const {
 
 // Puts operations on one family in the order of their keys, those on one key as they came. The
 // result is the same, and an insert into a memtable begins near where the last one ended
-// (family_options). A range does not commute with the keys in it: such operations stay as they are.
+// (family_options).
 void sort_by_key(std::vector<const WriteOp*>& ops) {
     const auto before = [](const WriteOp* a, const WriteOp* b) {
         const int order = a->key.compare(b->key);
         return order != 0 ? order < 0 : a < b;
     };
-    const bool movable = std::none_of(ops.begin(), ops.end(), [](const WriteOp* op) {
-        return op->kind == WriteKind::kDeleteRange;
-    });
-    if (movable && !std::is_sorted(ops.begin(), ops.end(), before)) {
+    if (!std::is_sorted(ops.begin(), ops.end(), before)) {
         std::sort(ops.begin(), ops.end(), before);
     }
 }
@@ -234,12 +249,11 @@ class RocksEngine final : public KvEngine, public std::enable_shared_from_this<R
 
     [[nodiscard]] Result<std::optional<std::string>> get(ColumnFamily family,
                                                          ByteView key) const override {
-        return get_from(*database_, rocksdb::ReadOptions(), family, key);
+        return get_from(*database_, read_options(), family, key);
     }
     [[nodiscard]] std::unique_ptr<Iterator> iterate(ColumnFamily family, ByteView lower,
                                                     ByteView upper) const override {
-        return std::make_unique<RocksIterator>(*database_, family, rocksdb::ReadOptions(), lower,
-                                               upper);
+        return std::make_unique<RocksIterator>(*database_, family, read_options(), lower, upper);
     }
     [[nodiscard]] std::shared_ptr<const EngineReader> snapshot() override {
         return std::make_shared<RocksSnapshot>(
@@ -265,6 +279,10 @@ class RocksEngine final : public KvEngine, public std::enable_shared_from_this<R
         options.disableWAL = true;
         CAIRN_TRY(result_of(database_->db->Write(options, &batch_)));
         written_bytes_.fetch_add(batch.bytes(), std::memory_order_relaxed);
+        if (batch.bytes() > kKeptBytesMax) {
+            batch_ = new_batch();
+            by_family_ = {};
+        }
         return ok();
     }
 
@@ -282,7 +300,7 @@ class RocksEngine final : public KvEngine, public std::enable_shared_from_this<R
 
     [[nodiscard]] Result<std::optional<std::string>> get_flushed(ByteView key) const override {
         // With the write-ahead log off, "persisted" means: in a table file.
-        rocksdb::ReadOptions options;
+        rocksdb::ReadOptions options = read_options();
         options.read_tier = rocksdb::kPersistedTier;
         return get_from(*database_, options, ColumnFamily::kMeta, key);
     }
@@ -324,23 +342,22 @@ class RocksEngine final : public KvEngine, public std::enable_shared_from_this<R
         }
     }
 
+    // Each key is checksummed on its way into the memtable.
+    static rocksdb::WriteBatch new_batch() { return rocksdb::WriteBatch(0, 0, 8, 0); }
+
     rocksdb::Status add(const WriteOp& op) {
         auto* family = database_->family(op.family);
         switch (op.kind) {
             case WriteKind::kPut: return batch_.Put(family, op.key, op.value);
             case WriteKind::kSingleDelete: return batch_.SingleDelete(family, op.key);
             case WriteKind::kDelete: return batch_.Delete(family, op.key);
-            case WriteKind::kDeleteRange:
-                // An empty range is fine for us and an error for RocksDB.
-                return op.key < op.value ? batch_.DeleteRange(family, op.key, op.value)
-                                         : rocksdb::Status::OK();
         }
         CAIRN_UNREACHABLE();
     }
 
     std::unique_ptr<Database> database_;
-    // The writer's, kept for its memory; each key is checksummed on its way into the memtable.
-    rocksdb::WriteBatch batch_{0, 0, 8, 0};
+    // The writer's, kept for its memory.
+    rocksdb::WriteBatch batch_ = new_batch();
     // Of the batch being written; kept for its memory, too.
     std::array<std::vector<const WriteOp*>, kColumnFamilyCount> by_family_;
     std::atomic<std::uint64_t> written_bytes_{0};
@@ -403,6 +420,7 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
     result.max_write_buffer_number = 3;
     result.min_write_buffer_number_to_merge = 1;  // atomic flush wants 1
     result.compaction_style = rocksdb::kCompactionStyleLevel;
+    result.target_file_size_base = options.table_bytes;
     result.level_compaction_dynamic_level_bytes = true;
     result.compression = best_of(rocksdb::kLZ4Compression);
     result.bottommost_compression = best_of(rocksdb::kZSTD);
@@ -419,11 +437,10 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options,
         result.memtable_whole_key_filtering = true;
         result.memtable_prefix_bloom_size_ratio = 0.1;
     }
-    if (family == ColumnFamily::kHistory || family == ColumnFamily::kRevlog ||
-        family == ColumnFamily::kKeys) {
+    if (family == ColumnFamily::kKeys || family == ColumnFamily::kLatest ||
+        family == ColumnFamily::kHistory || family == ColumnFamily::kRevlog) {
         // Where the collector has been, files are mostly tombstones: rewrite them soon.
-        result.table_properties_collector_factories.push_back(
-            rocksdb::NewCompactOnDeletionCollectorFactory(128, 64));
+        result.table_properties_collector_factories.push_back(compact_on_tombstones());
     }
     return result;
 }
@@ -478,67 +495,13 @@ std::shared_ptr<RocksEngine> engine_of(std::unique_ptr<Database> database, rocks
     return std::make_shared<RocksEngine>(std::move(database));
 }
 
-// RocksDB's own log: the file LOG in the engine's directory, and LOG.old from before it. What
-// cannot be written is lost. RocksDB's logger for that file asserts, in Debian's build, that no
-// write of it has failed before: on a full disk it ends the process before the flush that failed,
-// too, can say why.
-class FileLogger final : public rocksdb::Logger {
-  public:
-    explicit FileLogger(const std::string& dir) : path_(dir + "/LOG") {
-        rocksdb::Env::Default()->CreateDirIfMissing(dir).PermitUncheckedError();
-        begin_file();
-    }
-    using rocksdb::Logger::Logv;
-    void Logv(const char* format, va_list args) override {
-        std::array<char, kLineBytesMax> line{};
-        std::vsnprintf(line.data(), line.size(), format, args);
-        auto* env = rocksdb::Env::Default();
-        const std::string time = env->TimeToString(env->NowMicros() / 1'000'000);
-        const std::lock_guard guard(mutex_);
-        if (file_ == nullptr) {
-            return;
-        }
-        const int count = std::fprintf(file_.get(), "%s%s\n", time.c_str(), line.data());
-        std::fflush(file_.get());
-        bytes_ += static_cast<std::size_t>(std::max(count, 0));
-        if (bytes_ > kFileBytesMax) {
-            begin_file();
-        }
-    }
-
-  private:
-    static constexpr std::size_t kLineBytesMax = 4096;
-    static constexpr std::size_t kFileBytesMax = std::size_t{16} << 20U;
-    struct Close {
-        void operator()(std::FILE* file) const { std::fclose(file); }
-    };
-
-    void begin_file() {
-        std::rename(path_.c_str(), (path_ + ".old").c_str());
-        file_.reset(std::fopen(path_.c_str(), "we"));
-        bytes_ = 0;
-    }
-
-    const std::string path_;
-    std::mutex mutex_;  // over the next two
-    std::unique_ptr<std::FILE, Close> file_;
-    std::size_t bytes_ = 0;
-};
-
-// For who must not write: without a logger RocksDB makes that file, too.
-class NoLogger final : public rocksdb::Logger {
-  public:
-    using rocksdb::Logger::Logv;
-    void Logv(const char* /*format*/, va_list /*args*/) override {}
-};
-
 }  // namespace
 
 Result<std::shared_ptr<KvEngine>> open_rocks_engine(const std::string& dir,
                                                     const RocksOptions& options) {
     CAIRN_TRY(check_current(dir));
     rocksdb::DBOptions db = db_options(options);
-    db.info_log = std::make_shared<FileLogger>(dir);
+    db.info_log = make_file_logger(dir);
     CAIRN_TRY(check_families(db, dir));
     auto database = std::make_unique<Database>();
     rocksdb::DB* opened = nullptr;
@@ -554,7 +517,7 @@ Result<std::shared_ptr<KvEngine>> RocksKind::open(const std::string& dir) {
 Result<std::shared_ptr<const EngineReader>> RocksKind::open_to_read(const std::string& dir) {
     rocksdb::DBOptions db = db_options(options_);
     db.create_if_missing = false;
-    db.info_log = std::make_shared<NoLogger>();
+    db.info_log = make_no_logger();
     CAIRN_TRY(check_families(db, dir));
     auto database = std::make_unique<Database>();
     rocksdb::DB* opened = nullptr;

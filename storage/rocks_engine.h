@@ -18,6 +18,7 @@ struct RocksOptions {
     std::uint64_t memtable_bytes = std::uint64_t{64} << 20U;
     // Table files kept open; the others are opened again for each use. -1: all are kept.
     std::int32_t open_files_max = -1;
+    std::uint64_t table_bytes = std::uint64_t{64} << 20U;
 };
 
 // Opens or creates the engine in `dir` (its parent must exist). The caller holds the lock on the

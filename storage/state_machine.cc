@@ -415,6 +415,7 @@ class StateMachine::Impl {
         return output;
     }
 
+    [[nodiscard]] std::int64_t collected() const { return collector_->done(); }
     [[nodiscard]] bool has_garbage() const {
         return collector_->has_work(marks_.bounds().compacted);
     }
@@ -508,6 +509,7 @@ Result<std::int64_t> StateMachine::collect_garbage(std::uint64_t budget) {
     return impl_->collect_garbage(budget);
 }
 
+std::int64_t StateMachine::collected() const { return impl_->collected(); }
 bool StateMachine::has_garbage() const { return impl_->has_garbage(); }
 
 std::shared_ptr<const mvcc::ReadView> StateMachine::view() const { return impl_->view(); }

@@ -90,6 +90,8 @@ class StateMachine {
     // which everything is collected. Idle work: called between applies. An error is final.
     Result<std::int64_t> collect_garbage(std::uint64_t budget);
     [[nodiscard]] bool has_garbage() const;
+    // Up to where everything is collected.
+    [[nodiscard]] std::int64_t collected() const;
 
     // Goes on with the state in `engine`, an installed snapshot's, instead of its own. Reads of the
     // old one may go on. An error is final.

@@ -59,6 +59,7 @@ LAYERS: dict[str, Layer] = {
         _PURE_DENIED,
     ),
     "storage/sha256.cc": Layer(("base/", "storage/"), ("openssl/",), _NO_AMBIENT, _PURE_DENIED),
+    "storage/rocks/": Layer(("storage/rocks/",), ("rocksdb/",), _NO_AMBIENT),
     "storage/rocks_engine.cc": Layer(
         ("base/", "storage/", *_PERSISTED, *_GENERATED),
         ("fmt/", "rocksdb/", "xxhash.h"),

@@ -73,6 +73,8 @@ void StateThread::apply(const std::vector<raft::Entry>& entries) {
         step.error = output.error();
     } else {
         step.output = std::move(output).value();
+        // Of a range that was deleted they are many: they end here and not on the reactor.
+        step.output->events.clear();
     }
     step.seconds = watch.seconds();
     report(std::move(step));
@@ -103,6 +105,9 @@ void StateThread::replace(std::shared_ptr<storage::KvEngine> engine) {
         step.error = replaced.error();
     } else {
         step.replaced = machine_.applied_state();
+        // The snapshot may be of a member that has removed what calls here wait for.
+        collected_ = machine_.collected();
+        step.collected_up_to = collected_;
     }
     report(std::move(step));
 }

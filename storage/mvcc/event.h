@@ -27,6 +27,9 @@ struct Event {
     EventKind kind = EventKind::kPut;
     KeyValue kv;       // for a delete: the key and mod_revision only
     KeyValue prev_kv;  // version 0 when the key did not exist before
+    // Its value is not here: those of the command's other changes were too many. It is in the
+    // history, as long as that is not compacted.
+    bool prev_value_left_out = false;
 };
 
 // All changes of one revision, in the order of their sub-revisions.

@@ -74,6 +74,7 @@ Result<void> WriteTxn::put(const etcdserverpb::PutRequest& request, std::string&
     kv.create_revision = existed ? previous.kv.create_revision : kv.mod_revision;
     kv.version = CAIRN_MUTANT(kv_version_kept) && request.ignore_value() ? previous.kv.version
                                                                          : previous.kv.version + 1;
+    kept_bytes_ += previous.kv.value.size();
     write_put(std::move(kv), std::move(previous));
     return ok();
 }
@@ -115,7 +116,8 @@ void WriteTxn::write_tombstone(Previous previous) {
     KeyValue gone;
     gone.key = previous.kv.key;
     gone.mod_revision = revision.main;
-    events_.push_back({EventKind::kDelete, std::move(gone), std::move(previous.kv)});
+    events_.push_back(
+        {EventKind::kDelete, std::move(gone), std::move(previous.kv), previous.value_left_out});
 }
 
 Result<void> WriteTxn::delete_range(const etcdserverpb::DeleteRangeRequest& request,
@@ -130,18 +132,19 @@ Result<void> WriteTxn::delete_range(const etcdserverpb::DeleteRangeRequest& requ
             break;
         }
         const LiveKey& at = scan.at();
-        CAIRN_TRY(const ByteView value, scan.value());
         Previous previous;
         previous.mod = at.mod;
         previous.in_latest = at.in_latest;
-        previous.kv = {Bytes::copy_of(at.key),
-                       Bytes::copy_of(value),
-                       at.create,
-                       at.mod.main,
-                       at.version,
-                       at.lease};
+        previous.kv = {
+            Bytes::copy_of(at.key), Bytes(), at.create, at.mod.main, at.version, at.lease};
+        previous.value_left_out = !request.prev_kv() && !may_keep();
+        if (!previous.value_left_out) {
+            CAIRN_TRY(const ByteView value, scan.value());
+            previous.kv.value = Bytes::copy_of(value);
+            kept_bytes_ += value.size();
+        }
         if (request.prev_kv()) {
-            answer_bytes += at.key.size() + value.size();
+            answer_bytes += at.key.size() + previous.kv.value.size();
             if (answer_bytes > bounds_.answer_bytes_max) {
                 return Errc::kMessageTooLarge;
             }

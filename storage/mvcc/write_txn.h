@@ -48,6 +48,7 @@ class WriteTxn {
         KeyValue kv;   // version 0: there was none
         Revision mod;  // main 0: there was none
         bool in_latest = false;
+        bool value_left_out = false;
     };
     Result<Previous> find(const Bytes& key) const;
     void write_put(KeyValue kv, Previous previous);
@@ -56,8 +57,16 @@ class WriteTxn {
         return {bounds_.revision + 1, static_cast<std::uint32_t>(events_.size())};
     }
 
+    // Whether the previous values kept for the events may be as many more.
+    [[nodiscard]] bool may_keep() const { return kept_bytes_ <= kKeptBytesMax; }
+
+    // Beyond them, a range of a few bytes that is deleted would take as much memory, on all members
+    // at once and again at each start, as the values in it.
+    static constexpr std::uint64_t kKeptBytesMax = std::uint64_t{64} << 20U;
+
     Overlay& overlay_;
     ReadBounds bounds_;
+    std::uint64_t kept_bytes_ = 0;
     std::vector<Event> events_;  // bounded by what one request may name, and by the keys there are
 };
 

@@ -56,6 +56,27 @@ TEST_CASE("Entries of one apply call see each other and make one published momen
     CHECK(body.empty());
 }
 
+// Some bytes of a command must not take as much memory as all that they delete.
+TEST_CASE("A command keeps the previous values of its changes up to a bound") {
+    constexpr std::size_t kValueBytes = std::size_t{4} << 20U;
+    constexpr std::size_t kKeys = 24;
+    Fixture store;
+    for (std::size_t i = 0; i < kKeys; ++i) {
+        store.put("k" + std::to_string(10 + i), std::string(kValueBytes, 'v'));
+    }
+    const bool wants_them = GENERATE(false, true);
+    auto request = delete_of("k", "l");
+    request.set_prev_kv(wants_them);
+    CHECK(store.del(request).deleted() == kKeys);
+    std::size_t kept = 0;
+    for (const mvcc::Event& event : store.last().events.at(0)->events) {
+        CHECK(event.prev_kv.version == 1);
+        CHECK(event.prev_kv.value.size() == (event.prev_value_left_out ? 0 : kValueBytes));
+        kept += event.prev_value_left_out ? 0 : 1;
+    }
+    CHECK(kept == (wants_them ? kKeys : 17));  // one more than 64 MiB
+}
+
 TEST_CASE("Only commands of this member and boot have results") {
     Fixture store;
     raft::Entry foreign = store.entry(command::PUT, put_of("a", "1"));

@@ -76,4 +76,15 @@ void OfficeWatch::tick(NodeIndex node, bool is_writing, bool could_leave, Verdic
     }
 }
 
+void QuorumWatch::tick(NodeIndex node, std::optional<Term> led, bool heard, Verdict& verdict) {
+    constexpr std::uint32_t kOverMax = 4;  // a turn takes time
+    const bool goes_on = led && led == led_ && !heard;
+    led_ = led;
+    unheard_ticks_ = goes_on ? unheard_ticks_ + 1 : 0;
+    if (unheard_ticks_ > 2 * election_ticks_ + kOverMax) {
+        verdict.fail("V5", fmt::format("node {} leads, and no quorum has answered for {} ticks",
+                                       node, election_ticks_ + unheard_ticks_));
+    }
+}
+
 }  // namespace cairn::sim

@@ -78,4 +78,18 @@ class OfficeWatch {
     std::uint32_t over_ticks_ = 0;   // that it led without, though it could have left
 };
 
+// V5 of a leader that nobody hears: check-quorum (dissertation §6.2), one tick after another.
+class QuorumWatch {
+  public:
+    explicit QuorumWatch(std::uint32_t election_ticks) : election_ticks_(election_ticks) {}
+
+    // `led`: the term that it leads. `heard`: a quorum has answered it within an election timeout.
+    void tick(NodeIndex node, std::optional<Term> led, bool heard, Verdict& verdict);
+
+  private:
+    std::uint32_t election_ticks_;
+    std::optional<Term> led_;
+    std::uint32_t unheard_ticks_ = 0;
+};
+
 }  // namespace cairn::sim

@@ -82,5 +82,25 @@ TEST_CASE("A leader that cannot write and stays is found", "[sim][safety]") {
     CHECK(verdict.invariant() == "V5");
 }
 
+TEST_CASE("A leader that no quorum hears and that stays is found", "[sim][safety]") {
+    constexpr std::uint32_t kElection = 10;
+    constexpr std::uint32_t kDue = 2 * kElection + 5;
+    Verdict verdict;
+    QuorumWatch watch(kElection);
+    const auto ticks = [&](std::uint32_t count, std::optional<Term> led, bool heard) {
+        for (; count > 0; --count) {
+            watch.tick(0, led, heard, verdict);
+        }
+    };
+    ticks(kDue, Term{3}, false);
+    ticks(1, Term{3}, true);
+    ticks(kDue - 1, Term{3}, false);
+    ticks(kDue, Term{4}, false);
+    ticks(2 * kDue, std::nullopt, false);
+    CHECK(!verdict.failed());
+    ticks(kDue + 1, Term{4}, false);
+    CHECK(verdict.invariant() == "V5");
+}
+
 }  // namespace
 }  // namespace cairn::sim

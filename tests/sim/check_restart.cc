@@ -46,6 +46,11 @@ void SafetyChecker::on_start(NodeIndex node, const raft::Recovered& recovered, I
                         it.durable.last().value, it.durable.floor().value, it.in_flight.size()));
         return;
     }
+    if (recovered.floor.last.index && !is_committed(recovered.floor)) {
+        return fail("S1", node,
+                    fmt::format("its log begins at {}, and not with what is committed there",
+                                recovered.floor.last.index.value));
+    }
     if (found->written > 0) {
         note_newest(it, found->written);
     }

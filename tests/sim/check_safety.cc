@@ -164,6 +164,14 @@ void SafetyChecker::on_send(NodeIndex node, const raft::Message& message) {
                     fmt::format("sends kind {} of term {}, durable is term {}",
                                 message.body.index(), message.term.value, durable.term.value));
     }
+    const bool as_leader = std::holds_alternative<raft::Append>(message.body) ||
+                           std::holds_alternative<raft::Heartbeat>(message.body) ||
+                           std::holds_alternative<raft::TimeoutNow>(message.body);
+    if (as_leader && leaders_.emplace(message.term, node).first->second != node) {
+        return fail(
+            "E1", node,
+            fmt::format("speaks as leader of term {}, which another one led", message.term.value));
+    }
     const bool current = message.term == durable.term;
     if (std::holds_alternative<raft::Vote>(message.body) && current &&
         durable.vote != message.from) {

@@ -22,6 +22,7 @@ enum class NodeEventKind : std::uint8_t {
     kApplyRun,   // the state machine applies
     kApplyDone,  // the replica hears of it
     kFlush,      // the engine flushes
+    kFlushed,    // arg: up to where; the replica hears of it
     kCollect,    // the garbage collector takes a step
     kReadRun,    // arg: the call whose granted read runs
     kPeerLost,   // arg: the peer

@@ -252,7 +252,8 @@ raft::Config draw_raft(Prng prng, Time tick_us) {
         config.catch_up_entries_max = prng.between(5, 1'200);
     }
     if (prng.chance(1, 3)) {
-        config.compact_entries_max = prng.between(1, 200);
+        // So much that nobody is at it yet when the others have long ended.
+        config.compact_entries_max = prng.between(200, 2'000);
     }
     return config;
 }

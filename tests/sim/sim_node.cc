@@ -13,6 +13,25 @@
 
 namespace cairn::sim {
 
+namespace {
+
+// What of a message is not told by its kind.
+std::uint64_t content_of(const raft::Message& message) {
+    if (const auto* append = std::get_if<raft::Append>(&message.body)) {
+        TraceHash hash;
+        hash.mix(append->prev.index.value);
+        hash.mix(append->commit.value);
+        for (const raft::Entry& entry : append->entries) {
+            hash.mix(hash_bytes(entry.payload.data(), entry.payload.size(), entry.id.term.value));
+        }
+        return hash.value();
+    }
+    const auto* reply = std::get_if<raft::AppendReply>(&message.body);
+    return reply == nullptr ? 0 : reply->match.value * 2 + (reply->success ? 1 : 0);
+}
+
+}  // namespace
+
 SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients, Prng prng)
     : index_(index),
       id_(world.safety.id_of(index)),
@@ -25,6 +44,7 @@ SimNode::SimNode(NodeIndex index, const WorldParts& world, NodeClients& clients,
                                                       : nullptr),
       engine_kind_(files()),
       heard_(world.options.slots()),
+      quorum_(world.options.raft.election_ticks),
       office_(world.options.raft.election_ticks) {
     files_.set_failed_sync(disk_.failed_sync_reads_new ? storage::SimFailedSync::kReadsNew
                                                        : storage::SimFailedSync::kReadsOld);
@@ -89,6 +109,7 @@ void SimNode::handle(const NodeEvent& event) {
         case NodeEventKind::kApplyRun: return on_apply_run();
         case NodeEventKind::kApplyDone: return on_apply_done();
         case NodeEventKind::kFlush: return on_flush();
+        case NodeEventKind::kFlushed: return step(server::StateFlushed{Index{event.arg}});
         case NodeEventKind::kCollect: return on_collect();
         case NodeEventKind::kReadRun: return answer_read(event.arg);
         case NodeEventKind::kPeerLost:
@@ -130,6 +151,10 @@ void SimNode::on_tick() {
         }
     }
     office_.tick(index_, writing_ > 0, view().is_leader && others_can_elect(), world_.verdict);
+    if (world_.options.raft.check_quorum) {
+        quorum_.tick(index_, view().is_leader ? std::optional(view().term) : std::nullopt,
+                     view().is_leader && is_heard_by_quorum(), world_.verdict);
+    }
     ++ticks_;
     const std::uint32_t life = life_;
     flow_->tick();
@@ -142,13 +167,20 @@ void SimNode::on_tick() {
     }
 }
 
-// Of those who have answered this leader of late.
+// This leader, of late.
+bool SimNode::is_heard_by(NodeId id) const {
+    const Heard& heard = heard_[world_.safety.index_of(id)];
+    return heard.term == view().term && ticks_ - heard.tick < world_.options.raft.election_ticks;
+}
+
 bool SimNode::others_can_elect() const {
-    return is_quorum(world_.safety.newest_conf(index_), [&](NodeId id) {
-        const Heard& heard = heard_[world_.safety.index_of(id)];
-        return id != id_ && heard.term == view().term &&
-               ticks_ - heard.tick < world_.options.raft.election_ticks;
-    });
+    return is_quorum(world_.safety.newest_conf(index_),
+                     [&](NodeId id) { return id != id_ && is_heard_by(id); });
+}
+
+bool SimNode::is_heard_by_quorum() const {
+    return is_quorum(world_.safety.newest_conf(index_),
+                     [&](NodeId id) { return id == id_ || is_heard_by(id); });
 }
 
 bool SimNode::jump_clock(std::uint32_t ticks) {
@@ -173,7 +205,8 @@ void SimNode::on_flush() {
     ++world_.counters.disk;
     state_durable_ = std::max(state_durable_, flushed.value());
     check_digest();
-    step(server::StateFlushed{.applied = flushed.value()});
+    // Told by a thread of its own: more may be applied by then, or another engine installed.
+    after(draw_time(prng_, 1, tick_us_ / 2), NodeEventKind::kFlushed, flushed.value().value);
 }
 
 void SimNode::maybe_collect() {
@@ -315,6 +348,7 @@ void SimNode::send() {
         }
         world_.safety.on_send(index_, message);
         world_.trace.mix(message.term.value * 16 + message.body.index());
+        world_.trace.mix(content_of(message));
         const NodeIndex to = world_.safety.index_of(message.to);
         world_.net.send(index_, to, std::move(message));
     }

@@ -158,7 +158,9 @@ class SimNode {
     void on_flush();
     void on_collect();
     void on_tick();
+    [[nodiscard]] bool is_heard_by(NodeId id) const;
     [[nodiscard]] bool others_can_elect() const;
+    [[nodiscard]] bool is_heard_by_quorum() const;
     void carry_out();
     void start_snapshot_work();
     void on_snapshot_work();
@@ -251,6 +253,7 @@ class SimNode {
     std::size_t writing_ = 0;                 // how many of them the write in flight takes
     std::uint64_t ticks_ = 0;                 // of its clock, in all lives
     std::vector<Heard> heard_;                // by node: its newest answer to this leader
+    QuorumWatch quorum_;
     OfficeWatch office_;
     std::vector<raft::Entry> applying_;
     std::optional<storage::ApplyOutput> applied_;

@@ -22,6 +22,8 @@ constexpr const char* kReceivedDir = "data/snap/incoming";
 // Less of the disk is never taken for a snapshot.
 constexpr std::uint64_t kFreeBytesMin = 2'048;
 constexpr std::uint64_t kBlockBytes = 4096;
+// About what a start makes of its files.
+constexpr std::uint64_t kStartCalls = 60;
 
 // A file with what its readers see, where a power cut may leave something else.
 struct Unsynced {
@@ -214,6 +216,9 @@ void SimNode::start(std::uint64_t crash_after) {
     suspect_ = damaged();
     note_failures();
     files_.crash_at(crash_after > 0 ? files_.ops() + crash_after : 0);
+    if (!healed_ && world_.options.faults.disk_error > 0 && prng_.chance(1, 8)) {
+        files_.fail_at(files_.ops() + prng_.between(1, kStartCalls), Errc::kIo);
+    }
     boot_ = prng_.next() | 1U;
     raft::Recovered recovered;
     bool ready = open_engine() && open_log(recovered) && open_state(recovered);
@@ -264,6 +269,9 @@ void SimNode::start_replica(raft::Recovered recovered) {
         after(draw_time(prng_, tick_us_, disk_.flush_mean_ticks * tick_us_), NodeEventKind::kFlush);
     }
     maybe_collect();
+    if (const Index found = state_->applied_state().applied.index; found != Index{}) {
+        replica_->step(server::StateFlushed{.applied = found});
+    }
     if (crashes_to_come_ > 0) {
         --crashes_to_come_;
         saw(FaultClass::kCrashLoop);

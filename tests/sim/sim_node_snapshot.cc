@@ -200,6 +200,7 @@ server::SnapshotResult SimNode::install(const server::InstallIncoming& work) {
     note_installed();
     check_digest();
     maybe_collect();
+    flow_events_.emplace_back(server::GarbageCollected{state_->collected()});
     return server::InstallDone{snapshot, state_->view()->revision(),
                                state_->applied_state().members};
 }

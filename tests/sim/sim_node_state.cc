@@ -113,7 +113,9 @@ std::uint64_t SimNode::digest() const {
 void SimNode::check_digest() {
     const auto view = state_->view();
     const Index applied = view->applied().index;
-    world_.safety.on_digest(index_, applied, digest());
+    const std::uint64_t all = digest();
+    world_.trace.mix(all);
+    world_.safety.on_digest(index_, applied, all);
     world_.safety.on_revisions(index_, applied,
                                {.newest = view->revision(), .compacted = view->compacted()});
 }

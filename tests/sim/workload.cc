@@ -211,6 +211,7 @@ void Workload::on_reply(std::uint64_t op, const server::api::Reply& reply, std::
     }
     Flight& it = flight(op);
     it.answered = true;
+    world_.trace.mix(hash_bytes(reply.body.data(), reply.body.size(), op));
     if (it.refusal) {
         if (reply != server::api::Reply{*it.refusal, {}}) {
             misheard(op, fmt::format("hears {} and not {}", heard(), it.refusal->message));

@@ -279,7 +279,7 @@ class RocksEngine final : public KvEngine, public std::enable_shared_from_this<R
         options.disableWAL = true;
         CAIRN_TRY(result_of(database_->db->Write(options, &batch_)));
         written_bytes_.fetch_add(batch.bytes(), std::memory_order_relaxed);
-        if (batch.bytes() > kKeptBytesMax) {
+        if (batch_.GetDataSize() + batch.ops().size() * sizeof(WriteOp*) > kKeptBytesMax) {
             batch_ = new_batch();
             by_family_ = {};
         }

@@ -3,9 +3,11 @@
 namespace cairn::storage {
 namespace {
 
-// Half of a stretch of so many keys.
+// Of a stretch of keys. Far more than half: where each put makes another version garbage, as with
+// clients that compact all the time, every table of the history is half tombstones, and each flush
+// would have the whole level rewritten.
 constexpr int kStretchKeys = 128;
-constexpr int kTombstonesMax = kStretchKeys / 2;
+constexpr int kTombstonesMax = 96;
 
 // Of one table that is being written; on the thread that writes it.
 class TombstoneCounter final : public rocksdb::TablePropertiesCollector {

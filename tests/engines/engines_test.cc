@@ -279,7 +279,7 @@ std::vector<std::filesystem::path> tables_in(const std::string& dir) {
 
 template <class Condition>
 bool holds_soon(Condition condition) {
-    for (int i = 0; i < 1'000'000 && !condition(); ++i) {
+    for (int i = 0; i < 20'000'000 && !condition(); ++i) {
         std::this_thread::yield();
     }
     return condition();

@@ -216,7 +216,9 @@ void SimNode::start(std::uint64_t crash_after) {
     suspect_ = damaged();
     note_failures();
     files_.crash_at(crash_after > 0 ? files_.ops() + crash_after : 0);
-    if (!healed_ && world_.options.faults.disk_error > 0 && prng_.chance(1, 8)) {
+    // Not of all members before the cluster begins: checkers need to know with whom it does.
+    const bool may_fail = !healed_ && world_.safety.committed() != Index{};
+    if (may_fail && world_.options.faults.disk_error > 0 && prng_.chance(1, 8)) {
         files_.fail_at(files_.ops() + prng_.between(1, kStartCalls), Errc::kIo);
     }
     boot_ = prng_.next() | 1U;

@@ -124,8 +124,10 @@ void SimNode::receive(raft::Message message) {
     if (!up() || message.to != id_) {  // meant for who was to have this place before it
         return;
     }
-    if (view().is_leader && (std::holds_alternative<raft::AppendReply>(message.body) ||
-                             std::holds_alternative<raft::HeartbeatReply>(message.body))) {
+    // An answer of an earlier term may come behind one of this one.
+    if (view().is_leader && message.term == view().term &&
+        (std::holds_alternative<raft::AppendReply>(message.body) ||
+         std::holds_alternative<raft::HeartbeatReply>(message.body))) {
         heard_[world_.safety.index_of(message.from)] = {.term = message.term, .tick = ticks_};
     }
     step(server::Receive{.message = std::move(message)});

@@ -94,6 +94,8 @@ class H2Core {
     void on_response_head(H2Stream& stream, bool end_stream);
     void take_messages(H2Stream& stream, ByteView bytes);
     Result<bool> next_message(H2Stream& stream, ByteView& bytes, Bytes& message);
+    // Nobody needs any more what came of it.
+    void drop_request(H2Stream& stream);
     // After the stream's request grew, ended or was dropped: brings the sums up to date.
     void recount(H2Stream& stream);
     // Why no more may be held of requests; empty while more may.

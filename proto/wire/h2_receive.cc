@@ -93,8 +93,11 @@ void H2Core::on_frame_begin(const FrameHead& head) {
     has_peer_settings_ = has_peer_settings_ || head.type == kSettingsFrame;
     if (head.type == kHeadersFrame) {
         // The library skips what is for a stream that is gone.
-        if (is_server() && head.stream <= newest_stream_ && streams_.find(head.stream) == nullptr) {
-            guard_.on_idle_frame();
+        if (is_server() && head.stream <= newest_stream_) {
+            const H2Stream* const stream = streams_.find(head.stream);
+            if (stream == nullptr || stream->dead) {
+                guard_.on_idle_frame();
+            }
         }
         return;
     }
@@ -302,6 +305,7 @@ void H2Core::take_messages(H2Stream& stream, ByteView bytes) {
             return;
         }
         if (complete.value()) {
+            stream.has_message = true;
             guard_.on_work_received();
             events_.emplace_back(Message{stream.id, std::move(message)});
         }
@@ -311,6 +315,11 @@ void H2Core::take_messages(H2Stream& stream, ByteView bytes) {
 Result<bool> H2Core::next_message(H2Stream& stream, ByteView& bytes, Bytes& message) {
     GrpcFrame frame;
     CAIRN_TRY(const bool complete, stream.deframer.next(bytes, limits_.message_bytes_max, frame));
+    // An end inside of its prefix is told as such.
+    const bool begun = complete || !stream.deframer.in_prefix();
+    if (begun && stream.has_message && stream.keeps_messages()) {
+        return Error{Errc::kMalformed, "a unary call takes one message, two came"};
+    }
     if (!complete) {
         return false;
     }
@@ -324,6 +333,12 @@ Result<bool> H2Core::next_message(H2Stream& stream, ByteView& bytes, Bytes& mess
     }
     CAIRN_TRY(message, gunzip(frame.payload.view(), limits_.message_bytes_max));
     return true;
+}
+
+void H2Core::drop_request(H2Stream& stream) {
+    stream.deframer.reset();
+    stream.message_bytes = 0;
+    recount(stream);
 }
 
 void H2Core::recount(H2Stream& stream) {
@@ -354,9 +369,7 @@ std::string_view H2Core::overdrawn() const {
 
 // The peer's bytes made the call impossible: end it for both sides.
 void H2Core::fail_call(H2Stream& stream, GrpcStatus status) {
-    stream.deframer.reset();
-    stream.message_bytes = 0;
-    recount(stream);
+    drop_request(stream);
     if (!is_server()) {
         end_response(stream, std::move(status), true);
         return;
@@ -402,9 +415,7 @@ void H2Core::on_stream_closed(StreamId id, std::uint32_t code) {
         events_.emplace_back(StreamReset{id, stream->never_sent ? refused : code});
     }
     queued_bytes_ -= stream->out.bytes();
-    stream->deframer.reset();
-    stream->message_bytes = 0;
-    recount(*stream);
+    drop_request(*stream);
     streams_.close(id);
     if (limits_.budget != nullptr) {
         --limits_.budget->streams;

@@ -123,11 +123,10 @@ bool H2Core::send_trailers(StreamId id, GrpcStatus status) {
         return false;
     }
     stream->finished = true;
-    if (stream->message_bytes > 0) {
-        // Whoever answers has done with the request, however long the answer waits for its peer.
-        stream->message_bytes = 0;
-        recount(*stream);
-    }
+    // Whoever answers has done with the request, however long the answer waits for its peer, and
+    // nobody takes what still comes of it.
+    stream->dead = true;
+    drop_request(*stream);
     if (status.message.size() > kStatusMessageBytesMax) {
         status.message.resize(kStatusMessageBytesMax);
     }

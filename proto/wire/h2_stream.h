@@ -62,9 +62,10 @@ struct H2Stream {
     SendQueue out;
     GrpcStatus end_status;  // server: the trailers to send once `out` is empty
 
-    bool started = false;   // the first event of the stream was given out
-    bool finished = false;  // we, or an event, ended the call: no more events
-    bool dead = false;      // whatever still arrives is dropped
+    bool started = false;      // the first event of the stream was given out
+    bool finished = false;     // we, or an event, ended the call: no more events
+    bool has_message = false;  // one was given out
+    bool dead = false;         // whatever still arrives is dropped
     bool remote_closed = false;
     bool headers_sent = false;
     bool ending = false;    // the sending side closes when `out` is empty

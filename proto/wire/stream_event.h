@@ -52,7 +52,8 @@ struct RequestStarted {
     }
 };
 
-// Both. One complete message, de-framed and inflated.
+// Both. One complete message, de-framed and inflated. A server gets one at the most of a call that
+// takes one: what follows it ends the call.
 struct Message {
     StreamId stream = 0;
     Bytes payload;

@@ -153,6 +153,8 @@ bool ClientSession::feed(ByteView bytes) {
     for (auto& event : events_) {
         std::visit([this](auto& one) { on_event(one); }, event);
     }
+    // Messages that nobody took must not stay until the client speaks again.
+    events_.clear();
     if (fed.has_error() && !std::exchange(broken_, true)) {
         release_all();
     }
@@ -237,10 +239,7 @@ void ClientSession::on_event(wire::Message& event) {
     }
     Call& call = found->second;
     ++node_.metrics.methods[static_cast<std::size_t>(call.request.method)].received;
-    if (std::exchange(call.has_message, true)) {
-        finish(event.stream, call, internal("a unary call takes one message, two came"));
-        return;
-    }
+    call.has_message = true;
     call.request.request = std::move(event.payload);
 }
 

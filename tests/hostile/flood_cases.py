@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import time
 from collections.abc import Callable
@@ -140,6 +141,20 @@ def unfinished_messages(subject: Subject) -> str:
     return f"{'some' if ended else 'none'} ended with ResourceExhausted"
 
 
+def untaken_messages(subject: Subject) -> str:
+    """On each of 20 connections a call that is refused, with seven messages of 2 MB in 14 KB
+    behind its head. Then silence."""
+    bomb = h2.message(gzip.compress(bytes(2_000_000)), flag=1)
+    head = h2.headers_frame(h2.request("/no.Such/Call") + [("grpc-encoding", "gzip")])
+    connections = [subject.connect() for _ in range(20)]
+    for connection in connections:
+        connection.send(head + h2.data_frames(7 * bomb, end=False))
+    outcomes = {connection.outcome() for connection in connections}
+    for connection in connections:
+        connection.socket.close()
+    return ", ".join(sorted(outcomes))
+
+
 def fill_unread(subject: Subject) -> None:
     if subject.has_unread:
         return
@@ -215,6 +230,9 @@ MEMORY_CASES = [
     # 256 MiB of requests.
     Case("600 MB of unfinished messages", unfinished_messages,
          "some ended with ResourceExhausted", 320, ".*", alone=True),
+    # What one read inflates to, once.
+    Case("20 times 14 MB that nobody takes", untaken_messages,
+         r"grpc 12 unknown service no\.Such", 64, ".*", alone=True),
     # For each of 16 connections 4 MiB of unread answers, and 16 reads under way.
     Case("zero window", zero_window, "0 DATA frames, then a whole answer, grpc 0", 192,
          alone=True),

@@ -87,6 +87,49 @@ TEST_CASE("unfinished messages of all streams together are bounded", "[wire][lim
     CHECK(ended[0].status.code == GrpcCode::kResourceExhausted);
 }
 
+TEST_CASE("a second message of a unary call is not looked into", "[wire][limits]") {
+    Link link;
+    const StreamId id = start_call(link.client, kPutPath, {{"grpc-encoding", "gzip"}});
+    link.settle();
+    CHECK(link.server
+              .feed(frame({.type = kData,
+                           .stream = id,
+                           .payload = grpc_message("first") + grpc_message("no gzip", 1)}))
+              .has_value());
+    const std::vector<StreamEvent> events = events_of(link.server);
+    CHECK(pick<Message>(events).size() == 1);
+    CHECK(pick<StreamReset>(events).size() == 1);
+    CHECK(link.server.partial_bytes() == 0);
+    link.settle();
+    const auto ended = pick<ResponseEnded>(link.client_events);
+    REQUIRE(ended.size() == 1);
+    CHECK(ended[0].status ==
+          GrpcStatus{GrpcCode::kInternal, "a unary call takes one message, two came"});
+}
+
+TEST_CASE("what comes of a call after its end is dropped", "[wire][limits]") {
+    H2Limits limits;
+    limits.idle_frames_max = 5;
+    Link link(limits);
+    const StreamId id = start_call(link.client, "/etcdserverpb.Watch/Watch");
+    link.settle();
+    const std::string message = grpc_message("a message");
+    const auto data = [id](std::string payload) {
+        return frame({.type = kData, .stream = id, .payload = std::move(payload)});
+    };
+    CHECK(link.server.feed(data(message.substr(0, 8))).has_value());
+    CHECK(link.server.partial_bytes() == 3);
+    CHECK(link.server.send_trailers(id, {}));
+    CHECK(link.server.partial_bytes() == 0);
+    CHECK(link.server.feed(data(message.substr(8)) + data(message)).has_value());
+    CHECK(link.server.partial_bytes() == 0);
+    CHECK(events_of(link.server).empty());
+    // As long as the end waits to be read, what the client says of the call counts.
+    const std::string again =
+        frame({.type = kHeaders, .flags = kEndHeaders, .stream = id, .payload = {}});
+    CHECK_FALSE(link.server.feed(many(again, 10)).has_value());
+}
+
 TEST_CASE("too large a header list ends its stream", "[wire][limits]") {
     H2Limits limits;
     limits.header_list_bytes_max = 1000;

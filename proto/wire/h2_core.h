@@ -70,6 +70,9 @@ class H2Core {
     // The library's half, while it receives. (h2_receive.cc)
     void on_frame_begin(const FrameHead& head);
     void on_headers_begin(StreamId id, bool is_request);
+    // The library did so itself: more streams than our SETTINGS allow, and the peer may not have
+    // read them.
+    void on_headers_refused(StreamId id);
     // False: the block is too large or malformed, the stream is being reset.
     bool on_header(StreamId id, std::string_view name, std::string_view value);
     void on_headers_end(StreamId id, bool end_stream);

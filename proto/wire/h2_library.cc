@@ -138,6 +138,13 @@ void LibraryCallbacks::set_receiving(nghttp2_session_callbacks* callbacks) {
         callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
             return on_frame(*frame, core(user));
         });
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(
+        callbacks, [](nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+            if (frame->hd.type == NGHTTP2_HEADERS) {
+                core(user).on_headers_refused(frame->hd.stream_id);
+            }
+            return 0;
+        });
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
         callbacks, [](nghttp2_session*, std::uint8_t, std::int32_t stream, const std::uint8_t* data,
                       std::size_t size, void* user) {
@@ -310,6 +317,10 @@ Result<void> H2Library::send(std::string& out, std::size_t end) {
 bool H2Library::wants_read() const { return nghttp2_session_want_read(session_.get()) != 0; }
 
 bool H2Library::wants_write() const { return nghttp2_session_want_write(session_.get()) != 0; }
+
+std::size_t H2Library::queued_frames() const {
+    return nghttp2_session_get_outbound_queue_size(session_.get());
+}
 
 bool H2Library::submit_response(StreamId stream, std::span<const Header> headers, bool has_body) {
     HeaderArray block;

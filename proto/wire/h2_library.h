@@ -57,6 +57,8 @@ class H2Library {
     Result<void> send(std::string& out, std::size_t end);
     [[nodiscard]] bool wants_read() const;
     [[nodiscard]] bool wants_write() const;
+    // Frames that wait to be sent, but for those of DATA.
+    [[nodiscard]] std::size_t queued_frames() const;
 
     // These queue a frame; false when the stream's state does not allow it.
     bool submit_response(StreamId stream, std::span<const Header> headers, bool has_body);

@@ -46,8 +46,8 @@ struct H2Limits {
     std::shared_ptr<H2Budget> budget;
 
     // Streams that the peer resets, or makes us reset, before they are done (rapid reset,
-    // MadeYouReset). Each takes one from the budget; a finished stream gives one back, a tick
-    // `resets_per_tick`. Empty: GOAWAY ENHANCE_YOUR_CALM.
+    // MadeYouReset), or opens beyond the bound. Each takes one from the budget; a finished stream
+    // gives one back, a tick `resets_per_tick`. Empty: GOAWAY ENHANCE_YOUR_CALM.
     std::uint32_t resets_max = 1000;
     std::uint32_t resets_per_tick = 100;
 

@@ -49,6 +49,14 @@ void remember(std::string& kept, std::string_view value) {
     }
 }
 
+// What may wait to be read by a peer. Of each stream an answer and a reset, or a window; of the
+// connection little beside what it asked us to acknowledge.
+std::size_t frames_max(const H2Limits& limits) {
+    constexpr std::size_t kOwnFramesMax = 64;
+    return 2 * std::size_t{limits.concurrent_streams_max} + limits.outbound_acks_max +
+           kOwnFramesMax;
+}
+
 }  // namespace
 
 Result<void> H2Core::feed(ByteView bytes) {
@@ -62,6 +70,8 @@ Result<void> H2Core::feed(ByteView bytes) {
                 received.error().detail);
     } else if (!guard_.verdict().empty()) {
         give_up(H2Code::kEnhanceYourCalm, guard_.verdict());
+    } else if (library_.queued_frames() > frames_max(limits_)) {
+        give_up(H2Code::kEnhanceYourCalm, "too_many_unread_frames");
     }
     if (failure_.has_value()) {
         return *failure_;
@@ -130,6 +140,13 @@ void H2Core::on_headers_begin(StreamId id, bool is_request) {
         if (!is_server() && !stream->started) {
             stream->response = ResponseHead{};  // what a 1xx said is forgotten
         }
+    }
+}
+
+// A stream that we know of counts when it is closed.
+void H2Core::on_headers_refused(StreamId id) {
+    if (is_server() && streams_.find(id) == nullptr) {
+        guard_.on_wasted_stream();
     }
 }
 

@@ -14,6 +14,7 @@ from nodes import wait_until
 from subject import PUT_PATH, RANGE_PATH, Case, Subject
 
 FLOOD = 20_000
+STREAMS_MAX = 65_536  # of one connection
 CALM = r"GOAWAY ENHANCE_YOUR_CALM {}; closed"
 # A close throws away what has not left yet, where the client has not made room for it.
 CALM_OR_CLOSED = r"(GOAWAY ENHANCE_YOUR_CALM .*; )?closed"
@@ -123,6 +124,19 @@ def open_streams(subject: Subject) -> str:
     return f"{'some' if refused else 'none'} refused, {'all' if settled else 'not all'} kept"
 
 
+def refused_streams(subject: Subject) -> str:
+    """As many calls as a connection may have open, then on and on more of them in nine bytes each,
+    and not a word about the server's SETTINGS, nor a look at what it answers."""
+    head = h2.block(h2.request())
+    with subject.connect() as connection:
+        connection.send(b"".join(h2.headers_frame(head, stream_of(i)) for i in range(STREAMS_MAX)),
+                        reading=False, seconds=10.0)
+        connection.send(b"".join(h2.headers_frame(b"", stream_of(STREAMS_MAX + i))
+                                 for i in range(10 * FLOOD)), reading=False, seconds=5.0)
+        connection.wait_closed()
+        return "; ".join(connection.ending())
+
+
 def unfinished_messages(subject: Subject) -> str:
     """Each of 10 connections begins 30 messages of 2 MB and ends none."""
     whole = h2.message(bytes(2_000_000), length=2_000_001)
@@ -227,6 +241,8 @@ def one_byte_windows(subject: Subject) -> str:
 MEMORY_CASES = [
     # 131,072 at 1 KiB.
     Case("400,000 open streams", open_streams, "some refused, .*", 192, ".*", alone=True),
+    Case("200,000 streams that are refused", refused_streams, CALM_OR_CLOSED, 96, ".*",
+         alone=True),
     # 256 MiB of requests.
     Case("600 MB of unfinished messages", unfinished_messages,
          "some ended with ResourceExhausted", 320, ".*", alone=True),

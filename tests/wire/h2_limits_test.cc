@@ -196,6 +196,39 @@ TEST_CASE("more streams than allowed are refused", "[wire][limits]") {
     CHECK(pick<RequestStarted>(link.server_events).size() == 5);
 }
 
+// Until it acknowledges our SETTINGS a client cannot be blamed for not keeping to them: the streams
+// are refused one by one, and each refusal waits until it is read.
+TEST_CASE("streams beyond the bound are not refused for ever", "[wire][limits]") {
+    H2Limits limits;
+    limits.concurrent_streams_max = 3;
+    limits.resets_max = 50;
+    limits.outbound_acks_max = 20;
+    std::string_view word = "too_many_resets";
+    std::size_t endured = 50;
+    SECTION("by their number") {}
+    SECTION("as long as nobody reads the refusals") {
+        limits.resets_max = 1'000'000;
+        word = "too_many_unread_frames";
+        endured = 88;  // besides our SETTINGS and window
+    }
+    H2Session server = make_session(Role::kServer, limits);
+    REQUIRE(server.feed(client_hello()).has_value());
+    std::string requests;
+    for (StreamId id = 1; id <= 5; id += 2) {
+        requests += request_frame(id);
+    }
+    REQUIRE(server.feed(requests).has_value());
+    std::size_t refused = 0;
+    Result<void> fed = ok();
+    for (StreamId id = 7; refused < 1000 && fed.has_value(); id += 2, ++refused) {
+        fed = server.feed(frame({.type = kHeaders, .flags = kEndHeaders, .stream = id}));
+    }
+    CHECK(refused >= endured);
+    CHECK(refused <= endured + 1);
+    CHECK(pick<RequestStarted>(events_of(server)).size() == 3);
+    check_calmed(server, fed, word);
+}
+
 TEST_CASE("rapid reset ends the connection", "[wire][limits]") {
     H2Limits limits;
     limits.resets_max = 50;

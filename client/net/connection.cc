@@ -36,6 +36,13 @@ std::int64_t remaining_ns(TimePoint deadline) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
 }
 
+std::string dial_failure(const boost::system::error_code& error) {
+    if (error == boost::asio::error::operation_aborted) {
+        return "i/o timeout";
+    }
+    return error == boost::asio::error::connection_refused ? "connection refused" : error.message();
+}
+
 }  // namespace
 
 Connection::Connection(boost::asio::io_context& io, Endpoint endpoint,
@@ -62,6 +69,24 @@ Task<> Connection::watch_dial(std::shared_ptr<Connection> self) {
     }
 }
 
+Task<boost::system::error_code> Connection::reach(std::shared_ptr<Connection> self,
+                                                  tcp::endpoint endpoint,
+                                                  std::chrono::nanoseconds share) {
+    boost::system::error_code ignored;
+    self->socket_.close(ignored);
+    boost::asio::steady_timer turn(self->socket_.get_executor(), share);
+    const auto under_way = std::make_shared<bool>(true);
+    turn.async_wait([self, under_way](const boost::system::error_code& error) {
+        if (!error && *under_way) {
+            boost::system::error_code unheard;
+            self->socket_.close(unheard);
+        }
+    });
+    const auto [error] = co_await self->socket_.async_connect(endpoint, kTask);
+    *under_way = false;
+    co_return error;
+}
+
 Task<bool> Connection::dial(std::shared_ptr<Connection> self) {
     const auto endpoints =
         co_await find_host(self->endpoint_.host, self->endpoint_.port, self->options_.dial_timeout);
@@ -72,21 +97,20 @@ Task<bool> Connection::dial(std::shared_ptr<Connection> self) {
         self->dial_error_ = "dial tcp: " + endpoints.error().detail;
         co_return false;
     }
+    // An address that does not even refuse must leave time for the next.
+    std::size_t left = endpoints.value().size();
     for (const tcp::endpoint& endpoint : endpoints.value()) {
-        boost::system::error_code ignored;
-        self->socket_.close(ignored);
-        const auto [error] = co_await self->socket_.async_connect(endpoint, kTask);
+        const auto time = self->dial_timer_.expiry() - std::chrono::steady_clock::now();
+        const auto error = co_await reach(self, endpoint, time / left--);
         if (self->closed_) {
             co_return false;
         }
         if (!error) {
+            boost::system::error_code ignored;
             self->socket_.set_option(tcp::no_delay(true), ignored);
             co_return true;
         }
-        self->dial_error_ =
-            fmt::format("dial tcp {}: {}", self->authority_,
-                        error == boost::asio::error::connection_refused ? "connection refused"
-                                                                        : error.message());
+        self->dial_error_ = fmt::format("dial tcp {}: {}", self->authority_, dial_failure(error));
     }
     co_return false;
 }

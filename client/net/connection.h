@@ -64,6 +64,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // As long as there are calls whose answers are streams, for these have no end in time.
     static Task<> watch_streams(std::shared_ptr<Connection> self);
     static Task<> write_all(std::shared_ptr<Connection> self);
+    // One address of the endpoint, for as long as its share of the time is.
+    static Task<boost::system::error_code> reach(std::shared_ptr<Connection> self,
+                                                 boost::asio::ip::tcp::endpoint endpoint,
+                                                 std::chrono::nanoseconds share);
     static Task<bool> dial(std::shared_ptr<Connection> self);
     static Task<> read_all(std::shared_ptr<Connection> self);
 

@@ -176,7 +176,7 @@ Task<bool> PeerLink::connect(std::shared_ptr<PeerLink> self) {
 
 Task<bool> PeerLink::dial(std::shared_ptr<PeerLink> self) {
     const PeerEndpoint target = self->target();
-    const auto endpoints = co_await find_host(target.host, target.port, kDialTimeout);
+    auto endpoints = co_await find_host(target.host, target.port, kDialTimeout);
     if (self->stopped_) {
         co_return false;
     }
@@ -184,6 +184,7 @@ Task<bool> PeerLink::dial(std::shared_ptr<PeerLink> self) {
         self->say(endpoints.error().detail);
         co_return false;
     }
+    self->begin_with_another(endpoints.value());
     // Of the connection and the greeting: a lookup has its own, and may take all of that.
     self->arm_deadline(kDialTimeout);
     auto [error, connected] =
@@ -294,9 +295,20 @@ Task<> PeerLink::watch(std::shared_ptr<PeerLink> self) {
     }
 }
 
+std::size_t PeerLink::place_count() const {
+    return 1 + address_.alternatives.size() + told_places_.size();
+}
+
+// An address that does not even refuse takes all the time of a dial: each is the first one in its
+// turn, for every place.
+void PeerLink::begin_with_another(std::vector<tcp::endpoint>& found) const {
+    const std::size_t first = dials_failed_ / place_count() % found.size();
+    std::rotate(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(first), found.end());
+}
+
 PeerEndpoint PeerLink::target() const {
     const std::size_t known = 1 + address_.alternatives.size();
-    const std::size_t turn = dials_failed_ % (known + told_places_.size());
+    const std::size_t turn = dials_failed_ % place_count();
     if (turn == 0) {
         return {address_.host, address_.port};
     }

@@ -110,6 +110,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     std::string take_answers();
 
     [[nodiscard]] PeerEndpoint target() const;
+    // What target() may be.
+    [[nodiscard]] std::size_t place_count() const;
+    void begin_with_another(std::vector<boost::asio::ip::tcp::endpoint>& found) const;
     // A whole answer to the greeting ends the greeting: true when it lets us in.
     [[nodiscard]] bool check_reply(ByteView payload);
     void on_written(std::uint64_t connection, const boost::system::error_code& error,

@@ -3,22 +3,34 @@ who need not."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import unittest
+from collections.abc import Iterator
 
 from nodes import Cluster, Node, clean_environment, wait_until
 
 CAIRN = os.environ["CAIRN"]
 SLOW_NAMES = os.environ["SLOW_NAMES"]
 SLOW_SECONDS = 20
+BLACK_HOLE = "127.0.0.2"
 
 
 def slow(seconds: int) -> dict[str, str]:
     return {"LD_PRELOAD": SLOW_NAMES, "SLOW_NAMES_SECONDS": str(seconds)}
+
+
+@contextlib.contextmanager
+def black_hole(port: int) -> Iterator[None]:
+    """Whoever connects waits, since the one place of the queue is taken."""
+    with socket.create_server((BLACK_HOLE, port), backlog=0), \
+            socket.create_connection((BLACK_HOLE, port)):
+        yield
 
 
 class NamedNode(Node):
@@ -90,6 +102,25 @@ class Names(unittest.TestCase):
         wait_until(lambda: node.log()[before:].count("state=connected") == 2, SLOW_SECONDS,
                    "it is connected to both")
         self.assertIn("lookup n1.slow.test: no answer in time", node.log()[before:])
+
+    def test_a_member_is_dialled_at_all_addresses_of_its_name(self) -> None:
+        first, node = self.cluster.nodes[:2]
+        self.assertEqual(node.end(), 0)
+        node.environment = slow(0) | {"SLOW_NAMES_FIRST": BLACK_HOLE}
+        before = len(node.log())
+        with black_hole(first.peer_port):
+            node.start()
+            wait_until(lambda: node.log()[before:].count("state=connected") == 2, 10,
+                       "it is connected to both")
+
+    def test_a_client_dials_all_addresses_of_a_name(self) -> None:
+        port = self.cluster.nodes[0].client_port
+        with black_hole(port):
+            done = subprocess.run([CAIRN, "--endpoints", f"n1.slow.test:{port}", "put", "k", "v"],
+                                  text=True, capture_output=True, check=False, timeout=60,
+                                  env=clean_environment() | slow(0) |
+                                  {"SLOW_NAMES_FIRST": BLACK_HOLE})
+        self.assertEqual((done.returncode, done.stdout), (0, "OK\n"), done.stderr)
 
     def test_a_client_goes_on_to_the_next(self) -> None:
         begin = time.monotonic()

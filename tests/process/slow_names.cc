@@ -1,5 +1,6 @@
 // Preloaded into a program: names that end in .slow.test are this machine, but finding that out
-// takes as many seconds as SLOW_NAMES_SECONDS says, as with a name server that is dead.
+// takes as many seconds as SLOW_NAMES_SECONDS says, as with a name server that is dead. Their first
+// address is SLOW_NAMES_FIRST, where that is set.
 #include <netdb.h>
 
 #include <chrono>
@@ -20,5 +21,16 @@ extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo
     }
     const char* const seconds = std::getenv("SLOW_NAMES_SECONDS");
     std::this_thread::sleep_for(std::chrono::seconds(seconds == nullptr ? 0 : std::atoi(seconds)));
-    return ask("127.0.0.1", service, hints, found);
+    const int failed = ask("127.0.0.1", service, hints, found);
+    addrinfo* first = nullptr;
+    if (const char* const address = std::getenv("SLOW_NAMES_FIRST");
+        failed == 0 && address != nullptr && ask(address, service, hints, &first) == 0) {
+        addrinfo* last = first;
+        while (last->ai_next != nullptr) {
+            last = last->ai_next;
+        }
+        last->ai_next = *found;  // the C library frees them one by one
+        *found = first;
+    }
+    return failed;
 }

@@ -64,13 +64,19 @@ void PeerHub::link_to(const PeerAddress& address) {
     if (link != nullptr) {
         link->stop();
     }
-    link = std::make_shared<PeerLink>(
-        reactor_, address, identity_,
-        PeerLink::Hooks{
-            .on_lost = hooks_.on_lost, .on_log = hooks_.on_log, .on_removed = hooks_.on_removed},
-        metrics_);
+    PeerLink::Hooks hooks{.on_lost = hooks_.on_lost,
+                          .on_log = hooks_.on_log,
+                          .on_removed = [this, id = address.id] { on_removed_by(id); }};
+    link = std::make_shared<PeerLink>(reactor_, address, identity_, std::move(hooks), metrics_);
     if (started_) {
         link->start();
+    }
+}
+
+// Whoever greeted can be a newcomer: of those only members know who is out.
+void PeerHub::on_removed_by(NodeId id) {
+    if (std::find(newcomers_.begin(), newcomers_.end(), id) == newcomers_.end()) {
+        hooks_.on_removed();
     }
 }
 

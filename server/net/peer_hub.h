@@ -39,7 +39,7 @@ class PeerHub {
         // The lane of snapshots: from its dialler, and when a connection begins and ends.
         std::function<void(NodeId, SnapshotMessage)> on_snapshot{};
         std::function<void(const std::shared_ptr<PeerSession>&, bool open)> on_lane{};
-        // The others say that this member is out for good.
+        // A member, or who was named as one at the start, says that this one is out for good.
         std::function<void()> on_removed = [] {};
     };
     // `others`: whom to reach until follow() knows better.
@@ -71,6 +71,7 @@ class PeerHub {
   private:
     // Makes the link, or makes it anew when the address is another.
     void link_to(const PeerAddress& address);
+    void on_removed_by(NodeId id);
     // With all connections to it.
     void drop_link(NodeId id);
     // The same, but after kRemovedStay.

@@ -175,7 +175,7 @@ Task<bool> PeerLink::connect(std::shared_ptr<PeerLink> self) {
 }
 
 Task<bool> PeerLink::dial(std::shared_ptr<PeerLink> self) {
-    const PeerEndpoint target = self->target();
+    const PeerEndpoint target = self->choose_target();
     auto endpoints = co_await find_host(target.host, target.port, kDialTimeout);
     if (self->stopped_) {
         co_return false;
@@ -239,7 +239,7 @@ bool PeerLink::check_reply(ByteView payload) {
                           : peer::check_hello_reply(reply.value(), identity_.cluster, address_.id);
     if (verdict.has_error()) {
         say(verdict.error().detail);
-        if (verdict.error().code == Errc::kMemberNotFound) {
+        if (verdict.error().code == Errc::kMemberNotFound && !at_told_place_ && !stopped_) {
             hooks_.on_removed();
         }
     }
@@ -306,9 +306,10 @@ void PeerLink::begin_with_another(std::vector<tcp::endpoint>& found) const {
     std::rotate(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(first), found.end());
 }
 
-PeerEndpoint PeerLink::target() const {
+PeerEndpoint PeerLink::choose_target() {
     const std::size_t known = 1 + address_.alternatives.size();
     const std::size_t turn = dials_failed_ % place_count();
+    at_told_place_ = turn >= known;
     if (turn == 0) {
         return {address_.host, address_.port};
     }

@@ -71,7 +71,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
         std::function<void(NodeId, const std::string&)> on_log;
         std::function<void(NodeId)> on_connected{};
         std::function<bool(NodeId, ByteView)> on_answer{};
-        // The other side says that this member is out for good.
+        // The other side says that this member is out for good; who is reached only where a
+        // greeting said, and anybody can greet, is not believed.
         std::function<void()> on_removed = [] {};
     };
     PeerLink(boost::asio::io_context& reactor, PeerAddress address, PeerIdentity identity,
@@ -109,8 +110,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     // Passes on every whole frame; what is wrong with them, or nothing.
     std::string take_answers();
 
-    [[nodiscard]] PeerEndpoint target() const;
-    // What target() may be.
+    [[nodiscard]] PeerEndpoint choose_target();
+    // What it chooses from.
     [[nodiscard]] std::size_t place_count() const;
     void begin_with_another(std::vector<boost::asio::ip::tcp::endpoint>& found) const;
     // A whole answer to the greeting ends the greeting: true when it lets us in.
@@ -141,6 +142,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     std::uint64_t connection_ = 0;        // counts connections, so that an old write ends
     std::size_t dials_failed_ = 0;        // chooses the address
     std::uint32_t failures_ = 0;          // since the last connection that lasted
+    bool at_told_place_ = false;          // the address is one of told_places_
     bool connected_ = false;
     bool stopped_ = false;
 };

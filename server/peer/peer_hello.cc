@@ -107,8 +107,9 @@ Result<void> check_hello(const Hello& hello, ClusterId cluster, NodeId self, Sta
 }
 
 Result<void> check_hello_reply(const HelloReply& reply, ClusterId cluster, NodeId peer) {
-    // Only its own cluster can throw a member out.
-    if (reply.removed && reply.cluster == cluster) {
+    // Only its own cluster can throw a member out, and who is not even the one that was dialled
+    // knows nothing of it.
+    if (reply.removed && reply.cluster == cluster && reply.from == peer) {
         return Error{Errc::kMemberNotFound, "refused: " + reply.reason};
     }
     if (!reply.accepted) {

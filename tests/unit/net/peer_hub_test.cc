@@ -188,20 +188,55 @@ TEST_CASE("a member is dialled where it says that it is", "[net][peer_hub]") {
     acceptor->stop();
 }
 
-TEST_CASE("who is out of the cluster is told so, by its own cluster alone", "[net][peer_hub]") {
-    const auto [cluster, told] =
-        GENERATE(table<ClusterId, bool>({{kCluster, true}, {ClusterId{0xc2}, false}}));
-    Host host;
-    peer::HelloReply reply = welcome(cluster);
+namespace {
+
+peer::HelloReply farewell(ClusterId cluster, NodeId from) {
+    peer::HelloReply reply = welcome(cluster, from);
     reply.accepted = false;
     reply.removed = true;
     reply.reason = "why";
-    FakePeer peer(host.reactor, reply, false);
+    return reply;
+}
+
+}  // namespace
+
+TEST_CASE("who is out of the cluster is told so, by its own cluster alone", "[net][peer_hub]") {
+    const auto [cluster, from, told] = GENERATE(table<ClusterId, NodeId, bool>({
+        {kCluster, kPeer, true},
+        {ClusterId{0xc2}, kPeer, false},
+        {kCluster, NodeId{0xb3}, false},
+    }));
+    Host host;
+    FakePeer peer(host.reactor, farewell(cluster, from), false);
     host.make_hub({kPeer, "127.0.0.1", peer.port()});
     host.hub->start();
     REQUIRE(turn_until(host.reactor, [&] { return peer.connections() >= 2; }));
     CHECK((host.removed > 0) == told);
     CHECK(host.has_said("refused: why") == true);
+}
+
+TEST_CASE("who only says that it is a member throws nobody out", "[net][peer_hub]") {
+    const NodeId claimed = GENERATE(kPeer, NodeId{0xbeef});
+    Host host;
+    FakePeer liar(host.reactor, farewell(kCluster, claimed), false);
+    host.make_hub({kPeer, "127.0.0.1", free_port(host.reactor)});
+    host.hub->follow(peers({member(kSelf, 1), member(kPeer, free_port(host.reactor))}));
+    host.hub->start();
+    const std::uint16_t port = free_port(host.reactor);
+    const auto acceptor = Acceptor::listen(host.reactor, "127.0.0.1", port).value();
+    acceptor->start([&](tcp::socket socket) { host.hub->accept(std::move(socket)); },
+                    [](const std::string&) {});
+    Dialler dialler(host, port);
+    peer::Hello hello{peer::kPeerProtocol, kCluster, claimed, kSelf, "test"};
+    hello.peer_urls = {"http://127.0.0.1:" + std::to_string(liar.port())};
+    REQUIRE(dialler.ask(hello).accepted);
+    REQUIRE(turn_until(host.reactor, [&] { return liar.connections() >= 2; }));
+    CHECK(host.has_said("refused: why"));
+    CHECK(host.removed == 0);
+    // It may turn out to be a member, and to be there.
+    host.hub->follow(peers({member(kSelf, 1), member(claimed, liar.port())}));
+    CHECK(turn_until(host.reactor, [&] { return host.removed > 0; }));
+    acceptor->stop();
 }
 
 TEST_CASE("a new kind of command is for when all members know it", "[net][peer_hub]") {

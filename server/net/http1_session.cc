@@ -75,6 +75,15 @@ class Grant : public CallOwner {
     Errc reason = Errc::kTimeout;
 };
 
+// What the pool read, and the end of the wait for it.
+struct AlarmsRead {
+    explicit AlarmsRead(const boost::asio::any_io_executor& executor)
+        : timer(executor, kReadTimeout) {}
+
+    boost::asio::steady_timer timer;
+    Http1Session::Alarms found = Errc::kTimeout;
+};
+
 }  // namespace
 
 Http1Session::Http1Session(boost::asio::ip::tcp::socket socket, NodePorts& node, ByteView first)
@@ -254,7 +263,8 @@ Task<HttpReply> Http1Session::answer(std::shared_ptr<Http1Session> self, HttpTar
 
 // etcd's order: alarms, leader, then a read (linearizable unless asked otherwise).
 Task<HttpReply> Http1Session::health(std::shared_ptr<Http1Session> self, HttpTarget target) {
-    const std::string alarm = self->alarm_reason(target);
+    const Alarms raised = co_await alarms(self);
+    const std::string alarm = alarm_reason(raised, target);
     if (!alarm.empty()) {
         co_return health_page(alarm);
     }
@@ -294,11 +304,11 @@ Task<std::optional<std::string>> Http1Session::check(std::shared_ptr<Http1Sessio
         co_return std::string("not supported for learner");
     }
     if (name == "data_corruption") {
-        const auto alarms = self->node_.driver.read_view()->alarms();
-        if (alarms.has_error()) {
-            co_return to_string(alarms.error());
+        const Alarms raised = co_await alarms(self);
+        if (raised.has_error()) {
+            co_return to_string(raised.error());
         }
-        for (const auto& alarm : alarms.value()) {
+        for (const auto& alarm : raised.value()) {
             if (alarm.alarm() == etcdserverpb::CORRUPT) {
                 co_return std::string("alarm activated: CORRUPT");
             }
@@ -328,15 +338,38 @@ std::optional<std::string> Http1Session::serializable_read() const {
     request.set_key("health");
     request.set_keys_only(true);
     std::string body;
-    const auto result = node_.driver.read_view()->range(request, body);
-    if (result.has_error()) {
+    const auto result = node_.driver.newest_view()->in_memory().range(request, body);
+    // What is on the disk alone may not be waited for here, and nothing is wrong with it.
+    if (result.has_error() && result.error().code != Errc::kNotInMemory) {
         return std::string(api::api_error(result.error().code).text);
     }
     return std::nullopt;
 }
 
-std::string Http1Session::alarm_reason(const HttpTarget& target) const {
-    const auto alarms = node_.driver.read_view()->alarms();
+// In the pool where memory does not have them.
+Task<Http1Session::Alarms> Http1Session::alarms(std::shared_ptr<Http1Session> self) {
+    Alarms cached = self->node_.driver.newest_view()->in_memory().alarms();
+    if (cached.has_value() || cached.error().code != Errc::kNotInMemory) {
+        co_return cached;
+    }
+    const boost::asio::any_io_executor executor = self->socket_.get_executor();
+    const auto answer = std::make_shared<AlarmsRead>(executor);
+    auto work = [&node = self->node_, executor, answer](bool) mutable {
+        auto back = [answer = std::move(answer),
+                     found = node.driver.newest_view()->alarms()]() mutable {
+            answer->found = std::move(found);
+            answer->timer.cancel();
+        };
+        boost::asio::post(executor, std::move(back));
+    };
+    if (!self->node_.readers.submit(ReadPool::want(), std::move(work))) {
+        co_return Errc::kTooManyRequests;
+    }
+    co_await answer->timer.async_wait(kTask);
+    co_return std::move(answer->found);
+}
+
+std::string Http1Session::alarm_reason(const Alarms& alarms, const HttpTarget& target) {
     if (alarms.has_error()) {
         return "ALARM UNKNOWN";
     }

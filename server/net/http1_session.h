@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -15,6 +16,8 @@
 #include <boost/beast/http.hpp>
 
 #include "base/bytes.h"
+#include "base/result.h"
+#include "proto/etcd/rpc_maintenance.pb.h"
 #include "server/net/client_connection.h"
 #include "server/net/http_pages.h"
 #include "server/net/node_ports.h"
@@ -31,6 +34,8 @@ class Http1Session : public ClientConnection, public std::enable_shared_from_thi
     void drain() override;
     void close() override;
     void on_second(std::uint64_t) override {}
+
+    using Alarms = Result<std::vector<etcdserverpb::AlarmMember>>;
 
   private:
     using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
@@ -54,7 +59,8 @@ class Http1Session : public ClientConnection, public std::enable_shared_from_thi
     // Waits for the replica's grant; the failure, if any.
     static Task<std::optional<std::string>> linearizable_read(std::shared_ptr<Http1Session> self);
     [[nodiscard]] std::optional<std::string> serializable_read() const;
-    [[nodiscard]] std::string alarm_reason(const HttpTarget& target) const;
+    static Task<Alarms> alarms(std::shared_ptr<Http1Session> self);
+    [[nodiscard]] static std::string alarm_reason(const Alarms& alarms, const HttpTarget& target);
     void arm_deadline(std::chrono::seconds after);
 
     boost::asio::ip::tcp::socket socket_;

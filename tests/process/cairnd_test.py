@@ -19,6 +19,7 @@ from nodes import (CAIRND, ELECTION_TIMEOUT, START_SECONDS, Cluster, Node, clean
                    run_to_end, wait_until)
 
 CAIRN = os.environ.get("CAIRN", "")
+SLOW_READS = os.environ["SLOW_READS"]
 EXIT_FAILURE, EXIT_USAGE = 1, 2
 UP_TO_DATE = "up to date with the cluster, all reads are served"
 HANDOVER_LIMIT = 0.8 * ELECTION_TIMEOUT  # no follower campaigns of itself before a whole one
@@ -40,6 +41,13 @@ def metric(node: Node, name: str) -> float:
 def leads(node: Node) -> bool:
     try:
         return metric(node, "etcd_server_is_leader") == 1
+    except OSError:
+        return False
+
+
+def answers(node: Node, path: str) -> bool:
+    try:
+        return node.get(path)[0] == 200
     except OSError:
         return False
 
@@ -130,6 +138,33 @@ class LoneNode(Base):
         self.assertTrue(self.lone.get("/metrics")[1].startswith("text/plain"))
         self.assertEqual(metric(self.lone, "etcd_server_has_leader"), 1)
         self.assertEqual(metric(self.lone, "etcd_server_is_leader"), 1)
+
+    def test_a_disk_too_slow_for_health(self) -> None:
+        """What is asked of one session is waited for by nobody else."""
+        node = self.node("slow")
+        sign = Path(f"{node.data}.slow")
+        node.start()
+        node.wait_until_it_serves()
+        self.put(node.endpoint, "health", "v")
+        # Whoever is built a snapshot for has its tables written.
+        cairn(node.endpoint, "snapshot", "save", f"{node.data}.snapshot")
+        self.assertEqual(node.end(), 0)
+        node.environment = {"LD_PRELOAD": SLOW_READS, "SLOW_READS_WHILE": str(sign)}
+        node.start()
+        wait_until(lambda: UP_TO_DATE in node.log()[-4000:] and answers(node, "/version"), 30,
+                   "it is there")
+        sign.touch()
+        asked = [threading.Thread(target=node.get, args=(path,)) for path in
+                 ("/livez", "/health?serializable=true", "/readyz")]
+        begin = time.monotonic()
+        for one in asked:
+            one.start()
+        time.sleep(0.1)
+        self.assertTrue(answers(node, "/version"))
+        self.assertLess(time.monotonic() - begin, 1.0)
+        sign.unlink()
+        for one in asked:
+            one.join()
 
     def test_http_bodies(self) -> None:
         def answers(request: bytes, more: bytes = b"") -> bytes:
@@ -346,13 +381,7 @@ class Three(Base):
         node.start()
         self.addCleanup(kill, node)
 
-        def answers() -> bool:
-            try:
-                return node.get("/livez")[0] == 200
-            except OSError:
-                return False
-
-        wait_until(answers, 30, "it lives")
+        wait_until(lambda: answers(node, "/livez"), 30, "it lives")
         self.assertEqual(node.get("/health")[::2],
                          (503, '{"health":"false","reason":"RAFT NO LEADER"}\n'))
         self.assertEqual(node.get("/readyz")[0], 503)

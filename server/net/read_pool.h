@@ -5,7 +5,11 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -15,8 +19,9 @@ namespace cairn::server::net {
 
 class ReadPool {
   public:
-    // Two, so that one long scan or hash does not hold up every list.
+    // Two, so that one long scan does not hold up every list. Hashes go one by one for the same.
     static constexpr std::size_t kThreads = 2;
+    enum class Pace : std::uint8_t { kAny, kOneByOne };
 
     // Shared by who asked and the pool: false once the answer is of no use to anybody.
     using Wanted = std::shared_ptr<std::atomic<bool>>;
@@ -26,17 +31,22 @@ class ReadPool {
 
     // `work` is called with whether it is still wanted: it must come back to the reactor either
     // way, for it holds what may be destroyed there only. False: too many wait; nothing was queued.
+    // Of those with Pace::kOneByOne one runs at a time, and the others take no thread meanwhile.
     template <class Work>
-    [[nodiscard]] bool submit(Wanted wanted, Work work) {
+    [[nodiscard]] bool submit(Wanted wanted, Work work, Pace pace = Pace::kAny) {
         if (waiting_.fetch_add(1, std::memory_order_relaxed) >= kWaitingMax) {
             waiting_.fetch_sub(1, std::memory_order_relaxed);
             return false;
         }
-        boost::asio::post(threads_,
-                          [this, wanted = std::move(wanted), work = std::move(work)]() mutable {
-                              waiting_.fetch_sub(1, std::memory_order_relaxed);
-                              work(wanted->load());
-                          });
+        auto run = [this, wanted = std::move(wanted), work = std::move(work)]() mutable {
+            waiting_.fetch_sub(1, std::memory_order_relaxed);
+            work(wanted->load());
+        };
+        if (pace == Pace::kAny) {
+            boost::asio::post(threads_, std::move(run));
+        } else {
+            submit_next(std::move(run));
+        }
         return true;
     }
 
@@ -49,7 +59,28 @@ class ReadPool {
   private:
     static constexpr std::size_t kWaitingMax = 4096;
 
+    void submit_next(std::function<void()> run) {
+        const std::lock_guard lock(next_lock_);
+        next_.push_back(std::move(run));
+        if (next_.size() == 1) {
+            post_next();
+        }
+    }
+    // It stays the first of next_ until it has ended.
+    void post_next() {
+        boost::asio::post(threads_, [this, run = std::move(next_.front())] {
+            run();
+            const std::lock_guard lock(next_lock_);
+            next_.pop_front();
+            if (!next_.empty()) {
+                post_next();
+            }
+        });
+    }
+
     std::atomic<std::size_t> waiting_{0};
+    std::mutex next_lock_;
+    std::deque<std::function<void()>> next_;  // Invariant: the first is posted or runs.
     boost::asio::thread_pool threads_;
 };
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/assert.h"
+#include "base/empty_buffer.h"
 
 namespace cairn::wire {
 
@@ -74,11 +75,7 @@ Result<bool> GrpcDeframer::next(ByteView& input, std::size_t message_bytes_max, 
 void GrpcDeframer::reset() {
     prefix_count_ = 0;
     length_ = 0;
-    if (partial_.capacity() > kKeptBufferBytes) {
-        partial_ = std::string();
-    } else {
-        partial_.clear();
-    }
+    empty_buffer(partial_, kKeptBufferBytes);
 }
 
 }  // namespace cairn::wire

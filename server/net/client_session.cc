@@ -6,6 +6,7 @@
 
 #include <boost/asio/write.hpp>
 
+#include "base/empty_buffer.h"
 #include "server/api/api_error.h"
 #include "storage/command.h"
 
@@ -14,6 +15,8 @@ namespace {
 
 // Bytes handed to the kernel in one write.
 constexpr std::size_t kWriteBytes = 256U * 1024U;
+// What a session keeps of a buffer that it needs no more at present.
+constexpr std::size_t kKeptBytesMax = 32U * 1024U;
 
 api::Reply internal(const char* what) {
     return {wire::GrpcStatus{wire::GrpcCode::kInternal, what}, {}};
@@ -151,7 +154,7 @@ bool ClientSession::feed(ByteView bytes) {
         std::visit([this](auto& one) { on_event(one); }, event);
     }
     // Messages that nobody took must not stay until the client speaks again.
-    events_.clear();
+    empty_buffer(events_, kKeptBytesMax);
     if (fed.has_error() && !std::exchange(broken_, true)) {
         release_all();
     }
@@ -168,6 +171,7 @@ void ClientSession::flush() {
     output_.clear();
     session_.take_output(output_, kWriteBytes);
     if (output_.empty()) {
+        empty_buffer(output_, kKeptBytesMax);
         if (broken_) {
             end_sending();
         } else if (read_ended_ || session_.is_done()) {

@@ -10,6 +10,7 @@
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
+#include "base/empty_buffer.h"
 #include "base/find_host.h"
 #include "base/url.h"
 #include "server/net/accepted_socket.h"
@@ -125,10 +126,7 @@ void PeerLink::flush() {
 void PeerLink::on_written(std::uint64_t connection, const boost::system::error_code& error,
                           std::size_t count) {
     metrics_.peer_bytes_sent += count;
-    writing_.clear();
-    if (writing_.capacity() > kKeptBytesMax) {
-        writing_ = std::string();
-    }
+    empty_buffer(writing_, kKeptBytesMax);
     if (error && connection_ == connection) {
         say(fmt::format("write failed: {}", error.message()));
         drop_connection();

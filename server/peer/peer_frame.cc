@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
+#include "base/empty_buffer.h"
 
 namespace cairn::server::peer {
 namespace {
@@ -51,11 +52,8 @@ void finish_frame(std::size_t begin, std::string& out) {
 void FrameReader::drop_consumed() {
     // Moving the rest down for every frame would be quadratic; once a read is enough.
     if (consumed_ == buffer_.size()) {
-        buffer_.clear();
+        empty_buffer(buffer_, kKeptBytesMax);
         consumed_ = 0;
-        if (buffer_.capacity() > kKeptBytesMax) {
-            buffer_ = std::string();
-        }
     } else if (consumed_ > buffer_.size() / 2) {
         buffer_.erase(0, consumed_);
         consumed_ = 0;

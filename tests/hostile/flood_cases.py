@@ -155,6 +155,18 @@ def unfinished_messages(subject: Subject) -> str:
     return f"{'some' if ended else 'none'} ended with ResourceExhausted"
 
 
+def taken_back(subject: Subject) -> str:
+    """Of 50 calls of one connection each sends 2 MB of its message and is then reset, and not
+    before the last of them is the next one begun."""
+    part = h2.message(bytes(2_000_000), length=2_000_001)
+    with subject.connect() as connection:
+        connection.send(b"".join(h2.headers_frame(h2.request(), stream_of(i)) for i in range(51)))
+        for i in range(50):
+            connection.send(h2.data_frames(part, stream_of(i), end=False) + reset(stream_of(i)))
+        connection.send(h2.data_frames(h2.message(PUT), stream_of(50)))
+        return connection.outcome(stream_of(50))
+
+
 def untaken_messages(subject: Subject) -> str:
     """On each of 20 connections a call that is refused, with seven messages of 2 MB in 14 KB
     behind its head. Then silence."""
@@ -224,6 +236,24 @@ def unread_socket(subject: Subject) -> str:
     return f"{answered} of {len(connections)} answered"
 
 
+def idle_after_answers(subject: Subject) -> str:
+    """200 clients that got a large answer each, one after the other, and stay."""
+    fill_unread(subject)
+    hello = h2.PREFACE + h2.settings((h2.INITIAL_WINDOW_SIZE, 0x7FFFFFFF)) + h2.frame(
+        h2.WINDOW_UPDATE, 0, 0, h2.u32(1 << 24))
+    connections = []
+    outcomes = set()
+    for _ in range(200):
+        connection = subject.connect(hello)
+        connections.append(connection)
+        connection.send(h2.call(RANGE_PATH, h2.field(1, b"unread")))
+        outcomes.add(connection.outcome())
+        connection.frames.clear()
+    for connection in connections:
+        connection.socket.close()
+    return ", ".join(sorted(outcomes))
+
+
 def one_byte_windows(subject: Subject) -> str:
     """An answer fetched byte by byte costs as many frames; the flood guard must not take it for
     work."""
@@ -246,6 +276,8 @@ MEMORY_CASES = [
     # 256 MiB of requests.
     Case("600 MB of unfinished messages", unfinished_messages,
          "some ended with ResourceExhausted", 320, ".*", alone=True),
+    # Two of them.
+    Case("50 times 2 MB that is taken back", taken_back, "grpc 0", 16, alone=True),
     # What one read inflates to, once.
     Case("20 times 14 MB that nobody takes", untaken_messages,
          r"grpc 12 unknown service no\.Such", 64, ".*", alone=True),
@@ -253,6 +285,8 @@ MEMORY_CASES = [
     Case("zero window", zero_window, "0 DATA frames, then a whole answer, grpc 0", 192,
          alone=True),
     Case("unread socket", unread_socket, "16 of 16 answered", 192, alone=True),
+    # As idle ones, and one answer.
+    Case("idle after large answers", idle_after_answers, "grpc 0", 24, alone=True),
     Case("windows of one byte", one_byte_windows, "a part; " + CALM_OR_CLOSED),
 ]
 

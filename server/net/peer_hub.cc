@@ -62,7 +62,11 @@ void PeerHub::link_to(const PeerAddress& address) {
         return;
     }
     if (link != nullptr) {
+        const bool was_connected = link->connected();
         link->stop();
+        if (was_connected) {
+            hooks_.on_lost(address.id);  // a link that was stopped does not say so itself
+        }
     }
     PeerLink::Hooks hooks{.on_lost = hooks_.on_lost,
                           .on_log = hooks_.on_log,

@@ -63,9 +63,9 @@ inline constexpr std::size_t kPeerQueueBytesMax = 64U * 1024U * 1024U;
 
 class PeerLink : public std::enable_shared_from_this<PeerLink> {
   public:
-    // `on_lost` is called each time queued or sent messages may be gone; `on_log` for lines about
-    // the connection (level by meaning: connected, lost, refused). On a lane whose other side
-    // answers, `on_answer` gets each frame and says whether to go on.
+    // `on_lost` is called each time queued or sent messages may be gone, but for stop(); `on_log`
+    // for lines about the connection (level by meaning: connected, lost, refused). On a lane whose
+    // other side answers, `on_answer` gets each frame and says whether to go on.
     struct Hooks {
         std::function<void(NodeId)> on_lost;
         std::function<void(NodeId, const std::string&)> on_log;

@@ -72,17 +72,21 @@ void SnapshotLanes::send(NodeId to, const SnapshotMessage& message) {
             link->second->send_frame(frame_);
             link->second->flush();
         }
-    } else if (const auto session = opened_[to].lock(); session != nullptr) {
-        session->send_frame(frame_);
+    } else if (const auto found = opened_.find(to); found != opened_.end()) {
+        if (const auto session = found->second.lock(); session != nullptr) {
+            session->send_frame(frame_);
+        }
     }
 }
 
 void SnapshotLanes::on_session(const std::shared_ptr<PeerSession>& session, bool open) {
-    auto& known = opened_[session->from()];
     if (open) {
-        known = session;
-    } else if (known.lock() == session) {
-        opened_.erase(session->from());
+        opened_[session->from()] = session;
+        return;
+    }
+    const auto known = opened_.find(session->from());
+    if (known != opened_.end() && known->second.lock() == session) {
+        opened_.erase(known);
         hooks_.on_lane_lost(session->from());
     }
 }

@@ -94,6 +94,7 @@ TEST_CASE("a hub follows the members", "[net][peer_hub]") {
     CHECK(peer.connections() == 1);
     host.hub->follow(peers({member(kSelf, 1), member(kPeer, moved.port())}));
     CHECK(host.hub->connected() == 0);
+    CHECK(host.lost == 1);
     REQUIRE(turn_until(host.reactor, connected));
     CHECK(moved.connections() == 1);
     host.hub->follow(peers({member(kSelf, 1)}, {kPeer}));

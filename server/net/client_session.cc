@@ -149,18 +149,22 @@ Task<> ClientSession::read_loop(std::shared_ptr<ClientSession> self) {
 
 bool ClientSession::feed(ByteView bytes) {
     const auto fed = session_.feed(bytes);
-    session_.take_events(events_);
-    for (auto& event : events_) {
-        std::visit([this](auto& one) { on_event(one); }, event);
-    }
-    // Messages that nobody took must not stay until the client speaks again.
-    empty_buffer(events_, kKeptBytesMax);
+    act_on_events();
     if (fed.has_error() && !std::exchange(broken_, true)) {
         release_all();
     }
     run_held();  // a stream that was reset has made room
     flush();
     return fed.has_value() && !session_.is_done();
+}
+
+void ClientSession::act_on_events() {
+    session_.take_events(events_);
+    for (auto& event : events_) {
+        std::visit([this](auto& one) { on_event(one); }, event);
+    }
+    // Messages that nobody took must not stay until the client speaks again.
+    empty_buffer(events_, kKeptBytesMax);
 }
 
 // One write at a time; what comes meanwhile goes with the next one.
@@ -205,6 +209,7 @@ void ClientSession::on_written(const boost::system::error_code& error, std::size
         close();
         return;
     }
+    act_on_events();  // a stream that we reset has ended by what was written
     run_held();
     feed_snapshots();
     flush();

@@ -75,6 +75,7 @@ class ClientSession : public ClientConnection,
     static Task<> read_loop(std::shared_ptr<ClientSession> self);
     // Feeds the session and acts on what came; false when the connection has ended.
     bool feed(ByteView bytes);
+    void act_on_events();
 
     void on_event(wire::RequestStarted& event);
     void on_event(wire::Message& event);

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import h2
 from h2 import END_HEADERS, END_STREAM
+from nodes import wait_until
 from subject import MIB, PUT_PATH, RANGE_PATH, Case, Subject
 
 MESSAGE_MAX = 1_572_864 + 524_288  # --max-request-bytes and the room for gRPC
@@ -47,6 +50,23 @@ def split_call(headers: h2.Headers) -> bytes:
     return out
 
 
+def cancelled_puts(subject: Subject) -> int:
+    """There is no such line before the first of them."""
+    found = re.search(r'^grpc_server_handled_total\{grpc_code="Canceled",[^}]*"Put".*\} (\d+)$',
+                      subject.node.get("/metrics")[2], re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
+def forgotten(subject: Subject) -> str:
+    """A call that the server resets, by a client that is silent from then on."""
+    before = cancelled_puts(subject)
+    with subject.connect() as connection:
+        connection.send(h2.headers_frame(h2.request()) + h2.headers_frame(h2.block([("x", "y")])))
+        outcome = connection.outcome()
+        wait_until(lambda: cancelled_puts(subject) > before, 5, "the call is over")
+        return outcome
+
+
 HEAD_CASES = [
     of("unknown service", call_of(h2.request("/no.Such/Put")),
        r"grpc 12 unknown service no\.Such"),
@@ -82,6 +102,8 @@ HEAD_CASES = [
 ]
 
 BODY_CASES = [
+    Case("trailers that are not the last", forgotten, "RST_STREAM PROTOCOL_ERROR", 8,
+         ".*"),
     of("truncated protobuf", put_of(h2.message(PUT[:-1])), "grpc 13 .*unmarshal.*"),
     of("protobuf of random bytes", put_of(h2.message(bytes(range(255, 200, -1)))),
        "grpc 13 .*unmarshal.*"),

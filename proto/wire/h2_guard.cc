@@ -9,6 +9,10 @@ namespace {
 constexpr std::uint32_t kPingStrikesMax = 2;  // grpc-go: maxPingStrikes
 constexpr std::uint32_t kFramesPerWork = 2;   // a window update for the stream, one for the session
 
+// Text and JSON come to a tenth, seldom less.
+constexpr std::size_t kInflationMax = 16;
+constexpr std::size_t kInflatedBytesPerFrame = 4096;
+
 }  // namespace
 
 AbuseGuard::AbuseGuard(const H2Limits& limits)
@@ -34,6 +38,17 @@ void AbuseGuard::on_idle_frame() {
         return;
     }
     --frames_left_;
+}
+
+void AbuseGuard::on_inflated(std::size_t compressed_bytes, std::size_t bytes) {
+    const std::size_t earned = compressed_bytes * kInflationMax;
+    const std::size_t frames = bytes > earned ? (bytes - earned) / kInflatedBytesPerFrame : 0;
+    counters_.idle_frames += frames;
+    if (frames > frames_left_) {
+        verdict_ = verdict_.empty() ? "too_much_to_inflate" : verdict_;
+        return;
+    }
+    frames_left_ -= static_cast<std::uint32_t>(frames);
 }
 
 // grpc-go, handlePing: a ping is a strike when it comes too soon after the last one; any HEADERS

@@ -22,6 +22,9 @@ class AbuseGuard {
     void on_idle_frame();
     // A PING that is no acknowledgement (counts as an idle frame too).
     void on_ping();
+    // A message was inflated, or might have been to so much. What is far more than came counts as
+    // idle frames: a client can make us work for as good as nothing.
+    void on_inflated(std::size_t compressed_bytes, std::size_t bytes);
     // A message came in, or we sent HEADERS or DATA: the peer's overhead is earned.
     void on_work_received();
     void on_work_sent();

@@ -52,7 +52,8 @@ struct H2Limits {
     std::uint32_t resets_per_tick = 100;
 
     // Frames that bring no work: SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA, HEADERS of a
-    // stream that is gone or answered. (Unknown types are skipped at no cost.) Each takes one;
+    // stream that is gone or answered. (Unknown types are skipped at no cost.)
+    // Also what is inflated beyond 16 times its size, one for each 4 KiB. Each takes one;
     // every message received and every HEADERS or DATA frame sent gives two back, a tick
     // `idle_frames_per_tick`. Empty: GOAWAY ENHANCE_YOUR_CALM.
     std::uint32_t idle_frames_max = 10'000;

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kDebugBytesMax = 256;
 constexpr std::size_t kRememberedHeaderBytesMax = 256;
 
+constexpr std::size_t kDeflateRatioMax = 1032;  // zlib's technical notes
+
 // Frame types and flags (RFC 9113 §6).
 constexpr std::uint8_t kDataFrame = 0x0;
 constexpr std::uint8_t kHeadersFrame = 0x1;
@@ -348,7 +350,15 @@ Result<bool> H2Core::next_message(H2Stream& stream, ByteView& bytes, Bytes& mess
     if (encoding != Encoding::kGzip) {
         return Error{Errc::kMalformed, "grpc: compressed flag set with identity or empty encoding"};
     }
-    CAIRN_TRY(message, gunzip(frame.payload.view(), limits_.message_bytes_max));
+    const ByteView compressed = frame.payload.view();
+    Result<Bytes> inflated = gunzip(compressed, limits_.message_bytes_max);
+    if (is_server()) {
+        const std::size_t most =
+            std::min(compressed.size() * kDeflateRatioMax, limits_.message_bytes_max);
+        guard_.on_inflated(compressed.size(),
+                           inflated.has_value() ? inflated.value().size() : most);
+    }
+    CAIRN_TRY(message, std::move(inflated));
     return true;
 }
 

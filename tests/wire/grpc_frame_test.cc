@@ -211,4 +211,41 @@ TEST_CASE("a call with grpc-encoding gzip", "[wire][h2][gzip]") {
     }
 }
 
+TEST_CASE("what inflates to far more than was sent runs out", "[wire][h2][gzip]") {
+    H2Limits limits;
+    limits.idle_frames_max = 1000;
+    Link link(limits);
+    const std::string bomb = gzip(std::string(2'000'000, 'x'));
+    const std::string broken = bomb.substr(0, bomb.size() - 1);
+    std::string text;
+    Prng random(1);
+    while (text.size() < 2'000'000) {
+        text += std::to_string(random.below(10'000)) + ", a text like many others; ";
+    }
+    const auto put = [&link](std::string_view compressed) {
+        const StreamId id =
+            start_call(link.client, "/etcdserverpb.KV/Put", {{"grpc-encoding", "gzip"}});
+        link.settle();
+        const std::string body = grpc_message(compressed, 1);
+        Result<void> fed = ok();
+        for (std::size_t at = 0; at < body.size() && fed.has_value(); at += 16'384) {
+            fed = link.server.feed(
+                frame({.type = kData, .stream = id, .payload = body.substr(at, 16'384)}));
+        }
+        static_cast<void>(link.client.reset(id, H2Code::kCancel));
+        return fed;
+    };
+    const std::string honest = gzip(text);
+    REQUIRE(honest.size() * 16 > text.size());
+    for (int i = 0; i < 20; ++i) {
+        CHECK(put(honest).has_value());
+    }
+    // 488 and a few more for each.
+    CHECK(put(bomb).has_value());
+    CHECK(put(broken).has_value());
+    const Result<void> fed = put(bomb);
+    REQUIRE_FALSE(fed.has_value());
+    CHECK(fed.error().detail == "too_much_to_inflate");
+}
+
 }  // namespace cairn::wire::test

@@ -78,12 +78,12 @@ void OfficeWatch::tick(NodeIndex node, bool is_writing, bool could_leave, Verdic
 
 void QuorumWatch::tick(NodeIndex node, std::optional<Term> led, bool heard, Verdict& verdict) {
     constexpr std::uint32_t kOverMax = 4;  // a turn takes time
-    heard_ever_ = heard || (heard_ever_ && led == led_);
     const bool goes_on = led && led == led_ && !heard;
     led_ = led;
     unheard_ticks_ = goes_on ? unheard_ticks_ + 1 : 0;
-    // It looks once in an election timeout, and has one from its election on.
-    if (unheard_ticks_ > (heard_ever_ ? 1 : 2) * election_ticks_ + kOverMax) {
+    // It looks once in an election timeout, and gives everybody one from its election on, also
+    // those whom a change of the configuration makes count more.
+    if (unheard_ticks_ > 2 * election_ticks_ + kOverMax) {
         verdict.fail("V5", fmt::format("node {} leads, and no quorum has answered for {} ticks",
                                        node, election_ticks_ + unheard_ticks_));
     }

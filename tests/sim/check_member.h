@@ -89,7 +89,6 @@ class QuorumWatch {
   private:
     std::uint32_t election_ticks_;
     std::optional<Term> led_;
-    bool heard_ever_ = false;  // in that term
     std::uint32_t unheard_ticks_ = 0;
 };
 

@@ -98,7 +98,7 @@ Task<bool> Connection::dial(std::shared_ptr<Connection> self) {
         co_return false;
     }
     // An address that does not even refuse must leave time for the next.
-    std::size_t left = endpoints.value().size();
+    auto left = static_cast<std::int64_t>(endpoints.value().size());
     for (const tcp::endpoint& endpoint : endpoints.value()) {
         const auto time = self->dial_timer_.expiry() - std::chrono::steady_clock::now();
         const auto error = co_await reach(self, endpoint, time / left--);

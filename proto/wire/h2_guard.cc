@@ -9,9 +9,10 @@ namespace {
 constexpr std::uint32_t kPingStrikesMax = 2;  // grpc-go: maxPingStrikes
 constexpr std::uint32_t kFramesPerWork = 2;   // a window update for the stream, one for the session
 
-// Text and JSON come to a tenth, seldom less.
+// Text and JSON come to a tenth, seldom less; and what is not long costs no more than a request.
 constexpr std::size_t kInflationMax = 16;
-constexpr std::size_t kInflatedBytesPerFrame = 4096;
+constexpr std::size_t kInflatedBytesFree = std::size_t{64} << 10U;
+constexpr std::size_t kInflatedBytesPerFrame = 16'384;
 
 }  // namespace
 
@@ -41,7 +42,7 @@ void AbuseGuard::on_idle_frame() {
 }
 
 void AbuseGuard::on_inflated(std::size_t compressed_bytes, std::size_t bytes) {
-    const std::size_t earned = compressed_bytes * kInflationMax;
+    const std::size_t earned = std::max(compressed_bytes * kInflationMax, kInflatedBytesFree);
     const std::size_t frames = bytes > earned ? (bytes - earned) / kInflatedBytesPerFrame : 0;
     counters_.idle_frames += frames;
     if (frames > frames_left_) {

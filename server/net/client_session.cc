@@ -97,6 +97,9 @@ void ClientSession::on_second(std::uint64_t now_ms) {
     look_after_snapshots();
     end_if_stalled();
     flush();
+    // What was written last may have ended a stream.
+    act_on_events();
+    run_held();
     if (Clock::now() >= close_at_) {
         close();
     }

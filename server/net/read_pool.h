@@ -44,8 +44,9 @@ class ReadPool {
         };
         if (pace == Pace::kAny) {
             boost::asio::post(threads_, std::move(run));
-        } else {
-            submit_next(std::move(run));
+        } else if (!submit_next(std::move(run))) {
+            waiting_.fetch_sub(1, std::memory_order_relaxed);
+            return false;
         }
         return true;
     }
@@ -58,13 +59,18 @@ class ReadPool {
 
   private:
     static constexpr std::size_t kWaitingMax = 4096;
+    static constexpr std::size_t kOneByOneMax = 64;  // or they would leave no place for others
 
-    void submit_next(std::function<void()> run) {
+    bool submit_next(std::function<void()> run) {
         const std::lock_guard lock(next_lock_);
+        if (next_.size() >= kOneByOneMax) {
+            return false;
+        }
         next_.push_back(std::move(run));
         if (next_.size() == 1) {
             post_next();
         }
+        return true;
     }
     // It stays the first of next_ until it has ended.
     void post_next() {

@@ -19,7 +19,7 @@ from nodes import (CAIRND, ELECTION_TIMEOUT, START_SECONDS, Cluster, Node, clean
                    run_to_end, wait_until)
 
 CAIRN = os.environ.get("CAIRN", "")
-SLOW_READS = os.environ["SLOW_READS"]
+SLOW_READS = os.environ.get("SLOW_READS", "")
 EXIT_FAILURE, EXIT_USAGE = 1, 2
 UP_TO_DATE = "up to date with the cluster, all reads are served"
 HANDOVER_LIMIT = 0.8 * ELECTION_TIMEOUT  # no follower campaigns of itself before a whole one

@@ -155,6 +155,7 @@ Result<void> LogReader::read_segment() {
         end_.headless.push_back(id_);
         return ok();
     }
+    end_.torn = false;
     CAIRN_TRY(torn_bytes_, torn_bytes(scan));
     end_.offset = offset_;
     good_path_ = path_;
@@ -363,6 +364,7 @@ Result<std::uint64_t> LogReader::torn_bytes(const TailScan& scan) {
     const std::optional<BatchHeader> header = decode_header(block, offset_);
     if (header && header->segment == id_) {
         CAIRN_PROBE("wal.torn_tail_cut");
+        end_.torn = true;
         return std::min(padded_bytes(header->payload_bytes), size_ - offset_);
     }
     CAIRN_PROBE("wal.tear_lost_its_header");

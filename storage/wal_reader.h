@@ -35,6 +35,7 @@ struct LogEnd {
     // write and sync, and the page cache answered), so the writer writes and syncs it again.
     std::string newest_batch;
     bool sealed = false;  // the newest batch is a seal
+    bool torn = false;    // at `offset` stands the header of a batch that fails its check
     // Segment files whose first batch was torn: they hold nothing.
     std::vector<std::uint64_t> headless;
 };

@@ -61,6 +61,11 @@ Result<void> Writer::rewrite_newest() {
     if (!CAIRN_MUTANT(page_cache_believed)) {
         CAIRN_TRY(file_->write_at(end_.offset - end_.newest_batch.size(), end_.newest_batch));
     }
+    // What was not found must not come back: of the next batch in its place a crash may keep just
+    // the sectors that this one lacks (its padding, where the file was recycled).
+    if (end_.torn) {
+        CAIRN_TRY(file_->write_at(end_.offset, std::string(kBlockBytes, '\0')));
+    }
     if (segment.bytes < options_.segment_bytes) {
         CAIRN_TRY(file_->preallocate(options_.segment_bytes));
         segment.bytes = options_.segment_bytes;

@@ -7,6 +7,29 @@
 #include "sim/check_safety.h"
 
 namespace cairn::sim {
+namespace {
+
+std::string describe(const raft::HardState& state) {
+    return fmt::format("term {} vote {:x} commit {}", state.term.value, state.vote.value,
+                       state.commit.value);
+}
+
+std::string describe(const raft::PersistBatch& batch) {
+    std::string out = batch.restart ? "restart" : "";
+    if (batch.hard_state) {
+        out += describe(*batch.hard_state);
+    }
+    if (batch.floor) {
+        out += fmt::format(" floor {}", batch.floor->last.index.value);
+    }
+    if (!batch.entries.empty()) {
+        out += fmt::format(" entries {} to {}", batch.entries.front().id.index.value,
+                           batch.entries.back().id.index.value);
+    }
+    return out;
+}
+
+}  // namespace
 
 // The log found must be the durable one with some first part of what was being written (D2): what
 // was reported as durable is there, and nothing that was never asked for.
@@ -35,15 +58,17 @@ void SafetyChecker::on_start(NodeIndex node, const raft::Recovered& recovered, I
     Node& it = nodes_[node];
     std::optional<Found> found = match(node, recovered);
     if (!found) {
-        const raft::HardState& was = it.durable.hard_state();
-        fail(
-            "D2", node,
-            fmt::format("the log found is not the one written: term {} vote {:x} last {} floor {}, "
-                        "durable was term {} vote {:x} last {} floor {}, {} batches in flight",
-                        recovered.hard_state.term.value, recovered.hard_state.vote.value,
-                        recovered.floor.last.index.value + recovered.entries.size(),
-                        recovered.floor.last.index.value, was.term.value, was.vote.value,
-                        it.durable.last().value, it.durable.floor().value, it.in_flight.size()));
+        std::string in_flight;
+        for (const raft::PersistBatch& batch : it.in_flight) {
+            in_flight += "; in flight: " + describe(batch);
+        }
+        fail("D2", node,
+             fmt::format("the log found is not the one written: {} last {} floor {}, durable was "
+                         "{} last {} floor {}{}",
+                         describe(recovered.hard_state),
+                         recovered.floor.last.index.value + recovered.entries.size(),
+                         recovered.floor.last.index.value, describe(it.durable.hard_state()),
+                         it.durable.last().value, it.durable.floor().value, in_flight));
         return;
     }
     if (recovered.floor.last.index && !is_committed(recovered.floor)) {

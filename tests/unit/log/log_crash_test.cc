@@ -325,4 +325,40 @@ TEST_CASE("random programs with crashes agree with the model", "[log][crash][ran
     }
 }
 
+// The batch of the second crash brings the one sector that the batch of the first one lacked:
+// zeros, where the file was recycled and held something else.
+TEST_CASE("a batch that a start has not found does not come back", "[log][crash]") {
+    constexpr std::uint64_t kBlock = 4096;
+    constexpr std::uint64_t kSectors = kBlock / kSimSectorBytes;
+    const auto files = new_disk();
+    const std::string segment = std::string(kLogDir) + "/0000000000000001.seg";
+    auto log = LogStore::open(*files, kLogDir, kTinyLog).value().log;
+    REQUIRE(log->append(std::vector{entries_batch(1, 1, 1, 100)}).has_value());
+    log.reset();
+    // The first batch of the segment, the one above, and then what the file held before.
+    std::string content = files->content(segment).value();
+    const std::uint64_t last = 3 * kSectors - 1;
+    content[last * kSimSectorBytes] = 'x';
+    files->put_file(segment, content);
+    Prng prng(1);
+    // Writes, and loses all but these sectors of it.
+    const auto lose = [&](std::uint64_t value_bytes, auto keeps) {
+        auto opened = LogStore::open(*files, kLogDir, kTinyLog);
+        REQUIRE(opened.has_value());
+        REQUIRE(opened.value().recovered.entries.size() == 1);
+        files->crash_at(files->ops() + 2);  // the sync
+        REQUIRE(opened.value()
+                    .log->append(std::vector{entries_batch(1, 2, 1, value_bytes)})
+                    .has_error());
+        opened.value().log.reset();
+        files->crash(prng, {.choose_sector = [&](const std::string&, std::uint64_t sector,
+                                                 std::size_t versions) {
+                         return keeps(sector) ? versions : 0;
+                     }});
+    };
+    lose(2'000, [&](std::uint64_t sector) { return sector != last; });
+    lose(20, [&](std::uint64_t sector) { return sector == last; });
+    CHECK(LogStore::open(*files, kLogDir, kTinyLog).value().recovered.entries.size() == 1);
+}
+
 }  // namespace cairn::storage

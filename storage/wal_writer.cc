@@ -143,13 +143,14 @@ Result<void> Writer::begin_segment(const SegmentState& state, std::uint64_t firs
     CAIRN_TRY(file_, files_.open(segment_path(id), OpenMode::kReadWrite));
     end_.segments.push_back({id, bytes, state.last.index});
     end_.offset = 0;
+    no_room_before_ = 0;
     return write_here(BatchKind::kSegment, segment_buffer_);
 }
 
 // Two bytes of the spare for each of the segment.
 Result<void> Writer::prepare() {
     const std::uint64_t due = std::min(2 * end_.offset, options_.segment_bytes);
-    if (!spares_.empty() || growing_bytes_ >= due) {
+    if (!spares_.empty() || growing_bytes_ >= due || end_.offset < no_room_before_) {
         return ok();
     }
     const std::uint64_t step = std::clamp(due - growing_bytes_, kSpareStepMin, kSpareStepMax);
@@ -158,7 +159,8 @@ Result<void> Writer::prepare() {
         !CAIRN_MUTANT(full_disk_stops_early)) {
         CAIRN_PROBE("wal.no_room_for_a_spare");
         // The segment in use has room of its own: the disk is full only for the next one, and may
-        // not be by then.
+        // not be by then. Each try takes what is left from the engine for a moment.
+        no_room_before_ = end_.offset + options_.segment_bytes / 8;
         return drop_growing();
     }
     return grown;

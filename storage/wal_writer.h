@@ -65,6 +65,7 @@ class Writer {
     std::unique_ptr<File> growing_;  // a spare under way, not among spares_; shorter than a segment
     std::uint64_t growing_id_ = 0;
     std::uint64_t growing_bytes_ = 0;
+    std::uint64_t no_room_before_ = 0;  // this offset, a full disk is not asked again
     BatchBuffer segment_buffer_;
     std::uint64_t syncs_ = 0;
     std::uint64_t bytes_written_ = 0;

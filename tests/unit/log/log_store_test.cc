@@ -7,6 +7,7 @@
 
 #include "catch.h"
 
+#include "log_harness.h"
 #include "log_model.h"
 #include "storage/posix_fs.h"
 #include "temp_dir.h"
@@ -226,6 +227,36 @@ TEST_CASE("the next segment is made ready in parts while this one fills", "[log]
     CHECK(files.list(temp.path()).value().size() == 2 + 1);
     CHECK(open_ok(files, temp.path(), kOptions).recovered == model.recovered());
     CHECK(files.list(temp.path()).value().size() == 2);
+}
+
+// Each try takes what is left of the disk, for a moment, from the engine.
+TEST_CASE("a full disk is not asked for the next segment at each append", "[log]") {
+    constexpr LogOptions kOptions{.segment_bytes = 4U * 1024U * 1024U, .recycle_max = 2};
+    const auto files = new_disk();
+    LogModel model;
+    auto opened = open_ok(*files, kLogDir, kOptions);
+    auto append = [&, index = std::uint64_t{1}]() mutable {
+        append_ok(*opened.log, model, {entries_batch(1, index++, 1, 20'000)});
+        const std::uint64_t before = files->ops();
+        REQUIRE(opened.log->prepare().has_value());
+        return files->ops() > before;
+    };
+    CHECK(append());
+    files->set_capacity(0);
+    int tries = 0;
+    for (int i = 0; i < 150; ++i) {
+        tries += static_cast<int>(append());
+    }
+    CHECK(tries > 2);
+    CHECK(tries <= 8);
+    REQUIRE(opened.log->stats().segments == 1);
+    // There is room again.
+    files->set_capacity(UINT64_MAX);
+    while (opened.log->stats().segments < 3) {
+        append();
+    }
+    opened.log.reset();
+    CHECK(open_ok(*files, kLogDir, kOptions).recovered == model.recovered());
 }
 
 TEST_CASE("what is not ready is written in parts too", "[log]") {

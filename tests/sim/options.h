@@ -154,7 +154,7 @@ struct Options {
     bool buggify = false;  // the shipped code takes rare ways, too, where they are built in
     Sabotage sabotage = Sabotage::kNone;
     // The faults go on until so much has happened, at most a thousand times as long as fault_ticks
-    // or twenty times as many events.
+    // or ten times as many events; calls alone may take ten times as many more.
     std::uint64_t events_min = 30'000;
     std::uint64_t ops_min = 500;
     std::uint64_t fault_classes_min = kFaultClassesMin;  // of a run that has faults at all

@@ -377,11 +377,20 @@ void World::run_faults() {
         calm_term_ = newest_term();
         workload_.expect_leader();
     }
-    run_until(kFaultTicksTimes * options_.fault_ticks * options_.tick_us, [this] {
-        was_enough_ = enough();
-        return was_enough_ || !atlas_.has_quorum() ||
-               counters_.events() >= kEventsTimes * options_.events_min;
-    });
+    const Time end = kFaultTicksTimes * options_.fault_ticks * options_.tick_us;
+    const auto run = [this, end](std::uint64_t times) {
+        run_until(end, [this, times] {
+            was_enough_ = enough();
+            return was_enough_ || !atlas_.has_quorum() ||
+                   counters_.events() >= times * options_.events_min;
+        });
+    };
+    run(kEventsTimes / 2);
+    // Where faults leave no time for calls the rest of these comes without them.
+    if (!was_enough_ && counters_.classes.count() >= options_.fault_classes_min) {
+        nemesis_.heal();
+    }
+    run(kEventsTimes);
 }
 
 // V4: where nothing goes wrong there is one election and no failed call.

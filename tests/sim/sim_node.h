@@ -158,6 +158,7 @@ class SimNode {
     void on_flush();
     void on_collect();
     void on_tick();
+    void watch_leader();
     [[nodiscard]] bool is_heard_by(NodeId id) const;
     [[nodiscard]] bool others_can_elect() const;
     [[nodiscard]] bool is_heard_by_quorum() const;

@@ -47,6 +47,9 @@ inline Result<std::vector<boost::asio::ip::tcp::endpoint>> endpoints_at(
             endpoints.emplace_back(address, port);
         }
     }
+    if (endpoints.empty()) {
+        return Error(Errc::kConnection, "the lookup has found no address");
+    }
     return endpoints;
 }
 

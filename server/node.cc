@@ -172,9 +172,18 @@ Node::Impl::Impl(storage::FileSystem& files, ServerConfig config, RecoveredNode 
     limits.ping_interval_ms_min = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(config_.grpc_keepalive_min_time)
             .count());
-    ports_ = std::make_unique<net::NodePorts>(
-        net::NodePorts{*driver_, *hub_, dispatcher_, metrics_, readers_, responses_,
-                       [this] { return facts(); }, limits, files, *snapshots_});
+    ports_ = std::make_unique<net::NodePorts>(net::NodePorts{*driver_,
+                                                             *hub_,
+                                                             dispatcher_,
+                                                             metrics_,
+                                                             readers_,
+                                                             responses_,
+                                                             [this] { return facts(); },
+                                                             limits,
+                                                             files,
+                                                             *snapshots_,
+                                                             {},
+                                                             driver_->newest_view()->alarms()});
     clients_ = std::make_shared<net::ClientListener>(reactor_, *ports_);
     command::MemberInfo self;
     self.set_id(identity_.member.value);

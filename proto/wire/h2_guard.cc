@@ -9,15 +9,18 @@ namespace {
 constexpr std::uint32_t kPingStrikesMax = 2;  // grpc-go: maxPingStrikes
 constexpr std::uint32_t kFramesPerWork = 2;   // a window update for the stream, one for the session
 
-// Text and JSON come to a tenth, seldom less; and what is not long costs no more than a request.
-constexpr std::size_t kInflationMax = 16;
-constexpr std::size_t kInflatedBytesFree = std::size_t{64} << 10U;
+constexpr std::size_t kInflationMax = 16;  // text and JSON come to a tenth, seldom less
+// A little more than that, each tick: short messages of zeros are no attack, many of them are.
+constexpr std::size_t kInflatedBytesPerTick = std::size_t{1} << 20U;
 constexpr std::size_t kInflatedBytesPerFrame = 16'384;
 
 }  // namespace
 
 AbuseGuard::AbuseGuard(const H2Limits& limits)
-    : limits_(limits), resets_left_(limits.resets_max), frames_left_(limits.idle_frames_max) {}
+    : limits_(limits),
+      resets_left_(limits.resets_max),
+      frames_left_(limits.idle_frames_max),
+      inflated_bytes_left_(kInflatedBytesPerTick) {}
 
 void AbuseGuard::on_wasted_stream() {
     ++counters_.wasted_streams;
@@ -42,8 +45,11 @@ void AbuseGuard::on_idle_frame() {
 }
 
 void AbuseGuard::on_inflated(std::size_t compressed_bytes, std::size_t bytes) {
-    const std::size_t earned = std::max(compressed_bytes * kInflationMax, kInflatedBytesFree);
-    const std::size_t frames = bytes > earned ? (bytes - earned) / kInflatedBytesPerFrame : 0;
+    std::size_t beyond = bytes - std::min(compressed_bytes * kInflationMax, bytes);
+    const std::size_t granted = std::min(beyond, inflated_bytes_left_);
+    inflated_bytes_left_ -= granted;
+    beyond -= granted;
+    const std::size_t frames = (beyond + kInflatedBytesPerFrame - 1) / kInflatedBytesPerFrame;
     counters_.idle_frames += frames;
     if (frames > frames_left_) {
         verdict_ = verdict_.empty() ? "too_much_to_inflate" : verdict_;
@@ -91,6 +97,7 @@ void AbuseGuard::on_tick(std::uint64_t now_ms) {
     time_known_ = true;
     resets_left_ = std::min(resets_left_ + limits_.resets_per_tick, limits_.resets_max);
     earn_frames(limits_.idle_frames_per_tick);
+    inflated_bytes_left_ = kInflatedBytesPerTick;
 }
 
 void AbuseGuard::earn_frames(std::uint32_t count) {

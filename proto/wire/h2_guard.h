@@ -50,8 +50,9 @@ class AbuseGuard {
 
     H2Limits limits_;
     Counters counters_;
-    std::uint32_t resets_left_ = 0;  // Invariant: <= limits_.resets_max.
-    std::uint32_t frames_left_ = 0;  // Invariant: <= limits_.idle_frames_max.
+    std::uint32_t resets_left_ = 0;    // Invariant: <= limits_.resets_max.
+    std::uint32_t frames_left_ = 0;    // Invariant: <= limits_.idle_frames_max.
+    std::size_t inflated_bytes_left_;  // of this tick
     std::uint32_t ping_strikes_ = 0;
     bool time_known_ = false;
     bool sent_since_ping_ = false;

@@ -53,9 +53,9 @@ struct H2Limits {
 
     // Frames that bring no work: SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA, HEADERS of a
     // stream that is gone or answered. (Unknown types are skipped at no cost.)
-    // Also what is inflated beyond 16 times its size and 64 KiB, one for each 16 KiB. Each takes
-    // one; every message received and every HEADERS or DATA frame sent gives two back, a tick
-    // `idle_frames_per_tick`. Empty: GOAWAY ENHANCE_YOUR_CALM.
+    // Also what is inflated beyond 16 times its size, and in sum 1 MiB a tick, one for each 16 KiB.
+    // Each takes one; every message received and every HEADERS or DATA frame sent gives two back, a
+    // tick `idle_frames_per_tick`. Empty: GOAWAY ENHANCE_YOUR_CALM.
     std::uint32_t idle_frames_max = 10'000;
     std::uint32_t idle_frames_per_tick = 1'000;
 

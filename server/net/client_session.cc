@@ -97,9 +97,6 @@ void ClientSession::on_second(std::uint64_t now_ms) {
     look_after_snapshots();
     end_if_stalled();
     flush();
-    // What was written last may have ended a stream.
-    act_on_events();
-    run_held();
     if (Clock::now() >= close_at_) {
         close();
     }
@@ -177,6 +174,12 @@ void ClientSession::flush() {
     }
     output_.clear();
     session_.take_output(output_, kWriteBytes);
+    if (output_.empty()) {
+        // A stream that ended with what was written last is told of here alone.
+        act_on_events();
+        run_held();
+        session_.take_output(output_, kWriteBytes);
+    }
     if (output_.empty()) {
         empty_buffer(output_, kKeptBytesMax);
         if (broken_) {

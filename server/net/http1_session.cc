@@ -24,6 +24,8 @@ constexpr std::chrono::seconds kIdleTimeout{60};
 // From a request's first byte to its last.
 constexpr std::chrono::seconds kRequestTimeout{10};
 constexpr std::chrono::seconds kReadTimeout{7};  // as etcd's health check
+// Those who ask often wait no longer than this, and nothing is wrong with a member that is busy.
+constexpr std::chrono::milliseconds kAlarmsTimeout{500};
 // A body is taken and dropped up to this size, as Go's server does: a connection that is closed
 // with bytes unread would lose its answer.
 constexpr std::size_t kBodyBytesMax = 256U * 1024U;
@@ -73,16 +75,6 @@ class Grant : public CallOwner {
     bool granted = false;
     bool answered = false;
     Errc reason = Errc::kTimeout;
-};
-
-// What the pool read, and the end of the wait for it.
-struct AlarmsRead {
-    explicit AlarmsRead(const boost::asio::any_io_executor& executor)
-        : timer(executor, kReadTimeout) {}
-
-    boost::asio::steady_timer timer;
-    // Where the pool has no time for it nothing is known: a member that is busy is not ill.
-    Http1Session::Alarms found = std::vector<etcdserverpb::AlarmMember>();
 };
 
 }  // namespace
@@ -347,27 +339,28 @@ std::optional<std::string> Http1Session::serializable_read() const {
     return std::nullopt;
 }
 
-// In the pool where memory does not have them.
+// Where memory does not have them the pool reads them; what takes long is for the next who asks.
 Task<Http1Session::Alarms> Http1Session::alarms(std::shared_ptr<Http1Session> self) {
-    Alarms cached = self->node_.driver.newest_view()->in_memory().alarms();
+    NodePorts& node = self->node_;
+    Alarms cached = node.driver.newest_view()->in_memory().alarms();
     if (cached.has_value() || cached.error().code != Errc::kNotInMemory) {
-        co_return cached;
+        node.alarms_known = std::move(cached);
+        co_return node.alarms_known;
     }
     const boost::asio::any_io_executor executor = self->socket_.get_executor();
-    const auto answer = std::make_shared<AlarmsRead>(executor);
-    auto work = [&node = self->node_, executor, answer](bool) mutable {
-        auto back = [answer = std::move(answer),
+    const auto wait = std::make_shared<boost::asio::steady_timer>(executor, kAlarmsTimeout);
+    auto work = [&node, executor, wait](bool) mutable {
+        auto back = [&node, wait = std::move(wait),
                      found = node.driver.newest_view()->alarms()]() mutable {
-            answer->found = std::move(found);
-            answer->timer.cancel();
+            node.alarms_known = std::move(found);
+            wait->cancel();
         };
         boost::asio::post(executor, std::move(back));
     };
-    if (!self->node_.readers.submit(ReadPool::want(), std::move(work))) {
-        co_return std::move(answer->found);
+    if (node.readers.submit(ReadPool::want(), std::move(work))) {
+        co_await wait->async_wait(kTask);
     }
-    co_await answer->timer.async_wait(kTask);
-    co_return std::move(answer->found);
+    co_return node.alarms_known;
 }
 
 std::string Http1Session::alarm_reason(const Alarms& alarms, const HttpTarget& target) {

@@ -6,8 +6,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "base/ids.h"
+#include "base/result.h"
+#include "proto/etcd/rpc_maintenance.pb.h"
 #include "proto/wire/h2_limits.h"
 #include "server/api/dispatcher.h"
 #include "server/api/read_gate.h"
@@ -33,6 +36,8 @@ struct NodePorts {
     storage::FileSystem& files;
     SnapshotDriver& snapshots;
     api::ReadGate reads{};
+    // What health goes by when to read them takes long: the alarms as they were last read.
+    Result<std::vector<etcdserverpb::AlarmMember>> alarms_known;
 };
 
 }  // namespace cairn::server::net

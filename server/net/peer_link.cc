@@ -300,9 +300,6 @@ std::size_t PeerLink::place_count() const {
 // An address that does not even refuse takes all the time of a dial: each is the first one in its
 // turn, for every place.
 void PeerLink::begin_with_another(std::vector<tcp::endpoint>& found) const {
-    if (found.empty()) {
-        return;
-    }
     const std::size_t first = dials_failed_ / place_count() % found.size();
     std::rotate(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(first), found.end());
 }

@@ -3,6 +3,7 @@
 // Never queues without bound.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -38,13 +39,13 @@ class ReadPool {
             waiting_.fetch_sub(1, std::memory_order_relaxed);
             return false;
         }
-        auto run = [this, wanted = std::move(wanted), work = std::move(work)]() mutable {
+        auto run = [this, wanted, work = std::move(work)]() mutable {
             waiting_.fetch_sub(1, std::memory_order_relaxed);
             work(wanted->load());
         };
         if (pace == Pace::kAny) {
             boost::asio::post(threads_, std::move(run));
-        } else if (!submit_next(std::move(run))) {
+        } else if (!submit_next({std::move(wanted), std::move(run)})) {
             waiting_.fetch_sub(1, std::memory_order_relaxed);
             return false;
         }
@@ -61,20 +62,38 @@ class ReadPool {
     static constexpr std::size_t kWaitingMax = 4096;
     static constexpr std::size_t kOneByOneMax = 64;  // or they would leave no place for others
 
-    bool submit_next(std::function<void()> run) {
+    struct Next {
+        Wanted wanted;
+        std::function<void()> run;
+    };
+
+    bool submit_next(Next next) {
         const std::lock_guard lock(next_lock_);
+        if (next_.size() >= kOneByOneMax) {
+            release_unwanted();
+        }
         if (next_.size() >= kOneByOneMax) {
             return false;
         }
-        next_.push_back(std::move(run));
+        next_.push_back(std::move(next));
         if (next_.size() == 1) {
             post_next();
         }
         return true;
     }
+    // Whoever asks again after a timeout has left one in the queue each time. They still come back
+    // to the reactor, which is all that they do.
+    void release_unwanted() {
+        const auto kept = std::stable_partition(next_.begin() + 1, next_.end(),
+                                                [](const Next& one) { return one.wanted->load(); });
+        for (auto one = kept; one != next_.end(); ++one) {
+            boost::asio::post(threads_, std::move(one->run));
+        }
+        next_.erase(kept, next_.end());
+    }
     // It stays the first of next_ until it has ended.
     void post_next() {
-        boost::asio::post(threads_, [this, run = std::move(next_.front())] {
+        boost::asio::post(threads_, [this, run = std::move(next_.front().run)] {
             run();
             const std::lock_guard lock(next_lock_);
             next_.pop_front();
@@ -86,7 +105,7 @@ class ReadPool {
 
     std::atomic<std::size_t> waiting_{0};
     std::mutex next_lock_;
-    std::deque<std::function<void()>> next_;  // Invariant: the first is posted or runs.
+    std::deque<Next> next_;  // Invariant: the first is posted or runs.
     boost::asio::thread_pool threads_;
 };
 

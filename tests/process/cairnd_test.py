@@ -13,13 +13,14 @@ import tempfile
 import threading
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import h2
 from nodes import (CAIRND, ELECTION_TIMEOUT, START_SECONDS, Cluster, Node, clean_environment,
                    run_to_end, wait_until)
 
 CAIRN = os.environ.get("CAIRN", "")
-SLOW_READS = os.environ.get("SLOW_READS", "")
 EXIT_FAILURE, EXIT_USAGE = 1, 2
 UP_TO_DATE = "up to date with the cluster, all reads are served"
 HANDOVER_LIMIT = 0.8 * ELECTION_TIMEOUT  # no follower campaigns of itself before a whole one
@@ -146,25 +147,30 @@ class LoneNode(Base):
         node.start()
         node.wait_until_it_serves()
         self.put(node.endpoint, "health", "v")
+        with h2.Connection(node.client_port) as connection:
+            activate_nospace = h2.field(1, 1) + h2.field(2, 1) + h2.field(3, 1)
+            connection.send(h2.call("/etcdserverpb.Maintenance/Alarm", activate_nospace))
+            self.assertEqual(connection.outcome(), "grpc 0")
         # Whoever is built a snapshot for has its tables written.
         cairn(node.endpoint, "snapshot", "save", f"{node.data}.snapshot")
         self.assertEqual(node.end(), 0)
-        node.environment = {"LD_PRELOAD": SLOW_READS, "SLOW_READS_WHILE": str(sign)}
+        node.environment = {"LD_PRELOAD": os.environ["SLOW_READS"], "SLOW_READS_WHILE": str(sign)}
         node.start()
         wait_until(lambda: UP_TO_DATE in node.log()[-4000:] and answers(node, "/version"), 30,
                    "it is there")
         sign.touch()
-        asked = [threading.Thread(target=node.get, args=(path,)) for path in
-                 ("/livez", "/health?serializable=true", "/readyz")]
         begin = time.monotonic()
-        for one in asked:
-            one.start()
-        time.sleep(0.1)
-        self.assertTrue(answers(node, "/version"))
-        self.assertLess(time.monotonic() - begin, 1.0)
+        with ThreadPoolExecutor() as threads:
+            asked = [threads.submit(node.get, path) for path in
+                     ("/livez", "/readyz", "/health?serializable=true")]
+            time.sleep(0.1)
+            self.assertTrue(answers(node, "/version"))
+            self.assertLess(time.monotonic() - begin, 1.0)
+            live, ready, health = [one.result() for one in asked]
+            self.assertLess(time.monotonic() - begin, 2.0)
         sign.unlink()
-        for one in asked:
-            one.join()
+        self.assertEqual((live[0], ready[0]), (200, 200))
+        self.assertEqual(health[::2], (503, '{"health":"false","reason":"ALARM NOSPACE"}\n'))
 
     def test_http_bodies(self) -> None:
         def answers(request: bytes, more: bytes = b"") -> bytes:

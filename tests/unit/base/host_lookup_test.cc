@@ -11,6 +11,8 @@
 
 #include "catch.h"
 
+#include "base/find_host.h"
+
 namespace cairn {
 namespace {
 
@@ -132,6 +134,15 @@ TEST_CASE("there are not many lookups at a time", "[base][lookup][limits]") {
     gate.open();
     all.get_future().wait();
     CHECK(gate.asked == static_cast<int>(HostLookup::kNamesMax));
+}
+
+TEST_CASE("what is found has an address, or is an error", "[base][lookup]") {
+    const auto endpoints = host_lookup::endpoints_at(Found{"10.0.0.1", "no address", "::1"}, 80);
+    REQUIRE(endpoints.has_value());
+    CHECK(endpoints.value().size() == 2);
+    for (const Addresses& none : {Addresses(Found{}), Addresses(Found{"no address"})}) {
+        CHECK(host_lookup::endpoints_at(none, 80).error().code == Errc::kConnection);
+    }
 }
 
 }  // namespace cairn

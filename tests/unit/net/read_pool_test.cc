@@ -60,5 +60,47 @@ TEST_CASE("of reads that go one by one none takes the other thread", "[net][read
     CHECK(hashes.wanted == kHashes - 1);
 }
 
+// Whoever asks again after a timeout has left one behind each time.
+TEST_CASE("of reads that go one by one few may wait, and those of nobody for nobody",
+          "[net][read_pool]") {
+    constexpr std::size_t kPlaces = 64;
+    std::promise<void> end;
+    const std::shared_future<void> ended(end.get_future());
+    std::atomic<std::size_t> wanted_runs = 0;
+    std::latch unwanted{kPlaces - 2};
+    const auto read = [&](bool wanted) {
+        if (!wanted) {
+            unwanted.count_down();
+            return;
+        }
+        ended.wait();
+        ++wanted_runs;
+    };
+    ReadPool pool;
+    std::vector<ReadPool::Wanted> wanted;
+    for (std::size_t i = 0; i < kPlaces; ++i) {
+        wanted.push_back(ReadPool::want());
+        REQUIRE(pool.submit(wanted.back(), read, Pace::kOneByOne));
+    }
+    REQUIRE_FALSE(pool.submit(ReadPool::want(), read, Pace::kOneByOne));
+    std::promise<void> listed;
+    REQUIRE(pool.submit(ReadPool::want(), [&listed](bool) { listed.set_value(); }));
+    listed.get_future().wait();
+    // All but the one that runs and the last.
+    for (std::size_t i = 1; i + 1 < kPlaces; ++i) {
+        *wanted[i] = false;
+    }
+    REQUIRE(pool.submit(ReadPool::want(), read, Pace::kOneByOne));
+    unwanted.wait();
+    CHECK(wanted_runs == 0);
+    std::promise<void> last;
+    REQUIRE(pool.submit(
+        ReadPool::want(), [&last](bool) { last.set_value(); }, Pace::kOneByOne));
+    end.set_value();
+    last.get_future().wait();
+    CHECK(wanted_runs == 3);
+    pool.stop();
+}
+
 }  // namespace
 }  // namespace cairn::server::net

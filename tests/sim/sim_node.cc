@@ -152,9 +152,10 @@ void SimNode::on_tick() {
             return fail_storage("prepare", prepared.error());
         }
     }
-    // After a pause many ticks come together, and only the turn behind them can say something.
-    if (!turn_scheduled_) {
-        watch_leader();
+    office_.tick(index_, writing_ > 0, view().is_leader && others_can_elect(), world_.verdict);
+    if (world_.options.raft.check_quorum) {
+        quorum_.tick(index_, view().is_leader ? std::optional(view().term) : std::nullopt,
+                     view().is_leader && is_heard_by_quorum(), world_.verdict);
     }
     ++ticks_;
     const std::uint32_t life = life_;
@@ -165,14 +166,6 @@ void SimNode::on_tick() {
     carry_out();
     if (life == life_ && up()) {
         step(server::Tick{});
-    }
-}
-
-void SimNode::watch_leader() {
-    office_.tick(index_, writing_ > 0, view().is_leader && others_can_elect(), world_.verdict);
-    if (world_.options.raft.check_quorum) {
-        quorum_.tick(index_, view().is_leader ? std::optional(view().term) : std::nullopt,
-                     view().is_leader && is_heard_by_quorum(), world_.verdict);
     }
 }
 

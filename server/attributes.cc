@@ -18,8 +18,9 @@ bool same_urls(const google::protobuf::RepeatedPtrField<std::string>& left,
 AttributePublisher::AttributePublisher(net::ReplicaDriver& driver, command::MemberInfo self)
     : driver_(driver), self_(std::move(self)) {}
 
+// What would have to be read from the disk is told once more: that holds up nobody.
 bool AttributePublisher::known_already() const {
-    const auto members = driver_.read_view()->members();
+    const auto members = driver_.read_view()->in_memory().members();
     return members.has_value() &&
            std::any_of(members.value().begin(), members.value().end(), [this](const auto& member) {
                return member.id() == self_.id() && member.name() == self_.name() &&

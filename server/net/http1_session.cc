@@ -347,17 +347,22 @@ Task<Http1Session::Alarms> Http1Session::alarms(std::shared_ptr<Http1Session> se
         node.alarms_known = std::move(cached);
         co_return node.alarms_known;
     }
+    if (node.alarms_reading) {
+        co_return node.alarms_known;
+    }
     const boost::asio::any_io_executor executor = self->socket_.get_executor();
     const auto wait = std::make_shared<boost::asio::steady_timer>(executor, kAlarmsTimeout);
     auto work = [&node, executor, wait](bool) mutable {
         auto back = [&node, wait = std::move(wait),
                      found = node.driver.newest_view()->alarms()]() mutable {
             node.alarms_known = std::move(found);
+            node.alarms_reading = false;
             wait->cancel();
         };
         boost::asio::post(executor, std::move(back));
     };
     if (node.readers.submit(ReadPool::want(), std::move(work))) {
+        node.alarms_reading = true;
         co_await wait->async_wait(kTask);
     }
     co_return node.alarms_known;

@@ -38,6 +38,7 @@ struct NodePorts {
     api::ReadGate reads{};
     // What health goes by when to read them takes long: the alarms as they were last read.
     Result<std::vector<etcdserverpb::AlarmMember>> alarms_known;
+    bool alarms_reading = false;  // by one of the readers, for all who ask
 };
 
 }  // namespace cairn::server::net

@@ -64,19 +64,23 @@ TEST_CASE("of reads that go one by one none takes the other thread", "[net][read
 TEST_CASE("of reads that go one by one few may wait, and those of nobody for nobody",
           "[net][read_pool]") {
     constexpr std::size_t kPlaces = 64;
-    std::promise<void> end;
-    const std::shared_future<void> ended(end.get_future());
+    std::shared_future<void> ended;
     std::atomic<std::size_t> wanted_runs = 0;
-    std::latch unwanted{kPlaces - 2};
+    std::atomic<std::size_t> unwanted = 0;
+    std::promise<void> all_unwanted;
     const auto read = [&](bool wanted) {
         if (!wanted) {
-            unwanted.count_down();
+            if (++unwanted == kPlaces - 2) {
+                all_unwanted.set_value();
+            }
             return;
         }
         ended.wait();
         ++wanted_runs;
     };
     ReadPool pool;
+    std::promise<void> end;  // goes before the pool, and nothing waits any more
+    ended = end.get_future();
     std::vector<ReadPool::Wanted> wanted;
     for (std::size_t i = 0; i < kPlaces; ++i) {
         wanted.push_back(ReadPool::want());
@@ -91,7 +95,7 @@ TEST_CASE("of reads that go one by one few may wait, and those of nobody for nob
         *wanted[i] = false;
     }
     REQUIRE(pool.submit(ReadPool::want(), read, Pace::kOneByOne));
-    unwanted.wait();
+    REQUIRE(all_unwanted.get_future().wait_for(10s) == std::future_status::ready);
     CHECK(wanted_runs == 0);
     std::promise<void> last;
     REQUIRE(pool.submit(

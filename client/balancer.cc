@@ -114,7 +114,9 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
     }
 
     // The next one in turn that this round has not tried; those to be avoided last. One that
-    // failed is tried again by one call a second, until it answers.
+    // failed is tried again by one call a second, until it answers; and where there is no
+    // connection by a dial alone, as long as there is another: a machine that is off holds up
+    // nobody.
     std::size_t choose(const BalancedCall& call) {
         const std::size_t count = channels_.size();
         const TimePoint now = std::chrono::steady_clock::now();
@@ -123,6 +125,11 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
             const std::size_t candidate = (next_ + step) % count;
             if (call.tried[candidate]) {
                 continue;
+            }
+            const bool failed = avoid_until_[candidate] != TimePoint{};
+            if (failed && avoid_until_[candidate] <= now && !channels_[candidate].is_ready()) {
+                channels_[candidate].dial();
+                avoid_until_[candidate] = now + kAvoidTime;
             }
             const bool good = avoid_until_[candidate] <= now;
             if (good || !chosen) {
@@ -154,7 +161,7 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
             all_tried && !call->reached && now - call->started >= options_.dial_timeout;
         const bool hopeless = all_tried && !call->hopeful;
         if (closed_ || tired || hopeless || !may_repeat(call->call.kind, result) ||
-            now + kRoundPause >= call->call.deadline) {
+            now + (all_tried ? kRoundPause : kRoundPause.zero()) >= call->call.deadline) {
             call->finish(error_of(call->call.kind, result));
             return;
         }

@@ -59,6 +59,13 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
         });
     }
 
+    void dial() {
+        if (connection_ == nullptr) {
+            connect();
+        }
+    }
+    [[nodiscard]] bool is_ready() const { return ready_; }
+
     void close() {
         // At once when this is the I/O thread already, which may be about to end.
         boost::asio::dispatch(io_, [self = shared_from_this()] { self->do_close(); });
@@ -282,6 +289,10 @@ CallRef Channel::call(CallRequest request, CallDone done) {
                                             : wire::StreamingKind::kServerStream));
     return impl_->submit(std::move(request), std::move(done));
 }
+
+void Channel::dial() { impl_->dial(); }
+
+bool Channel::is_ready() const { return impl_->is_ready(); }
 
 void Channel::cancel(const CallRef& call) { impl_->cancel(call); }
 

@@ -22,6 +22,13 @@ namespace cairn::client {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
+// 0: none. One that has passed is one: such a call is not sent.
+inline TimePoint deadline_after(std::chrono::nanoseconds timeout) {
+    const TimePoint now = std::chrono::steady_clock::now();
+    const bool none = timeout.count() == 0 || timeout >= TimePoint::max() - now;
+    return none ? TimePoint::max() : now + timeout;
+}
+
 // What a call has more whose answer is a stream of messages.
 struct StreamCall {
     // Each message in its order, on the IoThread; must not block, nor end the client. The server
@@ -74,6 +81,10 @@ class Channel {
     Channel& operator=(Channel&&) noexcept;
 
     CallRef call(CallRequest request, CallDone done);
+    // Connects if there is no connection and none under way. On the IoThread.
+    void dial();
+    // A call would be sent at once. On the IoThread.
+    [[nodiscard]] bool is_ready() const;
     // The call ends as Cancelled, and the server is told, unless it has ended.
     void cancel(const CallRef& call);
     // Lets the server send as much more as has come of a stream.

@@ -20,11 +20,13 @@ namespace cairn::client {
 class Core;
 
 struct ClientOptions {
-    // host:port or http://host:port. Calls are spread over them, the first begins at the first.
+    // host:port or http://host:port, with or without a path, of which nothing is made. Calls are
+    // spread over them, the first begins at the first.
     std::vector<std::string> endpoints = {"127.0.0.1:2379"};
     // For one connection to come about; also how long to go on when no endpoint can be reached.
     std::chrono::nanoseconds dial_timeout = std::chrono::seconds(2);
-    // For one call, all its attempts together; the server is told. 0: none.
+    // For one call, all its attempts together; the server is told. 0: none; less: it is over, and
+    // the call ends as kDeadlineExceeded without being sent.
     std::chrono::nanoseconds request_timeout = std::chrono::seconds(5);
     // While an answer is a stream: a server that says nothing for so long is pinged (etcd's end a
     // connection that pings more often than every five seconds), and taken for lost when it still

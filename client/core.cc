@@ -159,10 +159,7 @@ CallTicket Rpc<Request>::prepare(const Request& request, std::chrono::nanosecond
     call.method = Route<Request>::kMethod;
     call.kind = kind_of(request);
     call.message = serialized(to_wire(request));
-    const TimePoint now = std::chrono::steady_clock::now();
-    if (timeout.count() > 0 && timeout < TimePoint::max() - now) {
-        call.deadline = now + timeout;
-    }
+    call.deadline = deadline_after(timeout);
     return Balancer::prepare(std::move(call), std::move(done));
 }
 

@@ -1,7 +1,9 @@
 #include "client/endpoint.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -12,6 +14,13 @@ Error invalid(std::string_view text, std::string_view why) {
     return {GrpcCode::kInvalidArgument, fmt::format("endpoint \"{}\": {}", text, why), false};
 }
 
+std::string in_lower_case(std::string_view text) {
+    std::string out(text);
+    std::transform(out.begin(), out.end(), out.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return out;
+}
+
 }  // namespace
 
 std::string Endpoint::authority() const {
@@ -20,14 +29,17 @@ std::string Endpoint::authority() const {
 }
 
 Result<Endpoint> parse_endpoint(std::string_view text) {
-    constexpr std::string_view kHttp = "http://";
+    constexpr std::string_view kMark = "://";
     std::string_view address = text;
-    if (const std::size_t mark = text.find("://"); mark != std::string_view::npos) {
-        if (text.substr(0, mark + 3) != kHttp) {
-            return invalid(text, text.substr(0, mark) == "https" ? "TLS is not supported yet"
-                                                                 : "only http is known");
+    if (const std::size_t mark = text.find(kMark); mark != std::string_view::npos) {
+        const std::string scheme = in_lower_case(text.substr(0, mark));
+        if (scheme != "http") {
+            return invalid(text,
+                           scheme == "https" ? "TLS is not supported yet" : "only http is known");
         }
-        address.remove_prefix(kHttp.size());
+        address.remove_prefix(mark + kMark.size());
+        // etcd goes by the host of the URL alone.
+        address = address.substr(0, address.find_first_of("/?#"));
     }
     const std::size_t colon = address.rfind(':');
     const bool bracketed = !address.empty() && address.front() == '[';

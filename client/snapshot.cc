@@ -54,10 +54,7 @@ std::shared_ptr<BalancedCall> prepare(const std::shared_ptr<Inbox>& inbox,
     BalancerCall call;
     call.method = wire::MethodId::kMaintenanceSnapshot;
     call.kind = CallKind::kStream;
-    const TimePoint now = std::chrono::steady_clock::now();
-    if (timeout.count() > 0 && timeout < TimePoint::max() - now) {
-        call.deadline = now + timeout;
-    }
+    call.deadline = deadline_after(timeout);
     call.stream = std::make_shared<const StreamCall>(StreamCall{
         [inbox](Bytes message) { inbox->add(std::move(message)); },
         {{std::string(wire::kSnapshotFormatHeader), std::string(wire::kNativeSnapshot)}}});

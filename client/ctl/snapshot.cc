@@ -234,6 +234,8 @@ class SnapshotSaver {
         progress_.set(file_.bytes(), *total_);
         return true;
     }
+    // This side wanted no more.
+    [[nodiscard]] bool has_failed() const { return !error_.empty(); }
     // What went wrong on this side; empty: nothing.
     [[nodiscard]] std::string error_at_end() const {
         if (!error_.empty()) {
@@ -269,14 +271,14 @@ std::string receive(const Context& context, const ClientOptions& options, PartFi
     SnapshotSaver saver(file, progress);
     const Result<SnapshotInfo> answer =
         save_snapshot(options, [&saver](const SnapshotPiece& piece) { return saver.take(piece); });
-    std::string error = saver.error_at_end();
-    if (!answer && answer.error().code != GrpcCode::kCancelled) {
+    if (!answer && !saver.has_failed()) {
         return answer.error().message;
     }
+    std::string error = saver.error_at_end();
     if (!error.empty()) {
         return error;
     }
-    const cairn::Result<void> finished = check_and_finish(file, answer ? answer->version : "");
+    const cairn::Result<void> finished = check_and_finish(file, answer->version);
     return finished.has_error() ? to_string(finished.error()) : "";
 }
 

@@ -70,7 +70,7 @@ Result<void> H2Core::feed(ByteView bytes) {
         const bool flooded = received.error().code == Errc::kTooManyRequests;
         give_up(flooded ? H2Code::kEnhanceYourCalm : H2Code::kProtocolError,
                 received.error().detail);
-    } else if (!guard_.verdict().empty()) {
+    } else if (is_server() && !guard_.verdict().empty()) {
         give_up(H2Code::kEnhanceYourCalm, guard_.verdict());
     } else if (library_.queued_frames() > frames_max(limits_)) {
         give_up(H2Code::kEnhanceYourCalm, "too_many_unread_frames");

@@ -351,10 +351,13 @@ TEST_CASE("channel: the bound on calls under way", "[client][channel]") {
 TEST_CASE("client: endpoints as people write them", "[client][endpoint]") {
     CHECK(parse_endpoint("127.0.0.1:2379")->authority() == "127.0.0.1:2379");
     CHECK(parse_endpoint("http://localhost:1")->host == "localhost");
+    CHECK(parse_endpoint("HTTP://localhost:1/")->port == 1);
+    CHECK(parse_endpoint("http://localhost:1/v3?x#y")->authority() == "localhost:1");
     CHECK(parse_endpoint("[::1]:2379")->host == "::1");
     CHECK(parse_endpoint("[::1]:2379")->authority() == "[::1]:2379");
-    for (const char* bad : {"", ":1", "a", "a:", "a:0", "a:65536", "a:x", "::1:1", "[::1]",
-                            "[::1:1", "https://a:1", "unix:///a", "http://a"}) {
+    for (const char* bad :
+         {"", ":1", "a", "a:", "a:0", "a:65536", "a:x", "::1:1", "[::1]", "[::1:1", "https://a:1",
+          "unix:///a", "http://a", "http://a/:1", "a:1/"}) {
         INFO(bad);
         CHECK_FALSE(parse_endpoint(bad));
     }

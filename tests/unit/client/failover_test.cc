@@ -37,11 +37,29 @@ class DeafListener {
         return fmt::format("127.0.0.1:{}", acceptor_.local_endpoint().port());
     }
 
+    // So far; of one that is not full.
+    [[nodiscard]] std::size_t dials() {
+        acceptor_.non_blocking(true);
+        boost::system::error_code none;
+        for (tcp::socket one = acceptor_.accept(none); !none; one = acceptor_.accept(none)) {
+            dialled_.push_back(std::move(one));
+        }
+        return dialled_.size();
+    }
+
   private:
     boost::asio::io_context io_;
     tcp::acceptor acceptor_{io_};
     tcp::socket filler_{io_};
+    std::vector<tcp::socket> dialled_;  // open, and nobody says anything
 };
+
+// Where nobody listens any more.
+std::string nobody() {
+    boost::asio::io_context io;
+    const tcp::acceptor gone(io, tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0));
+    return fmt::format("127.0.0.1:{}", gone.local_endpoint().port());
+}
 
 // Answers the first bytes of each connection with the same text, and keeps the connection open.
 class TextServer {
@@ -147,6 +165,43 @@ TEST_CASE("failover: alone, such an endpoint surely got no write", "[client][fai
     CHECK(put.error() == Error{GrpcCode::kUnavailable,
                                "connection error: dial tcp " + deaf.endpoint() + ": i/o timeout",
                                false});
+}
+
+// Their time is too short for a dial, and the first alone may be spent on one.
+TEST_CASE("failover: a machine that is off holds up no call as long as there is another",
+          "[client][failover]") {
+    DeafListener deaf(false);
+    FakeServer good([](const FakeRequest&) { return FakeReply{}; });
+    Client client = client_for({deaf.endpoint(), good.endpoint()}).with_timeout(kDial * 2 / 3);
+    CHECK_FALSE(client.put("a", "b"));
+    while (deaf.dials() < 3) {
+        REQUIRE(client.put("a", "b"));
+    }
+}
+
+TEST_CASE("failover: a call with hardly any time goes on to the next all the same",
+          "[client][failover]") {
+    FakeServer good([](const FakeRequest&) { return FakeReply{}; });
+    bool done = false;
+    for (int i = 0; i < 100 && !done; ++i) {
+        Client client =
+            client_for({nobody(), good.endpoint()}).with_timeout(std::chrono::milliseconds(20));
+        done = client.put("a", "b").has_value();
+    }
+    CHECK(done);
+}
+
+TEST_CASE("failover: a call whose time is over is not sent", "[client][failover]") {
+    std::atomic<int> asked{0};
+    FakeServer server([&](const FakeRequest&) {
+        ++asked;
+        return FakeReply{};
+    });
+    const auto put =
+        client_for({server.endpoint()}).with_timeout(std::chrono::nanoseconds(-1)).put("a", "b");
+    REQUIRE_FALSE(put);
+    CHECK(put.error() == Error{GrpcCode::kDeadlineExceeded, "context deadline exceeded", false});
+    CHECK(asked == 0);
 }
 
 TEST_CASE("failover: a server that does not speak HTTP/2", "[client][failover]") {

@@ -48,10 +48,11 @@ std::string snapshot_of_empty_files(std::size_t count) {
 
 // A save from a server that sends these bytes, and the digest that fits them.
 struct Save {
-    // `prepare` makes what is at `path` before.
+    // `prepare` makes what is at `path` before; `last` is what the server says then.
     Save(
         std::string_view bytes, std::string_view version,
-        const std::function<void(const std::string& path)>& prepare = [](const std::string&) {}) {
+        const std::function<void(const std::string& path)>& prepare = [](const std::string&) {},
+        const wire::GrpcStatus& last = {}) {
         constexpr std::size_t kPieceBytes = 100'000;
         storage::Sha256 sum;
         sum.add(bytes);
@@ -61,6 +62,7 @@ struct Save {
             reply.stream.push_back(message_of(piece, bytes.size() - at - piece.size(), version));
         }
         reply.stream.push_back(message_of(sum.value(), 0, version));
+        reply.status = last;
         FakeServer server([&](const FakeRequest&) {
             ++asked;
             return reply;
@@ -116,6 +118,14 @@ TEST_CASE("snapshot save: keeps nothing that cannot be restored", "[client][snap
         CHECK(save.error.find("not a snapshot of cairn") != std::string::npos);
         CHECK(save.files == 0);
     }
+}
+
+TEST_CASE("snapshot save: a server that takes it back says why", "[client][snapshot]") {
+    const Save save(snapshot_of_empty_files(1), "cairn 1", [](const std::string&) {},
+                    {wire::GrpcCode::kCancelled, "the proxy has had enough"});
+    CHECK(save.code != kExitOk);
+    CHECK(save.error.find("the proxy has had enough") != std::string::npos);
+    CHECK(save.files == 0);
 }
 
 TEST_CASE("snapshot save: a newer format is kept", "[client][snapshot]") {

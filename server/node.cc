@@ -299,6 +299,7 @@ Result<void> Node::Impl::run() {
 }
 
 void Node::Impl::stop_parts() {
+    signals_.clear();  // nobody waits for them any more: the next one ends the process
     for (const auto& acceptor : client_acceptors_) {
         acceptor->stop();
     }

@@ -86,6 +86,7 @@ void ClientSession::close() {
 
 void ClientSession::release_all() {
     for (auto& [stream, call] : calls_) {
+        count_cancelled(call);
         release(stream, call);
     }
     calls_.clear();
@@ -501,11 +502,15 @@ void ClientSession::forget(wire::StreamId stream) {
     if (found == calls_.end()) {
         return;
     }
-    Call& call = found->second;
+    count_cancelled(found->second);
+    release(stream, found->second);
+    calls_.erase(found);
+}
+
+// Who has gone hears nothing; what began has an end all the same.
+void ClientSession::count_cancelled(const Call& call) {
     auto& counters = node_.metrics.methods[static_cast<std::size_t>(call.request.method)];
     ++counters.handled[static_cast<std::size_t>(wire::GrpcCode::kCancelled)];
-    release(stream, call);
-    calls_.erase(found);
 }
 
 // Re-armed only for an earlier deadline: most calls end long before theirs, and a timer that fires

@@ -114,6 +114,7 @@ class ClientSession : public ClientConnection,
     // Behind the message, if there is one.
     void end_call(wire::StreamId stream, Call& call, wire::GrpcStatus status);
     void forget(wire::StreamId stream);
+    void count_cancelled(const Call& call);
     // The call has ended, one way or the other: nobody waits for anything on its behalf.
     void release(wire::StreamId stream, Call& call);
     void let_go_of_pool(Call& call);

@@ -240,10 +240,8 @@ void ReplicaDriver::on_log_write(LogWrite done) {
 
 void ReplicaDriver::on_state_step(StateStep step) {
     std::swap(read_view_, step.view);
-    if (step.output.has_value() || step.replaced.has_value()) {
-        // Not dropped here, where the engine's lock could be waited for.
-        retired_views_.push_back(std::move(step.view));
-    }
+    // Not dropped here, where the engine's lock could be waited for.
+    retired_views_.push_back(std::move(step.view));
     if (step.error.has_value()) {
         post(StorageFailed{*std::move(step.error)});
         return;

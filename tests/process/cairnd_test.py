@@ -173,6 +173,19 @@ class LoneNode(Base):
         self.assertGreater(taken, 0.4)  # memory did not have them
         self.assertLess(taken, 1.9)  # and the disk was not waited for
 
+    def test_calls_that_end_with_their_connection(self) -> None:
+        """They are handled, too, or what is under way would seem to grow for ever."""
+        def total(kind: str) -> float:
+            lines = self.lone.get("/metrics")[2].splitlines()
+            return sum(float(line.split(" ")[-1]) for line in lines
+                       if line.startswith(f"grpc_server_{kind}_total{{") and '"Compact"' in line)
+
+        with h2.Connection(self.lone.client_port) as connection:
+            connection.send(h2.headers_frame(h2.request("/etcdserverpb.KV/Compact")))
+            wait_until(lambda: total("started") == 1, 5, "it has begun")
+            self.assertEqual(total("handled"), 0)
+        wait_until(lambda: total("handled") == 1, 5, "it has ended")
+
     def test_http_bodies(self) -> None:
         def answers(request: bytes, more: bytes = b"") -> bytes:
             with socket.create_connection(("127.0.0.1", self.lone.client_port), 5) as connection:

@@ -120,25 +120,26 @@ class Balancer::Impl : public std::enable_shared_from_this<Impl> {
     std::size_t choose(const BalancedCall& call) {
         const std::size_t count = channels_.size();
         const TimePoint now = std::chrono::steady_clock::now();
-        std::optional<std::size_t> chosen;
-        for (std::size_t step = 0; step < count; ++step) {
+        std::optional<std::size_t> good;
+        std::optional<std::size_t> undialled;  // its time to be avoided is over
+        std::optional<std::size_t> avoided;
+        for (std::size_t step = 0; step < count && !good; ++step) {
             const std::size_t candidate = (next_ + step) % count;
             if (call.tried[candidate]) {
                 continue;
             }
             const bool failed = avoid_until_[candidate] != TimePoint{};
-            if (failed && avoid_until_[candidate] <= now && !channels_[candidate].is_ready()) {
-                channels_[candidate].dial();
-                avoid_until_[candidate] = now + kAvoidTime;
-            }
-            const bool good = avoid_until_[candidate] <= now;
-            if (good || !chosen) {
-                chosen = candidate;
-            }
-            if (good) {
-                break;
-            }
+            const bool avoid = avoid_until_[candidate] > now;
+            auto& place = avoid                                        ? avoided
+                          : failed && !channels_[candidate].is_ready() ? undialled
+                                                                       : good;
+            place = place.value_or(candidate);
         }
+        if (good && undialled) {
+            channels_[*undialled].dial();
+            avoid_until_[*undialled] = now + kAvoidTime;
+        }
+        const std::optional<std::size_t> chosen = good ? good : undialled ? undialled : avoided;
         CAIRN_ASSERT(chosen.has_value());
         next_ = (*chosen + 1) % count;
         if (avoid_until_[*chosen] != TimePoint{}) {

@@ -287,13 +287,12 @@ Result<void> read_limits(const FlagValues& flags, ServerConfig& config) {
                                    config.response_budget_bytes, kResponseBudgetBytesMin,
                                    kResponseBudgetBytesMax));
     }
-    // Or what can be written could never be read.
-    if (config.response_budget_bytes / 8 * 7 < config.max_request_bytes) {
-        return invalid(
-            fmt::format("--experimental-response-budget-bytes={}: one answer may take "
-                        "seven eighths of it, which must be at least "
-                        "--max-request-bytes={}",
-                        config.response_budget_bytes, config.max_request_bytes));
+    // Or what can be written could never be read. An answer has a header, too.
+    if (config.response_budget_bytes / 8 * 7 < config.max_request_bytes + 1024) {
+        return invalid(fmt::format(
+            "--experimental-response-budget-bytes={}: one answer may take seven eighths "
+            "of it, which must be at least 1 KiB more than --max-request-bytes={}",
+            config.response_budget_bytes, config.max_request_bytes));
     }
     if (config.log_bytes_max < kLogBytesKeptMin || config.log_bytes_max > kLogBytesKeptMax) {
         return invalid(fmt::format("--experimental-log-bytes-max={}: must be from {} to {}",

@@ -339,6 +339,20 @@ std::optional<std::string> Http1Session::serializable_read() const {
     return std::nullopt;
 }
 
+void Http1Session::read_alarms(const boost::asio::any_io_executor& executor, NodePorts& node) {
+    auto work = [&node, executor](bool) {
+        auto back = [&node, found = node.driver.newest_view()->alarms()]() mutable {
+            node.alarms_known = std::move(found);
+            node.alarms_read->cancel();
+            node.alarms_read.reset();
+        };
+        boost::asio::post(executor, std::move(back));
+    };
+    if (node.readers.submit(ReadPool::want(), std::move(work))) {
+        node.alarms_read = std::make_shared<boost::asio::steady_timer>(executor, kAlarmsTimeout);
+    }
+}
+
 // Where memory does not have them the pool reads them; what takes long is for the next who asks.
 Task<Http1Session::Alarms> Http1Session::alarms(std::shared_ptr<Http1Session> self) {
     NodePorts& node = self->node_;
@@ -347,23 +361,11 @@ Task<Http1Session::Alarms> Http1Session::alarms(std::shared_ptr<Http1Session> se
         node.alarms_known = std::move(cached);
         co_return node.alarms_known;
     }
-    if (node.alarms_reading) {
-        co_return node.alarms_known;
+    if (node.alarms_read == nullptr) {
+        read_alarms(self->socket_.get_executor(), node);
     }
-    const boost::asio::any_io_executor executor = self->socket_.get_executor();
-    const auto wait = std::make_shared<boost::asio::steady_timer>(executor, kAlarmsTimeout);
-    auto work = [&node, executor, wait](bool) mutable {
-        auto back = [&node, wait = std::move(wait),
-                     found = node.driver.newest_view()->alarms()]() mutable {
-            node.alarms_known = std::move(found);
-            node.alarms_reading = false;
-            wait->cancel();
-        };
-        boost::asio::post(executor, std::move(back));
-    };
-    if (node.readers.submit(ReadPool::want(), std::move(work))) {
-        node.alarms_reading = true;
-        co_await wait->async_wait(kTask);
+    if (const auto read = node.alarms_read; read != nullptr) {
+        co_await read->async_wait(kTask);
     }
     co_return node.alarms_known;
 }

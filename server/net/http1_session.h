@@ -60,6 +60,7 @@ class Http1Session : public ClientConnection, public std::enable_shared_from_thi
     static Task<std::optional<std::string>> linearizable_read(std::shared_ptr<Http1Session> self);
     [[nodiscard]] std::optional<std::string> serializable_read() const;
     static Task<Alarms> alarms(std::shared_ptr<Http1Session> self);
+    static void read_alarms(const boost::asio::any_io_executor& executor, NodePorts& node);
     [[nodiscard]] static std::string alarm_reason(const Alarms& alarms, const HttpTarget& target);
     void arm_deadline(std::chrono::seconds after);
 

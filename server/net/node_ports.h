@@ -8,6 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include <boost/asio/steady_timer.hpp>
+
 #include "base/ids.h"
 #include "base/result.h"
 #include "proto/etcd/rpc_maintenance.pb.h"
@@ -38,7 +40,9 @@ struct NodePorts {
     api::ReadGate reads{};
     // What health goes by when to read them takes long: the alarms as they were last read.
     Result<std::vector<etcdserverpb::AlarmMember>> alarms_known;
-    bool alarms_reading = false;  // by one of the readers, for all who ask
+    // While one of the readers reads them anew: how long all who ask wait for that. Null: none
+    // does.
+    std::shared_ptr<boost::asio::steady_timer> alarms_read{};
 };
 
 }  // namespace cairn::server::net

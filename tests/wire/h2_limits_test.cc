@@ -416,4 +416,21 @@ TEST_CASE("a burst of streams gives its memory back", "[wire][limits]") {
     CHECK(table.find(7)->id == 7);
 }
 
+// A server that ends thousands of calls at once is about to stop, and means no harm.
+TEST_CASE("a client takes as many resets as the server likes", "[wire][limits]") {
+    constexpr int kCalls = 20;
+    H2Limits limits;
+    limits.resets_max = 3;
+    H2Session client = make_session(Role::kClient, limits);
+    REQUIRE(client.feed(frame({.type = kSettings})).has_value());
+    for (int call = 0; call < kCalls; ++call) {
+        const StreamId id = start_call(client, kPutPath);
+        drain(client);
+        CHECK(
+            client.feed(frame({.type = kRstStream, .stream = id, .payload = u32(7)})).has_value());
+    }
+    CHECK(pick<StreamReset>(events_of(client)).size() == kCalls);
+    CHECK_FALSE(client.is_done());
+}
+
 }  // namespace cairn::wire::test

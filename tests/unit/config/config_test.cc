@@ -110,11 +110,11 @@ TEST_CASE("config: times and limits in etcd's words", "[config]") {
     CHECK(error_of({"--election-timeout=0"}) == "--election-timeout must be >0 (set to 0ms)");
     CHECK(error_of({"--max-request-bytes=33554433"}) ==
           "--max-request-bytes=33554433: must be from 1 to 33554432");
-    CHECK(build({"--experimental-response-budget-bytes=9600000", "--max-request-bytes=8400000"}));
+    CHECK(build({"--experimental-response-budget-bytes=9602000", "--max-request-bytes=8400000"}));
     CHECK(
-        error_of({"--experimental-response-budget-bytes=9599999", "--max-request-bytes=8400000"}) ==
-        "--experimental-response-budget-bytes=9599999: one answer may take seven eighths of it, "
-        "which must be at least --max-request-bytes=8400000");
+        error_of({"--experimental-response-budget-bytes=9600000", "--max-request-bytes=8400000"}) ==
+        "--experimental-response-budget-bytes=9600000: one answer may take seven eighths of it, "
+        "which must be at least 1 KiB more than --max-request-bytes=8400000");
     CHECK(build({"--experimental-log-entries-max=10000"}));
     CHECK(error_of({"--experimental-log-entries-max=9999"}) ==
           "--experimental-log-entries-max=9999: must be from 10000 to 1000000000");

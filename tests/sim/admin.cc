@@ -67,6 +67,11 @@ bool Admin::is_named(const SimNode& node) const {
            });
 }
 
+// For good, though somebody who is behind may not know.
+bool Admin::is_removed(const SimNode& node) const {
+    return world_.safety.was_member(node.index()) && !node.is_member();
+}
+
 bool Admin::settled() const {
     return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
         const bool has_vote =
@@ -82,8 +87,10 @@ void Admin::follow() {
         const bool named = is_named(*node);
         if (named && !node->started()) {
             node->join();
-        } else if (!named && node->started() && !node->retired() && !node->lost() &&
-                   (healed_ || (world_.safety.was_member(node->index()) && prng_.chance(1, 12)))) {
+        } else if (node->started() && !node->retired() && !node->lost() &&
+                   (healed_ ? !named || is_removed(*node)
+                            : !named && world_.safety.was_member(node->index()) &&
+                                  prng_.chance(1, 12))) {
             node->retire();
         }
     }

@@ -150,8 +150,10 @@ void Nemesis::crash_in_recovery(NodeIndex node) {
     }
 }
 
+// Whoever is paused already stays so for as long as was said: what waits for the end of one pause
+// must not be overtaken by what waits for that of another.
 void Nemesis::pause(NodeIndex node) {
-    if (nodes_[node]->up()) {
+    if (nodes_[node]->up() && nodes_[node]->paused_until() <= world_.queue.now()) {
         note("pause", node);
         nodes_[node]->set_paused_until(world_.queue.now() + duration());
     }

@@ -87,8 +87,8 @@ class SimNode {
     // So many ticks at once; no ticks before. False when nobody reads the clock.
     bool jump_clock(std::uint32_t ticks);
     void stop_clock(Time until) { clock_stands_until_ = until; }
-    // Not before what an earlier pause said: its events wait for that, and must stay in order.
-    void set_paused_until(Time until) { paused_until_ = std::max(paused_until_, until); }
+    // Of one who is not paused: what waits for the end of a pause must stay in order.
+    void set_paused_until(Time until) { paused_until_ = until; }
     [[nodiscard]] Time paused_until() const { return paused_until_; }
 
     // A unary call, as a session carries it out. False when the node is down.

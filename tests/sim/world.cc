@@ -76,6 +76,7 @@ class World {
     [[nodiscard]] bool needs_snapshot() const;
     [[nodiscard]] Laggards laggards() const;
     [[nodiscard]] Time catch_up_time() const;
+    [[nodiscard]] Time replay_time() const;
     bool converges_within(Time budget);
     [[nodiscard]] Term newest_term() const;
     [[nodiscard]] std::string describe_nodes() const;
@@ -327,6 +328,19 @@ Time World::catch_up_time() const {
     return kFailuresUs + takes;
 }
 
+// For what is in the log and to be applied, by as little at once as an entry.
+Time World::replay_time() const {
+    constexpr Time kTimesMean = 2;
+    const DiskOptions& disk = options_.disk;
+    std::uint64_t entries = 0;
+    for (const auto& node : nodes_) {
+        if (node->up() && node->is_member()) {
+            entries = std::max(entries, node->view().last - node->view().applied);
+        }
+    }
+    return entries * kTimesMean * (disk.apply_min_us + 2 * disk.apply_mean_us);
+}
+
 Laggards World::laggards() const {
     Laggards out{.leader = safety_.leader()};
     for (const auto& node : nodes_) {
@@ -340,9 +354,9 @@ Laggards World::laggards() const {
 
 // The budget counts from when nobody needs a snapshot any more, or gets what he lacks: a member may
 // have to wait for one or two snapshots that fail first, and limits may be so small that each entry
-// takes a round trip. But not for ever.
+// takes a round trip, and each apply the disk's time. But not for ever.
 bool World::converges_within(Time budget) {
-    const Time end_of_catch_up = queue_.now() + catch_up_time();
+    const Time end_of_catch_up = queue_.now() + catch_up_time() + replay_time();
     Time begin = queue_.now();
     Laggards before = laggards();
     bool late = false;

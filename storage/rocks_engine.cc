@@ -391,6 +391,9 @@ rocksdb::DBOptions db_options(const RocksOptions& options) {
     // after which compactions go on by themselves; a flush that it made fail stays so.
     db.max_bgerror_resume_count = 0;
     db.max_background_jobs = 2;
+    // A read that is the last to let go of a table or a memtable would remove it: the reactor
+    // reads.
+    db.avoid_unnecessary_blocking_io = true;
     db.max_open_files = options.open_files_max;
     // RocksDB would start that many threads for each family, however few its files.
     db.max_file_opening_threads = 1;

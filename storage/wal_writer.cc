@@ -154,36 +154,56 @@ Result<void> Writer::prepare() {
         return ok();
     }
     const std::uint64_t step = std::clamp(due - growing_bytes_, kSpareStepMin, kSpareStepMax);
-    Result<void> grown = grow_spare(std::min(growing_bytes_ + step, options_.segment_bytes));
+    Result<void> grown = Error{Errc::kNoSpace, dir_ + ": no room for the next segment"};
+    CAIRN_TRY(const bool room, has_room());
+    if (room) {
+        grown = grow_spare(std::min(growing_bytes_ + step, options_.segment_bytes));
+    }
     if (grown.has_error() && grown.error().code == Errc::kNoSpace &&
         !CAIRN_MUTANT(full_disk_stops_early)) {
         CAIRN_PROBE("wal.no_room_for_a_spare");
         // The segment in use has room of its own: the disk is full only for the next one, and may
-        // not be by then. Each try takes what is left from the engine for a moment.
+        // not be by then. What is left is the engine's, which a full disk stops for good.
         no_room_before_ = end_.offset + options_.segment_bytes / 8;
-        return drop_growing();
+        drop_growing();
+        return ok();
     }
     return grown;
 }
 
-Result<void> Writer::drop_growing() {
-    if (growing_ == nullptr) {
-        return ok();
-    }
-    growing_.reset();
-    growing_bytes_ = 0;
-    return files_.remove(spare_path(growing_id_));
+Result<bool> Writer::has_room() {
+    CAIRN_TRY(const std::uint64_t free, files_.free_bytes(dir_));
+    return free >= options_.segment_bytes - growing_bytes_ + options_.segment_bytes;
 }
 
-// Whole, it is a spare as any other. A crash leaves a shorter file, which resume removes.
+// Where even that fails, resume removes it.
+void Writer::drop_growing() {
+    if (growing_ != nullptr) {
+        growing_.reset();
+        growing_bytes_ = 0;
+        static_cast<void>(files_.remove(spare_path(growing_id_)));
+    }
+}
+
+Result<void> Writer::fill(File& spare, std::uint64_t bytes) {
+    CAIRN_TRY(spare.preallocate(bytes));
+    ++syncs_;
+    return spare.sync();
+}
+
+// Whole, it is a spare as any other. A crash leaves a shorter file, which resume removes. What does
+// not fit goes at once: a full disk's last bytes are for the engine, and for the next start.
 Result<void> Writer::grow_spare(std::uint64_t bytes) {
     if (growing_ == nullptr) {
         growing_id_ = next_spare_++;
         CAIRN_TRY(growing_, files_.open(spare_path(growing_id_), OpenMode::kCreate));
     }
-    CAIRN_TRY(growing_->preallocate(bytes));
-    ++syncs_;
-    CAIRN_TRY(growing_->sync());
+    if (Result<void> filled = fill(*growing_, bytes); filled.has_error()) {
+        if (filled.error().code == Errc::kNoSpace) {
+            drop_growing();
+        }
+        return filled;
+    }
     growing_bytes_ = bytes;
     if (bytes == options_.segment_bytes) {
         spares_.push_back(growing_id_);
@@ -196,9 +216,13 @@ Result<void> Writer::grow_spare(std::uint64_t bytes) {
 Result<std::uint64_t> Writer::make_spare(std::uint64_t bytes) {
     const std::uint64_t id = next_spare_++;
     CAIRN_TRY(auto file, files_.open(spare_path(id), OpenMode::kCreate));
-    CAIRN_TRY(file->preallocate(bytes));
-    ++syncs_;
-    CAIRN_TRY(file->sync());
+    if (Result<void> filled = fill(*file, bytes); filled.has_error()) {
+        if (filled.error().code == Errc::kNoSpace) {
+            static_cast<void>(files_.remove(spare_path(id)));
+            drop_growing();
+        }
+        return std::move(filled).error();
+    }
     return id;
 }
 

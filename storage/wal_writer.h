@@ -47,8 +47,11 @@ class Writer {
     Result<void> clean_spares(const std::vector<std::uint64_t>& spares);
     Result<void> begin_segment(const SegmentState& state, std::uint64_t first_batch_bytes);
     Result<std::uint64_t> make_spare(std::uint64_t bytes);
+    Result<void> fill(File& spare, std::uint64_t bytes);
     Result<void> grow_spare(std::uint64_t bytes);
-    Result<void> drop_growing();
+    void drop_growing();
+    // Room for the rest of a spare, and as much again for others.
+    Result<bool> has_room();
     Result<void> write_here(BatchKind kind, BatchBuffer& buffer);
     Result<void> sync_file();
     [[nodiscard]] std::string segment_path(std::uint64_t id) const;

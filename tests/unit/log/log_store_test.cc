@@ -229,7 +229,50 @@ TEST_CASE("the next segment is made ready in parts while this one fills", "[log]
     CHECK(files.list(temp.path()).value().size() == 2);
 }
 
-// Each try takes what is left of the disk, for a moment, from the engine.
+// What is left of the disk is for the engine, which a full one stops for good.
+TEST_CASE("a spare takes no room that others may want", "[log]") {
+    constexpr std::uint64_t kMiB = 1024U * 1024U;
+    constexpr LogOptions kOptions{.segment_bytes = 4 * kMiB, .recycle_max = 2};
+    const auto files = new_disk();
+    LogModel model;
+    auto opened = open_ok(*files, kLogDir, kOptions);
+    const std::uint64_t used = files->bytes_used();
+    files->set_capacity(used + 8 * kMiB - 1);  // for a spare, and a byte less than as much again
+    std::uint64_t index = 0;
+    const auto append = [&] {
+        ++index;
+        append_ok(*opened.log, model, {entries_batch(1, index, 1, 20'000)});
+        REQUIRE(opened.log->prepare().has_value());
+    };
+    for (int i = 0; i < 40; ++i) {
+        append();
+        REQUIRE(files->bytes_used() == used);
+    }
+    // A part that is there already goes when others take the room.
+    files->set_capacity(used + 8 * kMiB);
+    while (files->bytes_used() == used) {
+        append();
+    }
+    files->set_capacity(used + 4 * kMiB);
+    while (files->bytes_used() > used) {
+        append();
+    }
+    CHECK(opened.log->stats().segments == 1);
+    // When the segment ends there is no choice: with the last bytes the next one begins, and asks
+    // anew from its beginning on.
+    while (opened.log->stats().segments == 1) {
+        append();
+    }
+    files->set_capacity(UINT64_MAX);
+    for (int i = 0; i < 30; ++i) {
+        append();
+    }
+    CHECK(files->bytes_used() > used + 4 * kMiB);
+    opened.log.reset();
+    CHECK(open_ok(*files, kLogDir, kOptions).recovered == model.recovered());
+}
+
+// Each try costs a call of the system.
 TEST_CASE("a full disk is not asked for the next segment at each append", "[log]") {
     constexpr LogOptions kOptions{.segment_bytes = 4U * 1024U * 1024U, .recycle_max = 2};
     const auto files = new_disk();
@@ -255,6 +298,35 @@ TEST_CASE("a full disk is not asked for the next segment at each append", "[log]
     while (opened.log->stats().segments < 3) {
         append();
     }
+    opened.log.reset();
+    CHECK(open_ok(*files, kLogDir, kOptions).recovered == model.recovered());
+}
+
+// The member halts, and starts again when there is room: for that it needs a little.
+TEST_CASE("a segment that finds no room leaves none of itself", "[log]") {
+    constexpr std::uint64_t kMiB = 1024U * 1024U;
+    constexpr LogOptions kOptions{.segment_bytes = 4 * kMiB, .recycle_max = 2};
+    const std::uint64_t entry_bytes = GENERATE(20'000U, 6'000'000U);
+    const auto files = new_disk();
+    LogModel model;
+    auto opened = open_ok(*files, kLogDir, kOptions);
+    append_ok(*opened.log, model, {entries_batch(1, 1, 1, 20'000)});
+    const std::size_t names = files->list(kLogDir).value().size();
+    REQUIRE(opened.log->prepare().has_value());  // a part of the next one
+    const std::uint64_t capacity = files->bytes_used() + 2 * kMiB;
+    files->set_capacity(capacity);
+    Result<void> appended = ok();
+    for (std::uint64_t index = 2; appended.has_value(); ++index) {
+        const std::vector batches{entries_batch(1, index, 1, entry_bytes)};
+        appended = opened.log->append(batches);
+        if (appended.has_value()) {
+            model.apply(batches.front());
+        }
+    }
+    CHECK(appended.error().code == Errc::kNoSpace);
+    CHECK(files->list(kLogDir).value().size() == names);
+    CHECK(files->bytes_used() <= capacity - 2 * kMiB);
+    files->set_capacity(UINT64_MAX);
     opened.log.reset();
     CHECK(open_ok(*files, kLogDir, kOptions).recovered == model.recovered());
 }

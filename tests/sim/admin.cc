@@ -67,9 +67,11 @@ bool Admin::is_named(const SimNode& node) const {
            });
 }
 
-// For good, though somebody who is behind may not know.
-bool Admin::is_removed(const SimNode& node) const {
-    return world_.safety.was_member(node.index()) && !node.is_member();
+// For good, though somebody who is behind names him: with neither pre-vote nor check-quorum, which
+// cairnd always has, he may then be in the way for ever.
+bool Admin::is_in_the_way(const SimNode& node) const {
+    return !world_.options.raft.pre_vote && !world_.options.raft.check_quorum &&
+           world_.safety.was_member(node.index()) && !node.is_member();
 }
 
 bool Admin::settled() const {
@@ -88,7 +90,7 @@ void Admin::follow() {
         if (named && !node->started()) {
             node->join();
         } else if (node->started() && !node->retired() && !node->lost() &&
-                   (healed_ ? !named || is_removed(*node)
+                   (healed_ ? !named || is_in_the_way(*node)
                             : !named && world_.safety.was_member(node->index()) &&
                                   prng_.chance(1, 12))) {
             node->retire();

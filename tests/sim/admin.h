@@ -35,7 +35,7 @@ class Admin {
   private:
     void follow();
     [[nodiscard]] bool is_named(const SimNode& node) const;
-    [[nodiscard]] bool is_removed(const SimNode& node) const;
+    [[nodiscard]] bool is_in_the_way(const SimNode& node) const;
     void maybe_change();
     void propose(const MemberChange& change);
     [[nodiscard]] Request request_of(const MemberChange& change);

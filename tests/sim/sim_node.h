@@ -67,6 +67,7 @@ class SimNode {
         crash_countdown_ = count;
         crash_down_ = down;
     }
+    static constexpr Time kHealedMeanUs = 2'000;  // of a disk's writes and applies, at most
     // No more misfortune: no crash or error is due, the disk is quick. A pause, a hanging write and
     // a clock that stands end by themselves, at this time.
     void heal();
@@ -75,7 +76,7 @@ class SimNode {
     }
     void set_disk_factor(std::uint64_t factor) { disk_factor_ = factor; }
     // No write of the log returns before.
-    void hang_disk(Time until) { disk_hangs_until_ = until; }
+    void hang_disk(Time until) { disk_hangs_until_ = std::max(disk_hangs_until_, until); }
     // A call of the disk fails soon; one that writes or syncs ends the process.
     void fail_disk();
     // So many bytes more than now, and then it is full; none: as many as one likes.
@@ -86,7 +87,7 @@ class SimNode {
     bool damage(Damage kind);
     // So many ticks at once; no ticks before. False when nobody reads the clock.
     bool jump_clock(std::uint32_t ticks);
-    void stop_clock(Time until) { clock_stands_until_ = until; }
+    void stop_clock(Time until) { clock_stands_until_ = std::max(clock_stands_until_, until); }
     // Of one who is not paused: what waits for the end of a pause must stay in order.
     void set_paused_until(Time until) { paused_until_ = until; }
     [[nodiscard]] Time paused_until() const { return paused_until_; }

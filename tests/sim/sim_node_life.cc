@@ -423,15 +423,14 @@ void SimNode::retire() {
 }
 
 void SimNode::heal() {
-    constexpr Time kQuickUs = 2'000;
     healed_ = true;
     crash_countdown_ = 0;
     crashes_to_come_ = 0;
     disk_factor_ = 1;
     files_.clear_failures();
     disk_.slow_permille = 0;
-    disk_.write_mean_us = std::min(disk_.write_mean_us, kQuickUs);
-    disk_.apply_mean_us = std::min(disk_.apply_mean_us, kQuickUs);
+    disk_.write_mean_us = std::min(disk_.write_mean_us, kHealedMeanUs);
+    disk_.apply_mean_us = std::min(disk_.apply_mean_us, kHealedMeanUs);
     limit_disk(std::nullopt);
     flush_more_often();
     if (started_ && !up()) {

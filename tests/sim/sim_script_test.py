@@ -48,7 +48,7 @@ class Script(unittest.TestCase):
         program.chmod(0o755)
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            status = self.script.run(program, FIRST, 0.0001, 1)
+            status = self.script.run(program, self.folder / "named", FIRST, 0.0001, 1)
         return status, out.getvalue()
 
     def lines(self, count: int, events: int = 40_000) -> str:
@@ -68,14 +68,14 @@ class Script(unittest.TestCase):
         status, output = self.run_with(f'exec {PROGRAM} "$@" --events 5000 --sabotage skip-apply')
         self.assertEqual(status, 1, output)
         self.assertRegex(output, r"FAILED seed 50\d: ")
-        self.assertRegex(output, r"again: \S+/program --seed 50\d --shrink --events 5000 "
+        self.assertRegex(output, r"again: \S+/named --seed 50\d --shrink --events 5000 "
                                  r"--sabotage skip-apply\n$")
 
     def test_a_crash(self) -> None:
         last = "echo 'FAILED seed 502: assertion'"
         status, output = self.run_with(f"{self.lines(2)}\n{last}\nexit 134")
         self.assertEqual(status, 1, output)
-        self.assertRegex(output, r"again: \S+/program --seed 502\n$")
+        self.assertRegex(output, r"again: \S+/named --seed 502\n$")
 
     def test_a_death_without_a_word(self) -> None:
         status, output = self.run_with("exit 139")
@@ -87,7 +87,7 @@ class Script(unittest.TestCase):
         status, output = self.run_with(f"{self.lines(3)}\nexec sleep 60")
         self.assertEqual(status, 1, output)
         self.assertIn("FAILED seed 503: no end within 0.3 s, of seeds 500..509\n", output)
-        self.assertRegex(output, r"again: \S+/program --seed 503\n$")
+        self.assertRegex(output, r"again: \S+/named --seed 503\n$")
 
 
 if __name__ == "__main__":

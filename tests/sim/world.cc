@@ -328,17 +328,21 @@ Time World::catch_up_time() const {
     return kFailuresUs + takes;
 }
 
-// For what is in the log and to be applied, by as little at once as an entry.
+// For what is to be applied, by as little at once as an entry, on healed disks.
 Time World::replay_time() const {
     constexpr Time kTimesMean = 2;
     const DiskOptions& disk = options_.disk;
-    std::uint64_t entries = 0;
+    const Time mean_us = std::min(disk.apply_mean_us, SimNode::kHealedMeanUs);
+    Index newest;
+    Index oldest{UINT64_MAX};
     for (const auto& node : nodes_) {
         if (node->up() && node->is_member()) {
-            entries = std::max(entries, node->view().last - node->view().applied);
+            newest = std::max(newest, node->view().last);
+            oldest = std::min(oldest, node->view().applied);
         }
     }
-    return entries * kTimesMean * (disk.apply_min_us + 2 * disk.apply_mean_us);
+    const std::uint64_t entries = newest > oldest ? newest - oldest : 0;
+    return entries * kTimesMean * (disk.apply_min_us + 2 * mean_us + options_.turn_delay_us);
 }
 
 Laggards World::laggards() const {
@@ -356,13 +360,15 @@ Laggards World::laggards() const {
 // have to wait for one or two snapshots that fail first, and limits may be so small that each entry
 // takes a round trip, and each apply the disk's time. But not for ever.
 bool World::converges_within(Time budget) {
-    const Time end_of_catch_up = queue_.now() + catch_up_time() + replay_time();
+    const Time end_of_snapshots = queue_.now() + catch_up_time();
+    const Time end_of_catch_up = end_of_snapshots + replay_time();
     Time begin = queue_.now();
     Laggards before = laggards();
     bool late = false;
     run_until(end_of_catch_up + 2 * budget, [&] {
         Laggards now = laggards();
-        if (queue_.now() <= end_of_catch_up && (now.gain_on(before) || needs_snapshot())) {
+        if ((queue_.now() <= end_of_catch_up && now.gain_on(before)) ||
+            (queue_.now() <= end_of_snapshots && needs_snapshot())) {
             begin = queue_.now();
         }
         before = std::move(now);

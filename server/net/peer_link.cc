@@ -30,6 +30,9 @@ using namespace std::chrono_literals;
 constexpr std::size_t kKeptBytesMax = 1024U * 1024U;
 constexpr auto kDialTimeout = 2s;
 using UserTimeout = boost::asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
+using UnsentMax = boost::asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
+// What the kernel holds beyond what the network takes: what is said later waits behind it.
+constexpr int kUnsentBytesMax = 256 * 1024;
 constexpr int kUserTimeoutMs = 5000;
 constexpr auto kBackoffFirst = 20ms;
 constexpr auto kBackoffLast = 1000ms;
@@ -87,6 +90,7 @@ void PeerLink::drop_connection() {
     boost::system::error_code ignored;
     socket_.close(ignored);
     queued_.clear();
+    forwards_.clear();
     ++connection_;
     if (std::exchange(connected_, false) && !stopped_) {
         hooks_.on_lost(address_.id);
@@ -94,6 +98,13 @@ void PeerLink::drop_connection() {
 }
 
 void PeerLink::send(const raft::Message& message) {
+    if (connected_ && message.kind() == raft::MessageKind::kForwardProposals) {
+        if (!forwards_.push(message)) {
+            ++metrics_.peer_messages_dropped;
+            say("too much on its way to the leader, proposals dropped");
+        }
+        return;
+    }
     const std::size_t used = std::min(queued_.size() + writing_.size(), kPeerQueueBytesMax);
     if (connected_ && peer::append_message_frame(message, kPeerQueueBytesMax - used, queued_)) {
         return;
@@ -112,7 +123,11 @@ void PeerLink::send_frame(ByteView frame) {
 }
 
 void PeerLink::flush() {
-    if (!connected_ || !writing_.empty() || queued_.empty()) {
+    if (!connected_ || !writing_.empty()) {
+        return;
+    }
+    forwards_.take(queued_);
+    if (queued_.empty()) {
         return;
     }
     std::swap(writing_, queued_);
@@ -163,6 +178,7 @@ Task<bool> PeerLink::connect(std::shared_ptr<PeerLink> self) {
         self->socket_.set_option(tcp::no_delay(true), ignored);
         // A peer that vanished without a word must be found out before the send buffer hides it.
         self->socket_.set_option(UserTimeout(kUserTimeoutMs), ignored);
+        self->socket_.set_option(UnsentMax(kUnsentBytesMax), ignored);
         // Nor while nothing is to be sent: all of a snapshot has arrived, and its verdict is
         // awaited.
         probe_when_idle(self->socket_);

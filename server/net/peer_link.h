@@ -1,6 +1,7 @@
 // One connection to another member: dialled, kept, dialled again (docs/formats/peer.md).
 // Owned by PeerHub; every method on the reactor's thread.
-// Never queues without bound: what does not fit is dropped and the core told, since it repairs.
+// Never queues without bound: what does not fit is dropped and the core told, since it repairs. But
+// for proposals, which are nobody's to repair: who waits for one that is dropped hears no answer.
 #pragma once
 
 #include <chrono>
@@ -19,6 +20,7 @@
 #include "base/ids.h"
 #include "base/prng.h"
 #include "raft/message.h"
+#include "server/net/forward_queue.h"
 #include "server/net/log_limit.h"
 #include "server/net/metrics.h"
 #include "server/net/task.h"
@@ -84,6 +86,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     void stop();
     // Queues the message. Dropped, and counted, while not connected; over kPeerQueueBytesMax the
     // connection is dropped with it, since the core would wait for answers to what is lost.
+    // Proposals let all others go first, and are dropped alone (forward_queue.h).
     void send(const raft::Message& message);
     // Queues a frame whose sender bounds what is on its way. Dropped while not connected.
     void send_frame(ByteView frame);
@@ -136,6 +139,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     boost::asio::steady_timer deadline_;  // closes the socket: there is no other cancellation
     boost::asio::steady_timer pause_;     // between two dials
     std::string queued_;                  // frames not yet being written
+    ForwardQueue forwards_;               // proposals that go when the next write begins
     std::string writing_;                 // the write under way, empty when there is none
     peer::FrameReader heard_;             // of this connection, from the greeting on
     LogLimit said_;                       // since the last connection that lasted

@@ -60,6 +60,17 @@ class FakePeer {
     [[nodiscard]] const std::vector<peer::Hello>& greetings() const { return greetings_; }
     // Bytes that came over the newest connection after the greeting.
     [[nodiscard]] std::size_t unread() const { return sockets_.back()->available(); }
+    // Of those, as many messages as are whole.
+    [[nodiscard]] std::vector<raft::Message> read() {
+        std::string bytes(unread(), '\0');
+        bytes.resize(sockets_.back()->read_some(boost::asio::buffer(bytes)));
+        messages_.feed(bytes);
+        std::vector<raft::Message> read;
+        for (auto frame = messages_.next(); frame.value(); frame = messages_.next()) {
+            read.push_back(peer::decode_message(*frame.value()).value());
+        }
+        return read;
+    }
 
   private:
     void accept() {
@@ -96,6 +107,7 @@ class FakePeer {
     bool closes_;
     std::vector<std::unique_ptr<tcp::socket>> sockets_;
     std::vector<peer::Hello> greetings_;
+    peer::FrameReader messages_;
 };
 
 inline peer::HelloReply welcome(ClusterId cluster = kCluster, NodeId from = kPeer) {

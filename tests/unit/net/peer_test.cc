@@ -1,4 +1,5 @@
 // Links and sessions against peers that behave as none should.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -61,6 +62,98 @@ TEST_CASE("a peer that does not read costs a bounded queue", "[net][peer_link]")
     CHECK(host.hub->connected() == 0);
     // And it comes back.
     CHECK(turn_until(host.reactor, [&] { return host.hub->connected() == 1; }));
+}
+
+// A leader that does not hear its followers gives up: their clients may have said much.
+TEST_CASE("proposals on their way keep no other message waiting", "[net][peer_link]") {
+    constexpr std::size_t kMessageBytes = 1024U * 1024U;
+    constexpr std::uint64_t kMessages = 60;
+    Host host;
+    FakePeer peer(host.reactor, welcome(), false);
+    host.make_hub({kPeer, "127.0.0.1", peer.port()});
+    host.hub->start();
+    REQUIRE(turn_until(host.reactor, [&] { return host.hub->connected() == 1; }));
+    const auto forward = [](std::uint64_t sequence, std::size_t bytes) {
+        raft::ForwardProposals body;
+        body.proposals.push_back(
+            {.id = {kSelf, 1, sequence}, .payload = Bytes::copy_of(std::string(bytes, 'p'))});
+        return raft::Message{kSelf, kPeer, Term{7}, std::move(body)};
+    };
+    for (std::uint64_t number = 1; number <= kMessages; ++number) {
+        host.hub->send({forward(number, kMessageBytes)});
+    }
+    CHECK(host.metrics.peer_messages_dropped == 0);
+    REQUIRE(turn_until(host.reactor, [&] { return peer.unread() > 4'096; }));
+    host.hub->send({{kSelf, kPeer, Term{7}, raft::HeartbeatReply{}}});
+    std::vector<raft::Message> read;
+    const auto read_more = [&] {
+        for (raft::Message& message : peer.read()) {
+            read.push_back(std::move(message));
+        }
+        return read.size() == kMessages + 1;
+    };
+    REQUIRE(turn_until(host.reactor, read_more));
+    const auto reply = std::find_if(read.begin(), read.end(), [](const raft::Message& message) {
+        return message.kind() == raft::MessageKind::kHeartbeatReply;
+    });
+    REQUIRE(reply != read.end());
+    CHECK(reply - read.begin() < 4);  // what was being written, and what the kernels hold
+    read.erase(reply);
+    for (std::uint64_t number = 1; number <= kMessages; ++number) {
+        const auto& body = std::get<raft::ForwardProposals>(read[number - 1].body);
+        REQUIRE(body.proposals.front().id.sequence == number);
+        REQUIRE(body.proposals.front().payload.size() == kMessageBytes);
+    }
+    // There is a bound to it, too, which costs no more than what does not fit.
+    const std::vector<raft::Message> more{forward(kMessages + 1, kMessageBytes)};
+    for (std::size_t bytes = 0; bytes < 2 * kForwardQueueBytesMax; bytes += kMessageBytes) {
+        host.hub->send(more);
+    }
+    CHECK(host.metrics.peer_messages_dropped >= kForwardQueueBytesMax / kMessageBytes);
+    CHECK(host.metrics.peer_messages_dropped <= kForwardQueueBytesMax / kMessageBytes + 2);
+    CHECK(host.has_said("too much on its way to the leader, proposals dropped"));
+    CHECK(host.lost == 0);
+    CHECK(host.hub->connected() == 1);
+}
+
+TEST_CASE("proposals go in writes of a bounded size, those of the newest term",
+          "[net][peer_link]") {
+    const auto message = [](Term term, int count, std::size_t bytes) {
+        raft::ForwardProposals body;
+        for (int i = 0; i < count; ++i) {
+            body.proposals.push_back({.id = {kSelf, 1, static_cast<std::uint64_t>(i)},
+                                      .payload = Bytes::copy_of(std::string(bytes, 'p'))});
+        }
+        return raft::Message{kSelf, kPeer, term, std::move(body)};
+    };
+    ForwardQueue queue;
+    REQUIRE(queue.push(message(Term{6}, 3, 1'000)));
+    REQUIRE(queue.push(message(Term{7}, 10'000, 100)));
+    for (int i = 0; i < 1'000; ++i) {
+        REQUIRE(queue.push(message(Term{7}, 1, 100)));
+    }
+    REQUIRE(queue.push(message(Term{7}, 1, 1'000'000)));
+    std::vector<std::size_t> writes;
+    peer::FrameReader reader;
+    for (std::string written; queue.take(written), !written.empty(); written.clear()) {
+        writes.push_back(written.size());
+        reader.feed(written);
+    }
+    CHECK(writes.size() > 5);
+    CHECK(writes.size() < 15);
+    CHECK(writes.back() > 1'000'000);
+    writes.pop_back();
+    CHECK(*std::max_element(writes.begin(), writes.end()) <= kForwardedAtOnce);
+    std::vector<std::uint64_t> sequences;
+    for (auto frame = reader.next(); frame.value(); frame = reader.next()) {
+        const auto read = peer::decode_message(*frame.value()).value();
+        CHECK(read.term == Term{7});
+        for (const auto& proposal : std::get<raft::ForwardProposals>(read.body).proposals) {
+            sequences.push_back(proposal.id.sequence);
+        }
+    }
+    REQUIRE(sequences.size() == 11'001);
+    CHECK(std::is_sorted(sequences.begin(), sequences.begin() + 10'000));
 }
 
 TEST_CASE("all addresses of a member are dialled in turn", "[net][peer_link]") {

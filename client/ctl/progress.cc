@@ -47,7 +47,7 @@ void Progress::set(std::uint64_t done, std::uint64_t total) {
 
 void Progress::draw(double seconds) {
     std::string bar;
-    if (bytes_total_ > 0) {
+    if (bytes_done_ < bytes_total_) {
         const double part = static_cast<double>(bytes_done_) / static_cast<double>(bytes_total_);
         const auto full = static_cast<std::size_t>(part * static_cast<double>(kBarWidth));
         bar = fmt::format(" [{:<{}}] {:3.0f} % of {}", std::string(std::min(full, kBarWidth), '#'),

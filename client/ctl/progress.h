@@ -19,7 +19,7 @@ class Progress {
   public:
     Progress(const Streams& streams, std::string what);
     ~Progress();
-    // So much of `total` is done.
+    // So much of `total` is done; when that is all, the bar goes and the seconds go on.
     void set(std::uint64_t done, std::uint64_t total);
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;

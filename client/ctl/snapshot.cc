@@ -65,6 +65,35 @@ void remove_whole(storage::FileSystem& files, const std::string& path) {
     }
 }
 
+// A file that tells how far it is read, from its beginning to its end.
+class WatchedFile final : public storage::File {
+  public:
+    WatchedFile(std::unique_ptr<storage::File> file, std::uint64_t bytes, Progress& progress)
+        : file_(std::move(file)), bytes_(bytes), progress_(progress) {}
+
+    cairn::Result<std::string> read_at(std::uint64_t offset, std::size_t count) override {
+        auto read = file_->read_at(offset, count);
+        if (read.has_value()) {
+            progress_.set(offset + read.value().size(), bytes_);
+        }
+        return read;
+    }
+    cairn::Result<void> write_at(std::uint64_t offset, ByteView bytes) override {
+        return file_->write_at(offset, bytes);
+    }
+    cairn::Result<void> sync() override { return file_->sync(); }
+    cairn::Result<void> preallocate(std::uint64_t bytes) override {
+        return file_->preallocate(bytes);
+    }
+    cairn::Result<void> truncate(std::uint64_t bytes) override { return file_->truncate(bytes); }
+    cairn::Result<std::uint64_t> size() override { return file_->size(); }
+
+  private:
+    std::unique_ptr<storage::File> file_;
+    const std::uint64_t bytes_;
+    Progress& progress_;
+};
+
 // The disk, but once interrupted nothing is made there: kCanceled. What undoes works. It catches
 // the signals as long as it lives: what must not stay is declared after it.
 class InterruptibleFs final : public storage::FileSystem {
@@ -80,11 +109,21 @@ class InterruptibleFs final : public storage::FileSystem {
           }) {}
 
     [[nodiscard]] const Interrupt& interrupt() const { return interrupt_; }
+    // Tells `progress` how far `path` is read. It outlives all use of this.
+    void watch(const std::string& path, Progress& progress) {
+        watched_ = path;
+        progress_ = &progress;
+    }
 
     cairn::Result<std::unique_ptr<storage::File>> open(const std::string& path,
                                                        storage::OpenMode mode) override {
         if (mode != storage::OpenMode::kCreate) {
-            return files_.open(path, mode);
+            CAIRN_TRY(auto file, files_.open(path, mode));
+            if (progress_ == nullptr || path != watched_) {
+                return file;
+            }
+            CAIRN_TRY(const std::uint64_t bytes, file->size());
+            return std::make_unique<WatchedFile>(std::move(file), bytes, *progress_);
         }
         const std::lock_guard making(making_);
         CAIRN_TRY(check_not_told());
@@ -123,7 +162,9 @@ class InterruptibleFs final : public storage::FileSystem {
     }
 
     storage::FileSystem& files_;
-    std::mutex making_;  // held from the look at interrupt_ until it is made
+    std::string watched_;
+    Progress* progress_ = nullptr;  // of watched_
+    std::mutex making_;             // held from the look at interrupt_ until it is made
     Interrupt interrupt_;
 };
 
@@ -309,7 +350,8 @@ cairn::Result<SnapshotStatus> read_status(const Context& context, const std::str
     const std::string scratch_path = unique_name(folder + "/.cairn-snapshot");
     InterruptibleFs files(disk, scratch_path);
     const ScratchDir scratch(disk, scratch_path);
-    const Progress progress(context.streams, "snapshot status");
+    Progress progress(context.streams, "snapshot status");
+    files.watch(path, progress);
     CAIRN_TRY(const auto manifest, storage::unpack_saved_snapshot(files, path, scratch.path(),
                                                                   storage::DigestCheck::kRequired));
     CAIRN_TRY(const auto facts, storage::read_snapshot_facts(kind, scratch.path()));
@@ -419,7 +461,8 @@ Outcome run_snapshot_restore(const Context& context) {
     storage::RocksKind kind;
     InterruptibleFs files(disk);
     const auto restored = [&] {
-        const Progress progress(context.streams, "snapshot restore");
+        Progress progress(context.streams, "snapshot restore");
+        files.watch(options.snapshot_path, progress);
         return server::restore_member(files, kind, config.value(), options);
     }();
     if (restored.has_error() && files.interrupt().was_told()) {

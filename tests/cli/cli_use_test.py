@@ -145,6 +145,51 @@ class UseTest(unittest.TestCase):
         # Quick answers come without.
         self.assertEqual(on_terminal("e", "--endpoints", self.endpoint, "get", "nokey"), "")
 
+    def test_bars_of_snapshots(self) -> None:
+        for number in range(3):
+            self.ask("put", f"large/{number}", given=os.urandom(700_000).hex().encode())
+        saved = f"{self.folder.name}/bars.snapshot"
+        self.assertEqual(self.ask("snapshot", "save", saved)[0], 0)
+        slow = {"LD_PRELOAD": os.environ["SLOW_READS"], "SLOW_READS_WHILE": saved,
+                "SLOW_READS_OF": ".snapshot", "SLOW_READS_MS": "150"}
+        bar = r"\r\x1b\[Ksnapshot {}: \[#[# ]{{29}}\] +\d+ % of [0-9.]+ MB \d\.\d s\r"
+        for name, arguments in (("status", []),
+                                ("restore", ["--data-dir", f"{self.folder.name}/restored"])):
+            shown = on_terminal("e", "snapshot", name, saved, *arguments, **slow)
+            self.assertRegex(shown, bar.format(name))
+            self.assertTrue(shown.endswith("\r\x1b[K"), shown)
+            parts = [int(part) for part in re.findall(r"(\d+) % of", shown)]
+            self.assertEqual(parts, sorted(parts))
+            self.assertGreater(parts[-1], 50)
+        # Who saves sees it, too: the server stops where some of it has come.
+        self.assertIn("snapshot save: [", self.save_from_a_slow_server(saved))
+
+    def save_from_a_slow_server(self, saved: str) -> str:
+        """What a terminal shows meanwhile."""
+        folder = f"{self.folder.name}/slow"
+        os.mkdir(folder)
+        endpoint, peer = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+        slow = {"LD_PRELOAD": os.environ["SLOW_READS"], "SLOW_READS_WHILE": f"{folder}/slow",
+                "SLOW_READS_MS": "10"}
+        cairn("snapshot", "restore", saved, "--data-dir", f"{folder}/data",
+              "--initial-cluster", f"default={peer}", "--initial-advertise-peer-urls", peer)
+        with subprocess.Popen(
+                [CAIRND, "--data-dir", f"{folder}/data", "--log-level=error",
+                 f"--listen-client-urls=http://{endpoint}", f"--listen-peer-urls={peer}",
+                 f"--advertise-client-urls=http://{endpoint}",
+                 f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}"],
+                env=slow) as server:
+            until = time.monotonic() + 20
+            while cairn("--endpoints", endpoint, "get", "a")[0] != 0:
+                self.assertLess(time.monotonic(), until)
+            Path(f"{folder}/slow").touch()
+            try:
+                return on_terminal("e", "--endpoints", endpoint, "snapshot", "save",
+                                   f"{folder}/saved")
+            finally:
+                os.remove(f"{folder}/slow")
+                server.terminate()
+
     # Files and streams.
 
     def test_a_value_from_a_file(self) -> None:

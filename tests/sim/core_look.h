@@ -1,8 +1,6 @@
-// Looks into a member's core now and then: what it must be at any moment, and what must hold
-// between two of them (raft/invariants.h). In proportion to the log, so not at each turn.
+// Looks into a member's core: what it must be at any moment, and what must hold between two of them
+// (raft/invariants.h).
 #pragma once
-
-#include <cstdint>
 
 #include "base/result.h"
 #include "raft/invariants.h"
@@ -13,8 +11,6 @@ class CoreLook {
   public:
     // A new life.
     void begin(const raft::Raft& core) { before_ = raft::state_marks(core); }
-    // True when this turn is one to look at.
-    bool is_due() { return ++turns_ % kTurnsBetween == 0; }
     // kInternal naming the broken rule.
     Result<void> look(const raft::Raft& core) {
         CAIRN_TRY(raft::check_state(core));
@@ -24,10 +20,7 @@ class CoreLook {
     }
 
   private:
-    static constexpr std::uint64_t kTurnsBetween = 4;
-
     raft::StateMarks before_;
-    std::uint64_t turns_ = 0;
 };
 
 }  // namespace cairn::sim

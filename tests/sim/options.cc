@@ -324,6 +324,8 @@ Options Options::draw(std::uint64_t seed) {
     if (mood == 1 || (!quiet && !has_enough_kinds(options.faults, options.nodes == 1))) {
         options.faults = few_kinds(root.split("only"), options.faults, options.nodes == 1);
     }
+    // It costs as much as all else.
+    options.digest_every = root.split("digests").chance(1, 8) ? 1 : options.digest_every;
     options.buggify = kRareWays && !quiet && root.split("buggify").chance(2, 3);
     if (!quiet && prng.chance(2, 3)) {
         options.admin = draw_admin(root.split("admin"));
@@ -340,10 +342,10 @@ bool Options::calm() const {
 std::string Options::describe() const {
     std::string out = fmt::format(
         "seed {} nodes {} tick_us {} uneven {} turn_us {} fault_ticks {} timeout {} retry {} "
-        "apply_bytes {} buggify {} sabotage {}\n",
+        "apply_bytes {} digest_every {} buggify {} sabotage {}\n",
         seed, nodes, tick_us, uneven_ticks, turn_delay_us, fault_ticks, request_timeout_ticks,
-        read_retry_ticks, apply_bytes_max, kRareWays ? (buggify ? "on" : "off") : "not-built-in",
-        sabotage_name(sabotage));
+        read_retry_ticks, apply_bytes_max, digest_every,
+        kRareWays ? (buggify ? "on" : "off") : "not-built-in", sabotage_name(sabotage));
     out += fmt::format(
         "raft election {} heartbeat {} pre_vote {} check_quorum {} append_bytes {} inflight {}/{} "
         "uncommitted {} apply_bytes {} apply_gap {} log {}/{} catch_up {}/{} "

@@ -151,6 +151,7 @@ struct Options {
     LoadOptions load{};
     AdminOptions admin{};
     server::SnapshotLimits snapshots{};
+    std::uint64_t digest_every = 8;  // applies, those at the same indices on all members (D3)
     bool buggify = false;  // the shipped code takes rare ways, too, where they are built in
     Sabotage sabotage = Sabotage::kNone;
     // The faults go on until so much has happened, at most a thousand times as long as fault_ticks

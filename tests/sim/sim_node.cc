@@ -305,15 +305,12 @@ void SimNode::report_turn() {
                           .applied = view.applied,
                           .last = view.last};
     world_.safety.on_turn(index_, facts);
-    if (core_look_.is_due()) {
-        const raft::Raft& core = replica_->raft();
-        if (const auto sound = core_look_.look(core); !sound) {
-            world_.verdict.fail("core",
-                                fmt::format("node {}: {}", index_, to_string(sound.error())));
-        }
-        if (view.is_leader) {
-            world_.safety.on_leader_status(index_, core.status());
-        }
+    const raft::Raft& core = replica_->raft();
+    if (const auto sound = core_look_.look(core); !sound) {
+        world_.verdict.fail("core", fmt::format("node {}: {}", index_, to_string(sound.error())));
+    }
+    if (view.is_leader) {
+        world_.safety.on_leader_status(index_, core.status());
     }
     if (world_.verbose && !(view == shown_)) {
         shown_ = view;

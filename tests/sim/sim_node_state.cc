@@ -45,7 +45,7 @@ void SimNode::on_apply_run() {
     check_events(*applied_);
     world_.safety.on_revisions(index_, applied_->applied.index,
                                {.newest = applied_->revision, .compacted = applied_->compacted});
-    if (applied_->applied.index.value % 8 == 0) {
+    if (applied_->applied.index.value % world_.options.digest_every == 0) {
         check_digest();
     }
     maybe_collect();

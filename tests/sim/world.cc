@@ -243,8 +243,7 @@ Term World::newest_term() const {
 // and faults.
 bool World::enough() const {
     const bool is_short = options_.only_faults || options_.only_calls;
-    return queue_.now() >= options_.fault_ticks * options_.tick_us &&
-           counters_.events() >= options_.events_min &&
+    return counters_.events() >= options_.events_min &&
            (is_short || (workload_.done_count() >= options_.ops_min &&
                          (options_.faults.sum() == 0 ||
                           counters_.classes.count() >= options_.fault_classes_min)));
@@ -397,20 +396,20 @@ void World::run_faults() {
         calm_term_ = newest_term();
         workload_.expect_leader();
     }
-    const Time end = kFaultTicksTimes * options_.fault_ticks * options_.tick_us;
-    const auto run = [this, end](std::uint64_t times) {
-        run_until(end, [this, times] {
+    const Time fault_time = options_.fault_ticks * options_.tick_us;
+    const auto run = [this, fault_time](std::uint64_t halves) {
+        run_until(kFaultTicksTimes * fault_time * halves / 2, [this, fault_time, halves] {
             was_enough_ = enough();
-            return was_enough_ || !atlas_.has_quorum() ||
-                   counters_.events() >= times * options_.events_min;
+            return (was_enough_ && queue_.now() >= fault_time) || !atlas_.has_quorum() ||
+                   counters_.events() >= kEventsTimes * options_.events_min * halves / 2;
         });
     };
-    run(kEventsTimes / 2);
+    run(1);
     // Where faults leave no time for calls the rest of these comes without them.
     if (!was_enough_ && counters_.classes.count() >= options_.fault_classes_min) {
         nemesis_.heal();
     }
-    run(kEventsTimes);
+    run(2);
 }
 
 // V4: where nothing goes wrong there is one election and no failed call.

@@ -357,6 +357,7 @@ TEST_CASE("A failing run is made short and fails in the same way", "[sim][shrink
 }
 
 }  // namespace
+
 // With few clients, slow answers and many faults, or where each loss has hundreds sent again.
 TEST_CASE("a run comes to calls enough, whatever its faults", "[sim]") {
     const std::uint64_t seed = GENERATE(1795817399696ULL, 1795817403290ULL, 1795817414303ULL);

@@ -70,6 +70,10 @@ class WatchedFile final : public storage::File {
   public:
     WatchedFile(std::unique_ptr<storage::File> file, std::uint64_t bytes, Progress& progress)
         : file_(std::move(file)), bytes_(bytes), progress_(progress) {}
+    WatchedFile(const WatchedFile&) = delete;
+    WatchedFile& operator=(const WatchedFile&) = delete;
+    // What is not wanted of it counts as read.
+    ~WatchedFile() override { progress_.set(bytes_, bytes_); }
 
     cairn::Result<std::string> read_at(std::uint64_t offset, std::size_t count) override {
         auto read = file_->read_at(offset, count);
@@ -109,10 +113,10 @@ class InterruptibleFs final : public storage::FileSystem {
           }) {}
 
     [[nodiscard]] const Interrupt& interrupt() const { return interrupt_; }
-    // Tells `progress` how far `path` is read. It outlives all use of this.
-    void watch(const std::string& path, Progress& progress) {
+    // Tells `progress` how far `path` is read, until nobody is to be told any more.
+    void watch(const std::string& path, Progress* progress) {
         watched_ = path;
-        progress_ = &progress;
+        progress_ = progress;
     }
 
     cairn::Result<std::unique_ptr<storage::File>> open(const std::string& path,
@@ -351,7 +355,7 @@ cairn::Result<SnapshotStatus> read_status(const Context& context, const std::str
     InterruptibleFs files(disk, scratch_path);
     const ScratchDir scratch(disk, scratch_path);
     Progress progress(context.streams, "snapshot status");
-    files.watch(path, progress);
+    files.watch(path, &progress);
     CAIRN_TRY(const auto manifest, storage::unpack_saved_snapshot(files, path, scratch.path(),
                                                                   storage::DigestCheck::kRequired));
     CAIRN_TRY(const auto facts, storage::read_snapshot_facts(kind, scratch.path()));
@@ -462,8 +466,10 @@ Outcome run_snapshot_restore(const Context& context) {
     InterruptibleFs files(disk);
     const auto restored = [&] {
         Progress progress(context.streams, "snapshot restore");
-        files.watch(options.snapshot_path, progress);
-        return server::restore_member(files, kind, config.value(), options);
+        files.watch(options.snapshot_path, &progress);
+        auto made = server::restore_member(files, kind, config.value(), options);
+        files.watch("", nullptr);
+        return made;
     }();
     if (restored.has_error() && files.interrupt().was_told()) {
         files.interrupt().end_process();

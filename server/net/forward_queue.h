@@ -28,10 +28,7 @@ class ForwardQueue {
     // False when there is no room for some of them, which are dropped. `message` holds
     // ForwardProposals.
     bool push(const raft::Message& message) {
-        // The gate of whoever gets one of an earlier term lets it go.
-        if (!messages_.empty() && messages_.front().term < message.term) {
-            clear();
-        }
+        forget_before(message.term);
         std::size_t bytes = kForwardedAtOnce;  // in the last one: it is full
         for (const auto& proposal : std::get<raft::ForwardProposals>(message.body).proposals) {
             const std::size_t cost = cost_of(proposal);
@@ -48,6 +45,13 @@ class ForwardQueue {
             body_of(messages_.back()).proposals.push_back(proposal);
         }
         return true;
+    }
+    // The gate of whoever gets one of an earlier term would let it go. What its sender was in this
+    // term it is no more, so nobody waits for it.
+    void forget_before(Term term) {
+        if (!messages_.empty() && messages_.front().term < term) {
+            clear();
+        }
     }
     // Appends the next frames to a write.
     void take(std::string& out) {

@@ -23,6 +23,12 @@
 namespace cairn::server::net {
 namespace {
 
+// Those about a pre-vote carry a term that nobody may ever have.
+bool says_its_term(const raft::Message& message) {
+    return message.kind() != raft::MessageKind::kPreVote &&
+           message.kind() != raft::MessageKind::kPreVoteReply;
+}
+
 using boost::asio::ip::tcp;
 using namespace std::chrono_literals;
 
@@ -104,6 +110,9 @@ void PeerLink::send(const raft::Message& message) {
             say("too much on its way to the leader, proposals dropped");
         }
         return;
+    }
+    if (says_its_term(message)) {
+        forwards_.forget_before(message.term);
     }
     const std::size_t used = std::min(queued_.size() + writing_.size(), kPeerQueueBytesMax);
     if (connected_ && peer::append_message_frame(message, kPeerQueueBytesMax - used, queued_)) {

@@ -147,7 +147,8 @@ class UseTest(unittest.TestCase):
 
     def test_bars_of_snapshots(self) -> None:
         for number in range(3):
-            self.ask("put", f"large/{number}", given=os.urandom(700_000).hex().encode())
+            put = self.ask("put", f"large/{number}", given=os.urandom(700_000).hex().encode())
+            self.assertEqual(put[0], 0, put)
         saved = f"{self.folder.name}/bars.snapshot"
         self.assertEqual(self.ask("snapshot", "save", saved)[0], 0)
         slow = {"LD_PRELOAD": os.environ["SLOW_READS"], "SLOW_READS_WHILE": saved,
@@ -161,7 +162,11 @@ class UseTest(unittest.TestCase):
             parts = [int(part) for part in re.findall(r"(\d+) % of", shown)]
             self.assertEqual(parts, sorted(parts))
             self.assertGreater(parts[-1], 50)
-        # Who saves sees it, too: the server stops where some of it has come.
+        # What is not read does not keep it.
+        shown = on_terminal("e", "snapshot", "restore", saved, "--skip-hash-check", "--data-dir",
+                            f"{self.folder.name}/unchecked", **slow)
+        self.assertRegex(shown, r"% of [0-9.]+ MB \d\.\d s\r\x1b\[Ksnapshot restore: \d\.\d s\r")
+        # Who saves sees it, too.
         self.assertIn("snapshot save: [", self.save_from_a_slow_server(saved))
 
     def save_from_a_slow_server(self, saved: str) -> str:
@@ -170,24 +175,27 @@ class UseTest(unittest.TestCase):
         os.mkdir(folder)
         endpoint, peer = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
         slow = {"LD_PRELOAD": os.environ["SLOW_READS"], "SLOW_READS_WHILE": f"{folder}/slow",
-                "SLOW_READS_MS": "10"}
-        cairn("snapshot", "restore", saved, "--data-dir", f"{folder}/data",
-              "--initial-cluster", f"default={peer}", "--initial-advertise-peer-urls", peer)
+                "SLOW_READS_MS": "20"}
+        made = cairn("snapshot", "restore", saved, "--data-dir", f"{folder}/data",
+                     "--initial-cluster", f"default={peer}",
+                     "--initial-advertise-peer-urls", peer)
+        self.assertEqual(made[0], 0, made)
         with subprocess.Popen(
                 [CAIRND, "--data-dir", f"{folder}/data", "--log-level=error",
                  f"--listen-client-urls=http://{endpoint}", f"--listen-peer-urls={peer}",
                  f"--advertise-client-urls=http://{endpoint}",
                  f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}"],
                 env=slow) as server:
-            until = time.monotonic() + 20
-            while cairn("--endpoints", endpoint, "get", "a")[0] != 0:
-                self.assertLess(time.monotonic(), until)
-            Path(f"{folder}/slow").touch()
             try:
+                until = time.monotonic() + 20
+                while cairn("--endpoints", endpoint, "get", "a")[0] != 0:
+                    self.assertLess(time.monotonic(), until)
+                    self.assertIsNone(server.poll())
+                Path(f"{folder}/slow").touch()
                 return on_terminal("e", "--endpoints", endpoint, "snapshot", "save",
                                    f"{folder}/saved")
             finally:
-                os.remove(f"{folder}/slow")
+                Path(f"{folder}/slow").unlink(missing_ok=True)
                 server.terminate()
 
     # Files and streams.

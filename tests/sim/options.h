@@ -154,8 +154,8 @@ struct Options {
     std::uint64_t digest_every = 8;  // applies, those at the same indices on all members (D3)
     bool buggify = false;  // the shipped code takes rare ways, too, where they are built in
     Sabotage sabotage = Sabotage::kNone;
-    // The faults go on until so much has happened, at most a thousand times as long as fault_ticks
-    // or ten times as many events; calls alone may take ten times as many more.
+    // The faults go on until so much has happened, at most 500 times as long as fault_ticks or
+    // ten times as many events; calls alone may take as much more.
     std::uint64_t events_min = 30'000;
     std::uint64_t ops_min = 500;
     std::uint64_t fault_classes_min = kFaultClassesMin;  // of a run that has faults at all

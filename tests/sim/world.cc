@@ -503,8 +503,16 @@ void World::check_files() {
     }
 }
 
-// D1, D2: what everybody has is on their disks.
+// D1, D2: what everybody has is on their disks. A leader may just have proposed something itself,
+// which some have applied and some not: that is waited for.
 void World::restart_all() {
+    if (!converges_within(budget(20))) {
+        if (!verdict_.failed()) {
+            fail_agreement("V1-V3",
+                           "no agreement before all are started again:\n" + describe_nodes());
+        }
+        return;
+    }
     std::vector<std::pair<SimNode*, std::uint64_t>> digests;
     for (const auto& node : nodes_) {
         if (node->up()) {

@@ -153,6 +153,17 @@ TEST_CASE("proposals go in writes of a bounded size, those of the newest term",
         }
     }
     REQUIRE(sequences.size() == 11'001);
+    // All that is said in a later term tells as much, but for a pre-vote.
+    REQUIRE(queue.push(message(Term{7}, 1, 100)));
+    queue.forget_before(Term{7});
+    std::string written;
+    queue.take(written);
+    CHECK_FALSE(written.empty());
+    REQUIRE(queue.push(message(Term{7}, 1, 100)));
+    queue.forget_before(Term{8});
+    written.clear();
+    queue.take(written);
+    CHECK(written.empty());
     CHECK(std::is_sorted(sequences.begin(), sequences.begin() + 10'000));
 }
 

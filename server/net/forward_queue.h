@@ -46,8 +46,8 @@ class ForwardQueue {
         }
         return true;
     }
-    // The gate of whoever gets one of an earlier term would let it go. What its sender was in this
-    // term it is no more, so nobody waits for it.
+    // Whoever has heard of the later term drops one of an earlier. Who waits for it is answered by
+    // the first entry of the later term, as ever.
     void forget_before(Term term) {
         if (!messages_.empty() && messages_.front().term < term) {
             clear();

@@ -506,6 +506,9 @@ void World::check_files() {
 // D1, D2: what everybody has is on their disks. A leader may just have proposed something itself,
 // which some have applied and some not: that is waited for.
 void World::restart_all() {
+    if (!has_quorum()) {
+        return;  // damage that the files' keepers met
+    }
     if (!converges_within(budget(20))) {
         if (!verdict_.failed()) {
             fail_agreement("V1-V3",
